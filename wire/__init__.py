@@ -1,0 +1,1 @@
+"""Every agreement between the programs; imports nothing else of ours."""

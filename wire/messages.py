@@ -1,0 +1,285 @@
+"""Typed messages, to and from MessagePack frames; no sockets.
+
+A message is a list of frames: the header, a MessagePack map, then the payload,
+raw bytes that the header describes. `PROTOCOL.md` is the reference for both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Meta, Struct
+
+from wire.errors import ProtocolError
+
+#: Version of `PROTOCOL.md`; a peer with another major number is refused.
+PROTOCOL_VERSION = 1
+
+#: Anything with the buffer protocol: bytes, a zmq frame's buffer, a contiguous array.
+Buffer = bytes | bytearray | memoryview
+
+#: Array element types that may travel; nothing that needs unpickling.
+DTYPES = frozenset({"uint8", "int32", "int64", "float32", "float64"})
+
+_MAX_DIMENSIONS = 4
+
+RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+SessionId = Annotated[str, Meta(min_length=1, max_length=128)]
+FrameNumber = Annotated[int, Meta(ge=0, lt=2**53)]
+
+PersonState = Literal["detected", "recovered", "predicted"]
+History = Literal["complete", "restored", "cold"]
+
+
+class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """A header. Unknown fields are ignored, so that peers may be newer than we are."""
+
+    v: int = PROTOCOL_VERSION
+
+
+# ------------------------------------------------------------------ client <-> broker
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What the caller wants to have beside the pose."""
+
+    visualize: bool = False  # a PNG of the frame with mesh and skeleton, as a payload frame
+    full_people: bool = False  # the mesh of every person, not of the primary one only
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """What tells one video from another when the caller names no session."""
+
+    client: Annotated[str, Meta(max_length=256)] = ""  # address of the caller
+    width_px: int = 0
+    height_px: int = 0
+    thumbnail: bytes = b""  # small grey picture, row-major uint8; empty: none was made
+
+
+class Frame(Message, frozen=True, kw_only=True, tag="frame"):
+    """Client -> broker: one picture. Payload: the encoded image."""
+
+    request_id: RequestId
+    frame_number: FrameNumber
+    deadline_ms: Annotated[int, Meta(gt=0)]  # time left for the answer, from arrival
+    session_id: SessionId | None = None  # None: the broker decides from `source`
+    source: Source = Source()
+    options: Options = Options()
+    timestamp_ms: float | None = None
+    fps: Annotated[float, Meta(gt=0)] | None = None
+
+
+class ArraySpec(Struct, frozen=True, array_like=True):
+    """How to read one payload frame as an array, row-major, little-endian."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """The scalars of one tracked person; row i of each people array is its numbers."""
+
+    track_id: int
+    state: PersonState
+    frames_since_detected: int
+    confidence: float  # tracking_confidence, 0..1
+
+
+class Result(Message, frozen=True, kw_only=True, tag="result"):
+    """Worker -> broker -> client: the people of one frame.
+
+    Payload: one frame for each entry of `arrays`, then the PNG where `has_png`.
+    With P people, F meshes (the primary person's, or everyone's), all float32, camera
+    axes (x right, y down, z away), metres, body-centred:
+
+        joints        (P, 24, 3)     SMPL joints
+        keypoints     (P, 17, 3)     COCO keypoints
+        keypoints_2d  (P, 17, 2)     the same in pixels of the image sent
+        keypoint_confidence (P, 17)  0..1
+        angles        (P, 9)         degrees, order of `skeleton.JOINT_ANGLES`
+        rotations     (P, 24, 3, 3)  global_orient first, then body_pose
+        betas         (P, 10)
+        translation   (P, 3)         full-image camera
+        boxes         (P, 4)         x0 y0 x1 y1, pixels
+        vertices      (F, 6890, 3)
+    """
+
+    request_id: RequestId
+    session_id: str
+    epoch: int
+    frame_number: int
+    width_px: int
+    height_px: int
+    people: list[Person]
+    primary: int | None  # index into people; None: nobody to show
+    history: History
+    num_persons_detected: int
+    num_tracks: int
+    observer: str
+    tracker: str
+    model_version: str
+    stages_ms: dict[str, float]
+    arrays: list[ArraySpec]
+    has_png: bool = False
+
+
+class Failure(Message, frozen=True, kw_only=True, tag="failure"):
+    """Worker -> broker -> client: the request failed by name."""
+
+    request_id: RequestId
+    code: str
+    message: str
+    retry_after_s: float | None = None
+    session_id: str | None = None
+    epoch: int = 0
+
+
+class StatusRequest(Message, frozen=True, kw_only=True, tag="status"):
+    """Client -> broker: how are you?"""
+
+    request_id: RequestId
+
+
+class WorkerStatus(Struct, frozen=True, kw_only=True):
+    """One worker as the broker sees it."""
+
+    name: str
+    state: Literal["ready", "draining"]
+    sessions: int
+    in_flight: int
+    device: str
+    models: dict[str, str]  # part -> "loaded" / "not_loaded"
+    observer: str
+
+
+class Status(Message, frozen=True, kw_only=True, tag="status_reply"):
+    """Broker -> client: workers, queues, counters, and what keeps workers from loading."""
+
+    request_id: RequestId
+    workers: list[WorkerStatus]
+    sessions: int
+    queued_frames: int
+    queued_bytes: int
+    in_flight: int
+    counters: dict[str, int]
+    limits: dict[str, float]
+    load_error: str | None = None  # the last worker's reason for not becoming ready
+    uptime_s: float = 0.0
+
+
+# ------------------------------------------------------------------ broker <-> worker
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
+    """Worker -> broker: my networks are loaded and a self-test frame came through."""
+
+    name: str
+    credits: Annotated[int, Meta(gt=0)]  # frames I can hold at a time
+    device: str
+    models: dict[str, str]
+    observer: str
+
+
+class LoadFailed(Message, frozen=True, kw_only=True, tag="load_failed"):
+    """Worker -> broker: I cannot serve, and this is why. The worker ends after it."""
+
+    name: str
+    reason: str
+
+
+class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
+    """Either way between broker and worker: I am alive, and my loop turns."""
+
+
+class WhoAreYou(Message, frozen=True, kw_only=True, tag="who_are_you"):
+    """Broker -> worker: I do not know you (I restarted, or gave you up); say READY again."""
+
+
+class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
+    """Worker -> broker: no more frames, please; I answer what I hold and then end."""
+
+
+class Work(Message, frozen=True, kw_only=True, tag="work"):
+    """Broker -> worker: fold this frame into that session. Payload: the encoded image."""
+
+    request_id: RequestId
+    session_id: str
+    generation: int  # which video of the session: a restart from frame 0 begins a new one
+    epoch: int  # fences former owners of the session
+    frame_number: FrameNumber
+    deadline_ms: int
+    options: Options = Options()
+    timestamp_ms: float | None = None
+    fps: float | None = None
+
+
+class Forget(Message, frozen=True, kw_only=True, tag="forget"):
+    """Broker -> worker: nobody will ask for this session any more; drop its state."""
+
+    session_id: str
+    generation: int
+
+
+ToBroker = Frame | StatusRequest
+FromBroker = Result | Failure | Status
+WorkerToBroker = Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure
+BrokerToWorker = Work | Heartbeat | WhoAreYou | Forget
+
+_encoder = msgspec.msgpack.Encoder()
+
+M = TypeVar("M")
+
+
+class Decoder(Generic[M]):
+    """Reads the headers that one socket may receive, and refuses every other."""
+
+    def __init__(self, kinds: Any) -> None:
+        # `Any`: the type of a union such as `ToBroker` has no name in the type system.
+        self._decoder = msgspec.msgpack.Decoder(kinds)
+
+    def __call__(self, header: Buffer) -> M:
+        """The typed message of a header frame. Raises `ProtocolError`."""
+        try:
+            message = self._decoder.decode(header)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"unreadable header: {error}") from None
+        if message.v != PROTOCOL_VERSION:
+            raise ProtocolError(f"protocol version {message.v}, this peer speaks {PROTOCOL_VERSION}")
+        return message
+
+
+def encode(message: Message) -> bytes:
+    """The header frame of `message`."""
+    return _encoder.encode(message)
+
+
+def pack_arrays(
+    arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> tuple[list[ArraySpec], list[Buffer]]:
+    """Describe arrays for a header, and give the payload frames that go with it; no copy."""
+    specs, buffers = [], []
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"{name}: arrays of {array.dtype} do not travel")
+        contiguous = np.ascontiguousarray(array)
+        specs.append(ArraySpec(name, array.dtype.name, contiguous.shape))
+        buffers.append(contiguous.reshape(-1).view(np.uint8).data)
+    return specs, buffers
+
+
+def unpack_arrays(specs: Sequence[ArraySpec], frames: Sequence[Buffer]) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays over the payload frames, without a copy. Raises `ProtocolError`."""
+    if len(frames) < len(specs):
+        raise ProtocolError(f"{len(specs)} arrays announced, {len(frames)} frames came")
+    arrays = {}
+    for spec, frame in zip(specs, frames, strict=False):
+        if spec.dtype not in DTYPES or len(spec.shape) > _MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
+            raise ProtocolError(f"array {spec.name!r}: {spec.dtype}{list(spec.shape)} is not allowed")
+        expected = np.dtype(spec.dtype).itemsize * int(np.prod(spec.shape, dtype=object))
+        if memoryview(frame).nbytes != expected:
+            raise ProtocolError(f"array {spec.name!r}: {memoryview(frame).nbytes} bytes, not {expected}")
+        arrays[spec.name] = np.frombuffer(frame, dtype=spec.dtype).reshape(spec.shape)
+    return arrays

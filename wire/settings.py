@@ -1,0 +1,137 @@
+"""Every setting of the service: read once from the environment, frozen, unknown names refused.
+
+All programs read the same `POSE_` variables, so one class holds them all, and a
+misspelt knob stops whichever program starts first. Each field's description is the
+README's table; `tests/wire/test_settings.py` holds the two together.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+PREFIX = "POSE_"
+
+
+def _default_runtime_dir() -> str:
+    return f"{tempfile.gettempdir()}/everyframe-{os.getuid()}"
+
+
+def _default_threads() -> int:
+    return min(4, os.cpu_count() or 1)
+
+
+Count = Annotated[int, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Bytes = Annotated[int, Meta(gt=0)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Units are in the names. Times are seconds, sizes bytes, lengths pixels."""
+
+    # -- where things are
+    host: Annotated[str, Meta(description="address the HTTP edge binds")] = "0.0.0.0"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port of the HTTP edge; 0 takes a free one")] = 5000
+    runtime_dir: Annotated[str, Meta(description="sockets, pid files and locks; made with mode 0700")] = (
+        msgspec.field(default_factory=_default_runtime_dir)
+    )
+    assets_dir: Annotated[str, Meta(description="model files; empty: the user's cache directory")] = ""
+    frames_endpoint: Annotated[
+        str, Meta(description="ZeroMQ endpoint for clients; empty: ipc in runtime_dir")
+    ] = ""
+    workers_endpoint: Annotated[
+        str, Meta(description="ZeroMQ endpoint for workers; empty: ipc in runtime_dir")
+    ] = ""
+
+    # -- the observer
+    observer: Annotated[Literal["blazepose"], Meta(description="who sees people in a frame")] = "blazepose"
+    keypoints: Annotated[
+        Literal["coco17", "smpl24"], Meta(description="which keypoints `keypoints` lists")
+    ] = "coco17"
+    workers: Annotated[int, Meta(gt=0, le=64, description="worker processes")] = 2
+    threads: Annotated[Count, Meta(description="threads of the networks in one worker")] = msgspec.field(
+        default_factory=_default_threads
+    )
+    max_people: Annotated[Count, Meta(description="people followed in one session")] = 8
+
+    # -- bounds
+    max_body_bytes: Annotated[Bytes, Meta(description="largest HTTP request body")] = 32 * 2**20
+    max_image_pixels: Annotated[Count, Meta(description="largest picture, width x height")] = 40_000_000
+    max_queue_frames: Annotated[Count, Meta(description="frames waiting in the broker, all sessions")] = 256
+    max_queue_bytes: Annotated[Bytes, Meta(description="bytes waiting in the broker, all sessions")] = (
+        256 * 2**20
+    )
+    max_sessions: Annotated[Count, Meta(description="sessions alive at a time")] = 1024
+    max_session_frames: Annotated[Count, Meta(description="frames waiting in one session")] = 64
+    worker_credits: Annotated[Count, Meta(description="frames a worker holds at a time")] = 4
+    kept_answers: Annotated[
+        int, Meta(ge=0, description="answers a worker keeps per session for repeated frames")
+    ] = 16
+    http_threads: Annotated[Count, Meta(description="requests the edge serves at a time")] = 32
+
+    # -- time
+    request_timeout_s: Annotated[
+        Seconds, Meta(description="longest wait for an answer, below the client's 120 s")
+    ] = 110.0
+    heartbeat_s: Annotated[Seconds, Meta(description="silence after which a peer says it is alive")] = 1.0
+    worker_silence_s: Annotated[
+        Seconds, Meta(description="silence after which the broker gives a worker up")
+    ] = 5.0
+    session_idle_s: Annotated[Seconds, Meta(description="quiet time after which a session is forgotten")] = (
+        300.0
+    )
+    gap_wait_s: Annotated[
+        Seconds, Meta(description="longest wait for a missing frame that may still be on its way")
+    ] = 0.25
+    drain_s: Annotated[Seconds, Meta(description="longest time a stopping program answers what it holds")] = (
+        20.0
+    )
+    new_video_pause_s: Annotated[
+        Seconds, Meta(description="pause after which a stream without a session id is a new video")
+    ] = 30.0
+
+    # -- the operator
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="least severe line that is logged")
+    ] = "info"
+
+    def frames_address(self) -> str:
+        """Where clients meet the broker."""
+        return self.frames_endpoint or f"ipc://{self.runtime_dir}/frames.ipc"
+
+    def workers_address(self) -> str:
+        """Where workers meet the broker."""
+        return self.workers_endpoint or f"ipc://{self.runtime_dir}/workers.ipc"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`. Raises `ValueError` naming the variable that is wrong."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
+    }
+    known = Settings.__struct_fields__
+    if unknown := sorted(given.keys() - set(known)):
+        raise ValueError(
+            f"unknown setting {PREFIX}{unknown[0].upper()}; known: "
+            + ", ".join(PREFIX + name.upper() for name in known)
+        )
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        # msgspec says "... - at `$.port`"; the operator knows the variable.
+        reason, _, path = str(error).partition(" - at `$.")
+        raise ValueError(f"{PREFIX}{path.rstrip('`').upper()}: {reason}") from None
+
+
+def make_runtime_dir(settings: Settings) -> Path:
+    """The runtime directory, made private to this user. Raises `PermissionError` if it is another's."""
+    path = Path(settings.runtime_dir)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} belongs to another user; set {PREFIX}RUNTIME_DIR")
+    path.chmod(0o700)
+    return path

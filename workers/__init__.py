@@ -1,0 +1,1 @@
+"""The workers: see people in frames, follow them through time, give their bodies."""

@@ -1,0 +1,78 @@
+"""Rotations, cameras and projections: pure functions on arrays."""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+#: Focal length of the 4D-Humans camera, in units of a 256 px crop.
+FOCAL_256 = 5000.0
+CROP_PX = 256.0
+
+
+def focal_length_px(width: int, height: int) -> float:
+    """Focal length of the full-image camera (4D-Humans: 5000/256 of the longer side)."""
+    return FOCAL_256 / CROP_PX * max(width, height)
+
+
+def project(points: Array, translation: Array, width: int, height: int) -> Array:
+    """Pixels (..., N, 2) of body-centred points (..., N, 3) moved by `translation` (..., 3)."""
+    moved = points + translation[..., None, :]
+    centre = np.array([width / 2, height / 2], dtype=moved.dtype)
+    return focal_length_px(width, height) * moved[..., :2] / moved[..., 2:] + centre
+
+
+def crop_camera(
+    translation: Array, *, box_center: Array, box_size: float, width: int, height: int
+) -> tuple[float, float, float]:
+    """Weak-perspective camera (s, tx, ty) of a square crop: the inverse of 4D-Humans' cam_crop_to_full."""
+    focal = focal_length_px(width, height)
+    tx, ty, tz = (float(value) for value in translation)
+    scaled = 2 * focal / tz  # = box_size * s
+    cx, cy = float(box_center[0]), float(box_center[1])
+    return scaled / box_size, tx - 2 * (cx - width / 2) / scaled, ty - 2 * (cy - height / 2) / scaled
+
+
+def rotation_from_vector(vector: Array) -> Array:
+    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radians (Rodrigues' formula)."""
+    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vector.shape, 3)
+    small = angle < 1e-6
+    safe = np.where(small, 1, angle)
+    a = np.where(small, 1 - angle**2 / 6, np.sin(safe) / safe)
+    b = np.where(small, 0.5 - angle**2 / 24, (1 - np.cos(safe)) / safe**2)
+    return np.eye(3, dtype=vector.dtype) + a * cross + b * (cross @ cross)
+
+
+def vector_from_rotation(rotation: Array) -> Array:
+    """Rotation vectors (..., 3), angle in [0, pi], of rotation matrices (..., 3, 3)."""
+    skew = np.stack(
+        [
+            rotation[..., 2, 1] - rotation[..., 1, 2],
+            rotation[..., 0, 2] - rotation[..., 2, 0],
+            rotation[..., 1, 0] - rotation[..., 0, 1],
+        ],
+        axis=-1,
+    )
+    sine = np.linalg.norm(skew, axis=-1) / 2
+    cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2
+    angle = np.arctan2(sine, cosine)
+    regular = skew * np.where(sine > 1e-6, angle / np.maximum(2 * sine, 1e-12), 0.5)[..., None]
+    # Near a half turn the skew part vanishes; the axis is then the largest column of R + 1.
+    symmetric = (rotation + np.eye(3, dtype=rotation.dtype)) / 2
+    best = np.argmax(np.diagonal(symmetric, axis1=-2, axis2=-1), axis=-1)
+    axis = np.take_along_axis(symmetric, best[..., None, None], axis=-1)[..., 0]
+    axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-12)
+    sign = np.where(np.sum(axis * skew, axis=-1, keepdims=True) < 0, -1, 1)
+    half_turn = (sine <= 1e-3) & (cosine < 0)
+    return np.where(half_turn[..., None], axis * sign * angle[..., None], regular)
+
+
+def nearest_rotation(matrix: Array) -> Array:
+    """The rotations (..., 3, 3) nearest to `matrix` (..., 3, 3) in the Frobenius norm."""
+    u, _, vt = np.linalg.svd(matrix)
+    sign = np.linalg.det(u @ vt)
+    u[..., :, 2] *= sign[..., None]
+    return u @ vt

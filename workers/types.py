@@ -1,0 +1,85 @@
+"""The values that pass between observer, tracker, body and pipeline.
+
+Frames of reference: pixels have their origin at the image's top left corner, x right,
+y down, pixel centres at integers. Camera axes are x right, y down, z away from the
+camera, metres. The camera of a frame of `width` x `height` pixels has focal length
+5000/256 * max(width, height) and its principal point at the centre (see `geometry.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+
+State = Literal["detected", "recovered", "predicted"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodyPose:
+    """One body in front of the camera: everything that the body model needs.
+
+    rotations (24, 3, 3): global_orient first, then body_pose, each relative to its parent;
+    global_orient turns the body's axes (x to its left, y up, z forward) into camera axes.
+    betas (10,): shape. translation (3,): of the body's origin, metres, camera axes.
+    """
+
+    rotations: Array
+    betas: Array
+    translation: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """A person whom the tracker expects in this frame: where to look again, and what for."""
+
+    track_id: int
+    pose: BodyPose  # predicted for this frame
+    continuous: bool  # False: the picture may have jumped; the pose is a weak prior only
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What the observer should look for beside what it finds by itself."""
+
+    proposals: tuple[Proposal, ...]
+    turn: int  # counts the session's frames: observers rotate their scouting by it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """One person seen in one frame, by whichever observer.
+
+    box (4,): x0 y0 x1 y1, pixels. score: 0..1, how surely this is a person.
+    joint_visibility (24,): 0..1 for each SMPL joint.
+    appearance (P, 3): mean colour (0..1, RGB) of each body patch; patch_weight (P,): how much
+    of the patch was in view, 0..1; a patch with weight 0 has no meaning.
+    """
+
+    pose: BodyPose
+    box: Array
+    score: float
+    joint_visibility: Array
+    appearance: Array
+    patch_weight: Array
+    detected: bool  # the detector found the person without the tracker's help
+    proposal: int | None  # track_id of the proposal whose region showed it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedPerson:
+    """One person after tracking: observed or predicted, smoothed, with provenance.
+
+    box (4,): x0 y0 x1 y1, pixels. joint_confidence (24,) and confidence: 0..1.
+    """
+
+    track_id: int
+    state: State
+    frames_since_detected: int  # frames since the person was last observed; 0 now
+    confidence: float
+    pose: BodyPose
+    box: Array
+    joint_confidence: Array
