@@ -1,0 +1,124 @@
+"""BlazePose's person detector on one square of an image."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from workers.blazepose.network import Network
+from workers.blazepose.region import Region, region_of_circle
+from workers.types import Array, Image
+
+_INPUT_PX = 224
+
+#: Cells per side of each group of anchors and anchors per cell: strides 8, 16 and three times 32, two per
+#: cell and layer (mediapipe, `pose_detection_cpu.pbtxt`).
+_ANCHOR_GRIDS = ((28, 2), (14, 2), (7, 6))
+
+_MAX_LOGIT = 100.0
+_SAME_PERSON_IOU = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A square of an image, pixels; it may reach over the edges, where it is black."""
+
+    x0: float
+    y0: float
+    side_px: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """A person as the detector sees one, pixels of the image.
+
+    box (4,): x0 y0 x1 y1 of the face. points (4, 2): hip centre, top of the circle around the
+    whole body, shoulder centre, top of the circle around the upper body. score: 0..1.
+    """
+
+    box: Array
+    points: Array
+    score: float
+
+    @property
+    def region(self) -> Region:
+        """Where the landmarks of this person are."""
+        return region_of_circle(self.points[0], self.points[1])
+
+
+class Detector:
+    """The detector network. One per worker; not thread-safe."""
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        """`model`: the contents of `pose_detection.tflite`."""
+        self._network = Network(model, threads=threads)
+        self._anchors = _anchors()
+
+    def detect(self, image: Image, tile: Tile, *, min_score: float = 0.5) -> list[Detection]:
+        """The people in `tile` of `image`, HWC uint8 RGB, best first; positions in pixels of the image."""
+        scale = tile.side_px / _INPUT_PX
+        crop = cv2.warpAffine(
+            image,
+            np.array([[scale, 0, tile.x0], [0, scale, tile.y0]]),
+            (_INPUT_PX, _INPUT_PX),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+        )
+        self._network.run(crop, low=-1.0, high=1.0)
+        logits = np.clip(self._network.output(1)[:, 0], -_MAX_LOGIT, _MAX_LOGIT)
+        scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        likely = np.flatnonzero(scores >= min_score)
+        if not len(likely):
+            return []
+        values = self._network.output(0)[likely].reshape(-1, 6, 2) / _INPUT_PX
+        values[:, [0, 2, 3, 4, 5]] += self._anchors[likely, None]
+        corners = np.stack([values[:, 0] - values[:, 1] / 2, values[:, 0] + values[:, 1] / 2], axis=1)
+        shapes = np.concatenate([corners, values[:, 2:]], axis=1)  # (N, 6, 2): two corners, four points
+        placed = shapes * tile.side_px + np.array([tile.x0, tile.y0], dtype=np.float32)
+        return [
+            Detection(box=shape[:2].reshape(4), points=shape[2:], score=score)
+            for shape, score in merge_overlapping(placed, scores[likely])
+        ]
+
+
+def whole_frame(width: int, height: int) -> Tile:
+    """The smallest square around a picture of `width` x `height` pixels, centred on it."""
+    side = max(width, height)
+    return Tile((width - side) / 2, (height - side) / 2, side)
+
+
+def merge_overlapping(shapes: Array, scores: Array) -> list[tuple[Array, float]]:
+    """One shape for each group of boxes that overlap the group's best by more than 0.3, best first.
+
+    shapes (N, 6, 2): box corners and points; scores (N,). The merged shape is the mean of its
+    group, weighted by score; its score is the best one's.
+    """
+    order = np.argsort(-scores, kind="stable")
+    merged = []
+    while len(order):
+        overlap = _overlap(shapes[order, :2], shapes[order[0], :2])
+        overlap[0] = 1  # a box without area still stands for itself
+        group = order[overlap > _SAME_PERSON_IOU]
+        weight = scores[group] / scores[group].sum()
+        merged.append((np.einsum("n,nij->ij", weight, shapes[group]), float(scores[order[0]])))
+        order = order[overlap <= _SAME_PERSON_IOU]
+    return merged
+
+
+def _overlap(boxes: Array, box: Array) -> Array:
+    """Intersection over union (N,) of `boxes` (N, 2, 2) with `box` (2, 2), each two corners."""
+    sides = np.minimum(boxes[:, 1], box[1]) - np.maximum(boxes[:, 0], box[0])
+    shared = np.prod(np.maximum(sides, 0), axis=-1)
+    union = np.prod(boxes[:, 1] - boxes[:, 0], axis=-1) + np.prod(box[1] - box[0]) - shared
+    return np.where(union > 0, shared / np.where(union > 0, union, 1), 0)
+
+
+def _anchors() -> npt.NDArray[np.float32]:
+    """Centres (2254, 2) of the anchors, x and y in 0..1 of the tile, row by row."""
+    layers = []
+    for cells, per_cell in _ANCHOR_GRIDS:
+        centre = (np.arange(cells) + 0.5) / cells
+        y, x = np.meshgrid(centre, centre, indexing="ij")
+        layers.append(np.repeat(np.column_stack([x.ravel(), y.ravel()]), per_cell, axis=0))
+    return np.concatenate(layers).astype(np.float32)

@@ -1,0 +1,118 @@
+"""The 33 BlazePose landmarks of the person in one region of an image."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from workers.blazepose.network import Network
+from workers.blazepose.region import Region, region_of_circle
+from workers.types import Array, Image
+
+#: Landmarks of the body; the network adds two that span the next region, and four we do not use.
+LANDMARKS = 33
+_POINTS = 39
+_CIRCLE_CENTRE, _CIRCLE_TOP = 33, 34
+
+#: Half the window, in heat map cells, in which a landmark is refined, and the peak that it needs there
+#: (mediapipe, `tensors_to_pose_landmarks_and_segmentation.pbtxt`).
+_REFINE_RADIUS = 3
+_REFINE_PEAK = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """One person's landmarks, in BlazePose's order.
+
+    pixels (33, 3): x, y and depth relative to the hips, pixels of the image; smaller depth is nearer.
+    visibility (33,): 0..1, in the picture and not hidden. presence (33,): 0..1, in the picture.
+    world (33, 3): metres, camera axes (x right, y down, z away), origin between the hips.
+    score: 0..1, how surely the region shows a person. region: where the network looked.
+    following: where to look for the same person next.
+    """
+
+    pixels: Array
+    visibility: Array
+    presence: Array
+    world: Array
+    score: float
+    region: Region
+    following: Region
+
+
+class LandmarkFinder:
+    """The landmark network. One per worker; not thread-safe."""
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        """`model`: the contents of `pose_landmark_full.tflite`."""
+        self._network = Network(model, threads=threads)
+
+    def find(self, image: Image, region: Region, *, min_score: float = 0.5) -> Landmarks | None:
+        """The landmarks of the person in `region` of `image`, HWC uint8 RGB; None: nobody is there."""
+        network = self._network
+        to_image = region.to_image(network.input_px)
+        crop = cv2.warpAffine(
+            image,
+            to_image,
+            (network.input_px, network.input_px),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        network.run(crop, low=0.0, high=1.0)
+        score = float(network.output(1)[0])
+        if not score >= min_score:
+            return None
+        raw = network.output(0).reshape(_POINTS, 5)
+        heat = network.output(3)
+        points = refine(raw[:, :2], heat, crop_px=network.input_px)
+        placed = points @ to_image[:, :2].T + to_image[:, 2]  # (39, 2)
+        depth = raw[:LANDMARKS, 2] * (region.side_px / network.input_px)
+        certainty = _sigmoid(raw[:LANDMARKS, 3:])
+        return Landmarks(
+            pixels=np.column_stack([placed[:LANDMARKS], depth]).astype(np.float32),
+            visibility=certainty[:, 0],
+            presence=certainty[:, 1],
+            world=_upright_to_camera(network.output(4).reshape(_POINTS, 3)[:LANDMARKS], region),
+            score=score,
+            region=region,
+            following=region_of_circle(placed[_CIRCLE_CENTRE], placed[_CIRCLE_TOP]),
+        )
+
+
+def refine(points: Array, heat: Array, *, crop_px: int) -> Array:
+    """Move `points` (N, 2), crop pixels, to the centre of the heat around them, where there is any.
+
+    heat (H, W, N): logits of where each point is. Points outside the crop, or without a clear peak nearby,
+    stay (mediapipe, `refine_landmarks_from_heatmap_calculator.cc`).
+    """
+    side = heat.shape[0]
+    cells = np.trunc(points * (side / crop_px)).astype(np.int64)  # (N, 2), column and row
+    inside = np.all((points >= 0) & (cells < side), axis=-1)
+    offsets = np.arange(-_REFINE_RADIUS, _REFINE_RADIUS + 1)
+    columns = cells[:, :1] + offsets  # (N, 7)
+    rows = cells[:, 1:] + offsets
+    valid = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
+    window = heat[
+        np.clip(rows, 0, side - 1)[:, :, None],
+        np.clip(columns, 0, side - 1)[:, None, :],
+        np.arange(len(points))[:, None, None],
+    ]  # (N, 7, 7)
+    weight = np.where(valid, _sigmoid(window), 0)
+    total = np.maximum(weight.sum(axis=(1, 2)), np.finfo(np.float32).tiny)
+    centre = np.column_stack(
+        [(weight.sum(axis=1) * columns).sum(axis=1) / total, (weight.sum(axis=2) * rows).sum(axis=1) / total]
+    )
+    clear = inside & (weight.max(axis=(1, 2)) >= _REFINE_PEAK)
+    return np.where(clear[:, None], centre * (crop_px / side), points)
+
+
+def _upright_to_camera(world: Array, region: Region) -> Array:
+    """`world` (33, 3) in the axes of the region, turned into those of the image."""
+    turned = world.copy()
+    turned[:, :2] = world[:, :2] @ region.axes().T
+    return turned
+
+
+def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return 1 / (1 + np.exp(-np.clip(logits, -80, 80)))

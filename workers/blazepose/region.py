@@ -1,0 +1,58 @@
+"""The rotated square of an image in which the landmark network looks for one person.
+
+Pure geometry in pixels: from a detection, from landmarks, or from a body that the tracker expects.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+#: Side of the region, in radii of the circle around the whole body (the margin used in training).
+SIDE_RADII = 2 * 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A square of side `side_px` around (`cx`, `cy`), pixels; `angle` radians, clockwise as seen.
+
+    Turned by -`angle` around its centre, the person in it stands upright.
+    """
+
+    cx: float
+    cy: float
+    side_px: float
+    angle: float
+
+    def axes(self) -> Array:
+        """The region's x and y axes as unit columns (2, 2) in image axes."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return np.array([[cosine, -sine], [sine, cosine]])
+
+    def to_image(self, crop_px: int) -> Array:
+        """The affine map (2, 3) from pixels of a crop of `crop_px` x `crop_px` to pixels of the image."""
+        linear = self.axes() * (self.side_px / crop_px)
+        corner = np.array([self.cx, self.cy]) - linear @ np.full(2, crop_px / 2)
+        return np.column_stack([linear, corner])
+
+    def contains(self, points: Array) -> npt.NDArray[np.bool_]:
+        """Which of `points` (N, 2), pixels, lie inside: (N,)."""
+        local = (points - np.array([self.cx, self.cy])) @ self.axes()
+        return np.all(np.abs(local) <= self.side_px / 2, axis=-1)
+
+
+def region_of_circle(centre: Array, top: Array) -> Region:
+    """The region of a body whose hip centre is `centre` (2,) and whose circle passes `top` (2,), straight up.
+
+    Both networks describe a person by these two points: the detector in its points 0 and 1, the
+    landmark network in its points 33 and 34.
+    """
+    x, y = (float(value) for value in top - centre)
+    return Region(
+        cx=float(centre[0]),
+        cy=float(centre[1]),
+        side_px=SIDE_RADII * float(np.hypot(x, y)),
+        angle=float(np.arctan2(x, -y)),
+    )
