@@ -96,6 +96,7 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     axes (x right, y down, z away), metres, body-centred:
 
         joints        (P, 24, 3)     SMPL joints
+        joint_confidence (P, 24)     0..1
         keypoints     (P, 17, 3)     COCO keypoints
         keypoints_2d  (P, 17, 2)     the same in pixels of the image sent
         keypoint_confidence (P, 17)  0..1

@@ -1,37 +1,22 @@
-"""Rotations, cameras and projections: pure functions on arrays."""
+"""Rotations, and the cameras of `wire.camera`: pure functions on arrays."""
 
 import numpy as np
 import numpy.typing as npt
 
+from wire.camera import CROP_PX, FOCAL_256, crop_camera, focal_length_px, project
+
+__all__ = [
+    "CROP_PX",
+    "FOCAL_256",
+    "crop_camera",
+    "focal_length_px",
+    "nearest_rotation",
+    "project",
+    "rotation_from_vector",
+    "vector_from_rotation",
+]
+
 Array = npt.NDArray[np.floating]
-
-#: Focal length of the 4D-Humans camera, in units of a 256 px crop.
-FOCAL_256 = 5000.0
-CROP_PX = 256.0
-
-
-def focal_length_px(width: int, height: int) -> float:
-    """Focal length of the full-image camera (4D-Humans: 5000/256 of the longer side)."""
-    return FOCAL_256 / CROP_PX * max(width, height)
-
-
-def project(points: Array, translation: Array, width: int, height: int) -> Array:
-    """Pixels (..., N, 2) of body-centred points (..., N, 3) moved by `translation` (..., 3)."""
-    moved = points + translation[..., None, :]
-    centre = np.array([width / 2, height / 2], dtype=moved.dtype)
-    return focal_length_px(width, height) * moved[..., :2] / moved[..., 2:] + centre
-
-
-def crop_camera(
-    translation: Array, *, box_center: Array, box_size: float, width: int, height: int
-) -> tuple[float, float, float]:
-    """Weak-perspective camera (s, tx, ty) of a square crop: the inverse of 4D-Humans' cam_crop_to_full."""
-    focal = focal_length_px(width, height)
-    tx, ty, tz = (float(value) for value in translation)
-    scaled = 2 * focal / tz  # = box_size * s
-    cx, cy = float(box_center[0]), float(box_center[1])
-    return scaled / box_size, tx - 2 * (cx - width / 2) / scaled, ty - 2 * (cy - height / 2) / scaled
-
 
 def rotation_from_vector(vector: Array) -> Array:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radians (Rodrigues' formula)."""
