@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from workers.blazepose.crop import cut
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region, region_of_circle
 from workers.types import Array, Image
@@ -58,13 +59,8 @@ class Detector:
     def detect(self, image: Image, tile: Tile, *, min_score: float = 0.5) -> list[Detection]:
         """The people in `tile` of `image`, HWC uint8 RGB, best first; positions in pixels of the image."""
         scale = tile.side_px / _INPUT_PX
-        crop = cv2.warpAffine(
-            image,
-            np.array([[scale, 0, tile.x0], [0, scale, tile.y0]]),
-            (_INPUT_PX, _INPUT_PX),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_CONSTANT,
-        )
+        to_image = np.array([[scale, 0, tile.x0], [0, scale, tile.y0]])
+        crop = cut(image, to_image, _INPUT_PX, border=cv2.BORDER_CONSTANT)
         self._network.run(crop, low=-1.0, high=1.0)
         logits = np.clip(self._network.output(1)[:, 0], -_MAX_LOGIT, _MAX_LOGIT)
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
