@@ -139,7 +139,7 @@ class Failure(Message, frozen=True, kw_only=True, tag="failure"):
 
 
 class StatusRequest(Message, frozen=True, kw_only=True, tag="status"):
-    """Client -> broker: how are you?"""
+    """Client -> broker: a question for `Status`."""
 
     request_id: RequestId
 
@@ -200,7 +200,10 @@ class WhoAreYou(Message, frozen=True, kw_only=True, tag="who_are_you"):
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
-    """Worker -> broker: no more frames, please; I answer what I hold and then end."""
+    """Worker -> broker: no more frames, please; I answer what I hold and then end.
+
+    The broker sends it back: after it no frame follows, so the worker knows what it holds.
+    """
 
 
 class Work(Message, frozen=True, kw_only=True, tag="work"):
@@ -227,11 +230,11 @@ class Forget(Message, frozen=True, kw_only=True, tag="forget"):
 ToBroker = Frame | StatusRequest
 FromBroker = Result | Failure | Status
 WorkerToBroker = Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure
-BrokerToWorker = Work | Heartbeat | WhoAreYou | Forget
+BrokerToWorker = Work | Heartbeat | WhoAreYou | Goodbye | Forget
 
 _encoder = msgspec.msgpack.Encoder()
 
-M = TypeVar("M")
+M = TypeVar("M", bound=Message)
 
 
 class Decoder(Generic[M]):
@@ -244,7 +247,7 @@ class Decoder(Generic[M]):
     def __call__(self, header: Buffer) -> M:
         """The typed message of a header frame. Raises `ProtocolError`."""
         try:
-            message = self._decoder.decode(header)
+            message: M = self._decoder.decode(header)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise ProtocolError(f"unreadable header: {error}") from None
         if message.v != PROTOCOL_VERSION:
@@ -261,7 +264,8 @@ def pack_arrays(
     arrays: Mapping[str, npt.NDArray[np.generic]],
 ) -> tuple[list[ArraySpec], list[Buffer]]:
     """Describe arrays for a header, and give the payload frames that go with it; no copy."""
-    specs, buffers = [], []
+    specs: list[ArraySpec] = []
+    buffers: list[Buffer] = []
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
             raise ValueError(f"{name}: arrays of {array.dtype} do not travel")
