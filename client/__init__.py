@@ -1,0 +1,1 @@
+"""Those who send frames: the demonstration, and the bulk tool to come."""

@@ -1,0 +1,59 @@
+"""The service as a backend sees it: frames as base64 JSON over one kept connection."""
+
+import base64
+import gzip
+import http.client
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate, br"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, and how long it took from the first byte out to the last byte in."""
+
+    status: int
+    body: Mapping[str, Any]  # the contract's JSON
+    elapsed_ms: float
+
+
+class Backend:
+    """One kept-alive connection to `/pose/hybrid`."""
+
+    def __init__(self, host: str, port: int, *, timeout_s: float = 120.0) -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+    def pose(
+        self, picture: bytes, *, frame_number: int, visualize: bool = False, session_id: str | None = None
+    ) -> Answer:
+        """Send one encoded picture, and wait for its answer."""
+        request: dict[str, object] = {
+            "image_base64": base64.b64encode(picture).decode("ascii"),
+            "frame_number": frame_number,
+            "visualize": visualize,
+        }
+        if session_id is not None:
+            request["session_id"] = session_id
+        return self._exchange("POST", "/pose/hybrid", json.dumps(request).encode())
+
+    def health(self) -> Answer:
+        """The service's own word on how it is."""
+        return self._exchange("GET", "/health", None)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> Answer:
+        started = time.perf_counter()
+        self._connection.request(method, path, body=body, headers=_HEADERS)
+        response = self._connection.getresponse()
+        raw = response.read()
+        elapsed_ms = (time.perf_counter() - started) * 1e3
+        if response.headers.get("Content-Encoding") == "gzip":
+            raw = gzip.decompress(raw)
+        return Answer(response.status, json.loads(raw), elapsed_ms)

@@ -1,0 +1,46 @@
+"""Video files to RGB frames, and RGB frames to video files."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+
+_DEFAULT_RATE = Fraction(30)
+
+
+def frame_rate(path: Path) -> Fraction:
+    """Frames per second that the file announces."""
+    with av.open(str(path)) as container:
+        return container.streams.video[0].average_rate or _DEFAULT_RATE
+
+
+def frames(path: Path, *, first: int = 0, last: int | None = None) -> Iterator[Image]:
+    """Frames `first` to `last` (inclusive, zero-based) of a video, decoded one at a time."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        stop = None if last is None else last + 1
+        for frame in islice(container.decode(stream), first, stop):
+            yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+
+
+def write(path: Path, pictures: Iterable[Image], *, rate: Fraction) -> int:
+    """Write pictures of one size as an MP4; how many there were. Odd edges lose their last pixel."""
+    count = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            height, width = (side - side % 2 for side in picture.shape[:2])  # 4:2:0 wants even sides
+            stream.height, stream.width = height, width
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+            container.mux(stream.encode(frame))
+            count += 1
+        container.mux(stream.encode())
+    return count
