@@ -18,6 +18,7 @@ __all__ = [
 
 Array = npt.NDArray[np.floating]
 
+
 def rotation_from_vector(vector: Array) -> Array:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radians (Rodrigues' formula)."""
     angle = np.linalg.norm(vector, axis=-1)[..., None, None]
