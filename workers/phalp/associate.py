@@ -1,0 +1,104 @@
+"""Who is who: every track against every sighting, in appearance, location and pose.
+
+PHALP multiplies a factor for appearance, one for pose, and the exponentials of the distances in the
+picture and in log depth; the sum here is the logarithm of that product. So appearance and pose, which
+change slowly, grow without limit but ever slower, and location counts in units of its uncertainty.
+Here location is capped as well: when the picture jumps, a person who looks the same is the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from workers.phalp.appearance import appearance_distance
+from workers.phalp.location import size_at
+from workers.phalp.sighting import Sighting
+from workers.phalp.state import Floats, TrackState
+
+#: Colour difference, mean joint distance (metres) and log depth at which a term begins to count.
+APPEARANCE_UNIT: Final = 0.10
+POSE_UNIT_M: Final = 0.15
+DEPTH_UNIT: Final = 0.15
+#: Distance in the picture, in body lengths, that costs 1, and how much it grows for each unseen frame.
+LOCATION_UNIT: Final = 0.25
+LOCATION_GROWTH: Final = 0.02
+#: Most that a term may cost.
+MAX_POSE: Final = 1.0
+MAX_LOCATION: Final = 3.0
+MAX_DEPTH: Final = 1.5
+#: What appearance counts for beside the others.
+APPEARANCE_SHARE: Final = 2.0
+#: Being seen in the region that a track proposed speaks for that track, a little.
+PROPOSAL_BONUS: Final = 0.2
+#: A pair that costs more is not the same person.
+MAX_COST: Final = 6.5
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """Indices into the tracks and sightings that were given; every index appears once."""
+
+    pairs: tuple[tuple[int, int], ...]  # (track, sighting)
+    lost_tracks: tuple[int, ...]
+    new_sightings: tuple[int, ...]
+
+
+def associate(
+    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, steadiness: float
+) -> Association:
+    """The cheapest assignment. `tracks` are predicted for this frame, with joints (T, 24, 3) from the pelvis.
+
+    `steadiness` 0..1 says how far location can be trusted in this session.
+    """
+    pairs: tuple[tuple[int, int], ...] = ()
+    if tracks and sightings:
+        costs = pair_costs(tracks, joints, sightings, steadiness=steadiness)
+        rows, columns = linear_sum_assignment(np.minimum(costs, MAX_COST + 1e-3))
+        pairs = tuple(
+            (int(row), int(column))
+            for row, column in zip(rows, columns, strict=True)
+            if costs[row, column] <= MAX_COST
+        )
+    taken_tracks = {track for track, _ in pairs}
+    taken_sightings = {sighting for _, sighting in pairs}
+    return Association(
+        pairs,
+        tuple(index for index in range(len(tracks)) if index not in taken_tracks),
+        tuple(index for index in range(len(sightings)) if index not in taken_sightings),
+    )
+
+
+def pair_costs(
+    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, steadiness: float
+) -> Floats:
+    """Costs (T, S) of taking each sighting for each track."""
+    places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
+    seen_places = np.stack([seen.place for seen in sightings])[None]  # (1, S, 3)
+    sizes = size_at(places)
+    unseen = np.array([track.unseen for track in tracks])[:, None]
+    seen_joints = np.stack([seen.joints for seen in sightings])[None]  # (1, S, 24, 3)
+
+    distance = np.hypot(places[..., 0] - seen_places[..., 0], places[..., 1] - seen_places[..., 1]) / sizes
+    location = distance / (LOCATION_UNIT + LOCATION_GROWTH * unseen)
+    depth = np.abs(places[..., 2] - seen_places[..., 2]) / DEPTH_UNIT
+    pose = np.sqrt(np.square(joints[:, None] - seen_joints).sum(axis=-1)).mean(axis=-1) / POSE_UNIT_M
+    colour = _colour_distances(tracks, sightings) / APPEARANCE_UNIT
+    proposed = np.array([[seen.proposal == track.track_id for seen in sightings] for track in tracks])
+    return (
+        APPEARANCE_SHARE * np.log1p(colour**2)
+        + np.minimum(np.log1p(pose**2), MAX_POSE)
+        + steadiness * (np.minimum(location, MAX_LOCATION) + np.minimum(depth, MAX_DEPTH))
+        - PROPOSAL_BONUS * proposed
+    )
+
+
+def _colour_distances(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
+    return appearance_distance(
+        np.stack([track.appearance for track in tracks])[:, None],
+        np.stack([track.patch_weight for track in tracks])[:, None],
+        np.stack([seen.appearance for seen in sightings])[None],
+        np.stack([seen.patch_weight for seen in sightings])[None],
+    )

@@ -1,0 +1,248 @@
+"""The life of one track: begun by a sighting, moved by more, ended by their absence.
+
+It knows nothing of other tracks or of the session.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+import numpy as np
+
+from workers.phalp import appearance, smooth
+from workers.phalp.confidence import trust_of
+from workers.phalp.location import place_of, size_at, translation_onto
+from workers.phalp.sighting import Sighting
+from workers.phalp.skeleton import Skeleton
+from workers.phalp.smooth import Filtered
+from workers.phalp.state import Floats, TrackState
+
+#: Longest life without a sighting, frames (PHALP's).
+MAX_UNSEEN: Final = 50
+#: A track that was seen n times lives on for this many frames times n: a false box does not linger.
+FRAMES_PER_HIT: Final = 3
+#: The same for a person most of whom has left the picture.
+MAX_UNSEEN_OUTSIDE: Final = 5
+
+#: Measurements of the shape that count in full, and the share of each later one.
+SHAPE_SETTLES: Final = 30
+LATE_SHAPE_SHARE: Final = 0.001
+
+#: What a joint out of view counts for when a body is laid onto the picture, beside its visibility.
+HIDDEN_JOINT_WEIGHT: Final = 0.1
+
+#: Share of the old visibility of a joint that is kept.
+VISIBILITY_KEPT: Final = 0.5
+
+#: Mean distance between predicted and seen joints, metres, that motion alone does not explain.
+POSE_JUMP_M: Final = 0.22
+#: The same for the place: body lengths, and log depth.
+PLACE_JUMP: Final = 0.35
+DEPTH_JUMP: Final = 0.35
+#: Growth of these limits for each frame since the person was last seen, and the most they grow.
+JUMP_GROWTH: Final = 0.15
+MAX_JUMP_GROWTH: Final = 3.0
+#: How much of an implausible pose is believed, and after how many in a row it is believed in full.
+DOUBTED_WEIGHT: Final = 0.08
+MAX_DOUBTS: Final = 3
+
+
+class Verdict(Enum):
+    """How a sighting fits the motion of its track."""
+
+    EXPECTED = "expected"
+    DOUBTED = "doubted"  # most likely a bad frame: left and right swapped, a limb on the wrong side
+    CHANGED = "changed"  # a doubted pose that stays
+    JUMPED = "jumped"  # the picture is not continuous
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A track, what was expected of it in this frame, and the sighting that was taken for it."""
+
+    before: TrackState
+    expected: TrackState
+    seen: Sighting
+    verdict: Verdict
+    unobstructed: float  # 0..1, share of the person that nobody else covers
+
+
+def begin(track_id: int, seen: Sighting) -> TrackState:
+    """A new track."""
+    return TrackState(
+        track_id=track_id,
+        hits=1,
+        unseen=0,
+        doubts=0,
+        detected=seen.detected,
+        trust=_trust(seen),
+        rotations=seen.rotations,
+        spin=np.zeros((24, 3)),
+        spin_surprise=np.zeros((24, 3)),
+        place=seen.place,
+        drift=np.zeros(3),
+        drift_surprise=np.zeros(3),
+        betas=seen.measured_betas,
+        appearance=seen.appearance,
+        patch_weight=seen.patch_weight,
+        visibility=seen.visibility,
+        seen_place=seen.place,
+        seen_box=seen.box,
+    )
+
+
+def judge(
+    before: TrackState, expected: TrackState, expected_joints: Floats, seen: Sighting, *, steady: bool
+) -> Verdict:
+    """How `seen` fits `expected`, the prediction from `before`, with its joints (24, 3) from the pelvis.
+
+    In a session whose pictures jump (`steady` False) a pose that changes at once is nothing unusual.
+    """
+    slack = min(1 + JUMP_GROWTH * (expected.unseen - 1), MAX_JUMP_GROWTH)
+    moved = seen.place - expected.place
+    away = float(np.hypot(*moved[:2])) / float(size_at(expected.place))
+    if away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack:
+        return Verdict.JUMPED
+    bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
+    if bent_m <= POSE_JUMP_M * slack:
+        return Verdict.EXPECTED
+    if not steady:
+        return Verdict.JUMPED
+    return Verdict.DOUBTED if before.doubts < MAX_DOUBTS else Verdict.CHANGED
+
+
+def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]:
+    """The tracks after their sightings."""
+    if not matches:
+        return []
+    shapes = [_shape(match.before, match.seen) for match in matches]
+    restarted = np.array([match.verdict in (Verdict.JUMPED, Verdict.CHANGED) for match in matches])
+    frames = np.array([match.expected.unseen for match in matches], dtype=np.float64)
+    pose = _smooth_pose(matches, frames, restarted)
+    measured = _place_onto(pose.value, shapes, matches, skeleton)
+    place = _smooth_place(matches, measured, frames, restarted)
+    return [
+        _observed(match, pose=_row(pose, index), place=_row(place, index), betas=betas)
+        for index, (match, betas) in enumerate(zip(matches, shapes, strict=True))
+    ]
+
+
+def is_over(track: TrackState, *, inside: float) -> bool:
+    """Whether a track has gone unseen for too long; `inside` is the share of its box in the picture."""
+    limit = MAX_UNSEEN if inside > 0.5 else MAX_UNSEEN_OUTSIDE
+    return track.unseen > min(limit, FRAMES_PER_HIT * track.hits)
+
+
+def _trust(seen: Sighting) -> float:
+    return trust_of(score=seen.score, visibility=seen.visibility, detected=seen.detected)
+
+
+def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -> TrackState:
+    before, seen = match.before, match.seen
+    colours, patch_weight = appearance.remember(
+        before.appearance, before.patch_weight, seen.appearance, seen.patch_weight * match.unobstructed
+    )
+    return replace(
+        before,
+        hits=before.hits + 1,
+        unseen=0,
+        doubts=before.doubts + 1 if match.verdict is Verdict.DOUBTED else 0,
+        detected=seen.detected,
+        trust=_trust(seen),
+        rotations=pose.value,
+        spin=pose.velocity,
+        spin_surprise=pose.surprise,
+        place=place.value,
+        drift=place.velocity,
+        drift_surprise=place.surprise,
+        betas=betas,
+        appearance=colours,
+        patch_weight=patch_weight,
+        visibility=VISIBILITY_KEPT * before.visibility + (1 - VISIBILITY_KEPT) * seen.visibility,
+        seen_place=place.value,
+        seen_box=seen.box,
+    )
+
+
+def _shape(before: TrackState, seen: Sighting) -> Floats:
+    """Running mean of the shape: every measurement counts alike until it has settled."""
+    hits = before.hits + 1
+    share = 1 / hits if hits <= SHAPE_SETTLES else LATE_SHAPE_SHARE
+    return before.betas + share * (seen.measured_betas - before.betas)
+
+
+def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) -> Filtered:
+    measured = np.stack([match.seen.rotations for match in matches])
+    smoothed = smooth.rotations(
+        Filtered(
+            np.stack([match.expected.rotations for match in matches]),
+            np.stack([match.before.spin for match in matches]),
+            np.stack([match.before.spin_surprise for match in matches]),
+        ),
+        measured,
+        frames=frames,
+        weight=np.array([DOUBTED_WEIGHT if match.verdict is Verdict.DOUBTED else 1.0 for match in matches]),
+    )
+    return _restart(smoothed, measured, restarted)
+
+
+def _place_onto(
+    rotations: Floats, shapes: Sequence[Floats], matches: Sequence[Match], skeleton: Skeleton
+) -> Floats:
+    """The places (T, 3) at which the smoothed bodies, in their tracks' own shapes, lie on what was seen.
+
+    So neither a shape that settles nor a joint that lags moves a whole body off the picture.
+    """
+    betas = np.stack(shapes)
+    pictures = np.stack([match.seen.picture for match in matches])
+    weights = np.stack([match.seen.visibility for match in matches]) + HIDDEN_JOINT_WEIGHT
+    pelvis = translation_onto(skeleton.joints(rotations, betas), pictures, weights)
+    return place_of(pelvis, skeleton.length(betas))
+
+
+def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, restarted: Floats) -> Filtered:
+    """The places after a measurement: across the picture, and in distance."""
+    expected = Filtered(
+        np.stack([match.expected.place for match in matches]),
+        np.stack([match.before.drift for match in matches]),
+        np.stack([match.before.drift_surprise for match in matches]),
+    )
+    certain = np.ones(len(matches))
+    across = smooth.vectors(
+        _part(expected, slice(0, 2)),
+        measured[:, :2],
+        noise=smooth.PLACE.noise * size_at(expected.value),
+        frames=frames,
+        weight=certain,
+        response=smooth.PLACE,
+    )
+    distance = smooth.vectors(
+        _part(expected, slice(2, 3)),
+        measured[:, 2:],
+        noise=smooth.DISTANCE.noise * certain,
+        frames=frames,
+        weight=certain,
+        response=smooth.DISTANCE,
+    )
+    both = Filtered(
+        np.concatenate([across.value, distance.value], axis=-1),
+        np.concatenate([across.velocity, distance.velocity], axis=-1),
+        np.concatenate([across.surprise, distance.surprise], axis=-1),
+    )
+    return _restart(both, measured, restarted)
+
+
+def _restart(smoothed: Filtered, measured: Floats, restarted: Floats) -> Filtered:
+    """`smoothed`, but as measured and at rest for the tracks (T,) that start their motion anew."""
+    value = np.where(restarted.reshape(-1, *(1,) * (measured.ndim - 1)), measured, smoothed.value)
+    moving = ~restarted.reshape(-1, *(1,) * (smoothed.velocity.ndim - 1))
+    return Filtered(value, smoothed.velocity * moving, smoothed.surprise * moving)
+
+
+def _row(filtered: Filtered, index: int) -> Filtered:
+    return Filtered(filtered.value[index], filtered.velocity[index], filtered.surprise[index])
+
+
+def _part(filtered: Filtered, columns: slice) -> Filtered:
+    return Filtered(filtered.value[:, columns], filtered.velocity[:, columns], filtered.surprise[:, columns])

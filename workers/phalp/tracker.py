@@ -1,0 +1,242 @@
+"""Following people through a session: a pure fold over its frames.
+
+    state', people = track(state, frame, observations)
+
+Call it once for each frame, also when nobody was observed. Equal arguments give equal results, bit by
+bit, in whatever order the observations come; the state that is passed in stays as it was. It follows
+PHALP (Rajasegaran et al., CVPR 2022): predict -> associate -> update the matched -> age the unmatched
+-> start the new -> drop the dead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from workers.phalp.associate import associate
+from workers.phalp.confidence import confidence, joint_confidence, state_of
+from workers.phalp.location import moved_box, normalised_box, overlap, pelvis_at, pixel_box
+from workers.phalp.predict import held, predict
+from workers.phalp.sighting import Sighting, lift
+from workers.phalp.skeleton import JointsOf, Skeleton
+from workers.phalp.state import Floats, SessionState, TrackState
+from workers.phalp.track import Match, Verdict, begin, is_over, judge, observe
+from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
+
+#: Steadiness after a jump, as a share of what it was; and the share of what is missing to 1 that a
+#: step without a jump gives back. Below `STEADY` a session is one whose pictures jump.
+STEADINESS_AFTER_JUMP: Final = 0.4
+STEADINESS_REGAINED: Final = 0.04
+STEADY: Final = 0.6
+
+#: Two sightings whose joints are this near on average, in body lengths, show one person.
+SAME_PERSON: Final = 0.06
+
+#: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
+CONFIRMED_HITS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """What the tracker has to know of a frame: its number in the session, and its size in pixels."""
+
+    frame_number: int
+    width: int
+    height: int
+
+
+class Tracker:
+    """Holds the parts and bounds of the fold, and nothing of any session."""
+
+    def __init__(self, *, joints_of: JointsOf, max_people: int) -> None:
+        self._skeleton = Skeleton(joints_of)
+        self._max_people = max_people
+
+    def start(self) -> SessionState:
+        """The state of a session that has seen nothing."""
+        return SessionState(
+            tracks=(),
+            next_track_id=1,
+            primary_id=None,
+            last_frame=None,
+            turn=0,
+            continuous=True,
+            steadiness=1.0,
+        )
+
+    def plan(self, state: SessionState, facts: FrameFacts) -> Plan:
+        """Where the observer should expect the people of `state` in this frame."""
+        step, in_order = _step(state, facts)
+        expected = _advance(state.tracks, step, in_order=in_order)
+        continuous = in_order and state.continuous
+        return Plan(
+            tuple(Proposal(track.track_id, self._pose(track), continuous) for track in expected), state.turn
+        )
+
+    def track(
+        self, state: SessionState, facts: FrameFacts, observations: Sequence[Observation]
+    ) -> tuple[SessionState, list[TrackedPerson], int | None]:
+        """The next state, everyone who is followed (by rising id), and the index of the primary person."""
+        sightings = lift(observations, skeleton=self._skeleton, width=facts.width, height=facts.height)
+        step, in_order = _step(state, facts)
+
+        # predict
+        expected = _advance(state.tracks, step, in_order=in_order)
+        joints = self._joints(expected)
+
+        # associate
+        found = associate(expected, joints, sightings, steadiness=state.steadiness if in_order else 0.0)
+        steady = in_order and state.steadiness >= STEADY
+
+        # update the matched, age the unmatched
+        matches = [
+            Match(
+                before=state.tracks[row],
+                expected=expected[row],
+                seen=sightings[column],
+                verdict=judge(
+                    state.tracks[row], expected[row], joints[row], sightings[column], steady=steady
+                ),
+                unobstructed=_unobstructed(column, sightings),
+            )
+            for row, column in found.pairs
+        ]
+        tracks = list(expected)
+        for (row, _), track in zip(found.pairs, observe(matches, skeleton=self._skeleton), strict=True):
+            tracks[row] = track
+
+        # start the new, drop the dead
+        tracks = [track for track in tracks if not is_over(track, inside=_share_inside(track, facts))]
+        newcomers = _newcomers([sightings[column] for column in found.new_sightings], matches)
+        begun = [begin(state.next_track_id + index, seen) for index, seen in enumerate(newcomers)]
+        tracks = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
+        tracks += begun[: self._max_people - len(tracks)]
+
+        jumped = not in_order or any(match.verdict in (Verdict.JUMPED, Verdict.CHANGED) for match in matches)
+        primary_id = _primary(tracks, state.primary_id)
+        after = SessionState(
+            tracks=tuple(tracks),
+            next_track_id=state.next_track_id + len(begun),
+            primary_id=primary_id,
+            last_frame=facts.frame_number,
+            turn=state.turn + 1,
+            continuous=not jumped,
+            steadiness=_steadiness(state.steadiness, jumped=jumped, matched=bool(matches)),
+        )
+        ids = [track.track_id for track in tracks]
+        people = [self._person(track, facts) for track in tracks]
+        return after, people, ids.index(primary_id) if primary_id is not None else None
+
+    def _person(self, track: TrackState, facts: FrameFacts) -> TrackedPerson:
+        believed = confidence(track.trust, unseen=track.unseen)
+        return TrackedPerson(
+            track_id=track.track_id,
+            state=state_of(unseen=track.unseen, detected=track.detected),
+            frames_since_detected=track.unseen,
+            confidence=believed,
+            pose=self._pose(track),
+            box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
+            joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
+        )
+
+    def _pose(self, track: TrackState) -> BodyPose:
+        """The body in front of the camera: its pelvis at the track's place."""
+        pelvis = pelvis_at(track.place, self._skeleton.length(track.betas))
+        return BodyPose(
+            rotations=track.rotations.astype(np.float32),
+            betas=track.betas.astype(np.float32),
+            translation=(pelvis - self._skeleton.pelvis(track.betas)).astype(np.float32),
+        )
+
+    def _joints(self, tracks: Sequence[TrackState]) -> Floats:
+        """Joints (T, 24, 3) of tracks, from their pelvis, metres, camera axes."""
+        if not tracks:
+            return np.zeros((0, 24, 3))
+        return self._skeleton.joints(
+            np.stack([track.rotations for track in tracks]), np.stack([track.betas for track in tracks])
+        )
+
+
+def _step(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
+    """Frames since the last one, and whether time went forward: a repeat or a late frame breaks motion."""
+    if state.last_frame is None:
+        return 1, True
+    step = facts.frame_number - state.last_frame
+    return (step, True) if step > 0 else (1, False)
+
+
+def _advance(tracks: Sequence[TrackState], step: int, *, in_order: bool) -> list[TrackState]:
+    return predict(tracks, step=step) if in_order else held(tracks, step=step)
+
+
+def _box(track: TrackState) -> Floats:
+    return moved_box(track.seen_box, seen=track.seen_place, now=track.place)
+
+
+def _unobstructed(index: int, sightings: Sequence[Sighting]) -> float:
+    """Share of a person that no other one's box covers: colours of two people mix where they meet."""
+    others = [seen.box for position, seen in enumerate(sightings) if position != index]
+    if not others:
+        return 1.0
+    return float(1 - overlap(sightings[index].box, np.stack(others)).max())
+
+
+def _share_inside(track: TrackState, facts: FrameFacts) -> float:
+    """The share of a track's box that lies in the picture."""
+    box = _box(track)
+    picture = normalised_box(np.array([0, 0, facts.width, facts.height]), facts.width, facts.height)
+    shown = np.maximum(np.minimum(box[2:], picture[2:]) - np.maximum(box[:2], picture[:2]), 0)
+    return float(np.prod(shown) / max(float(np.prod(box[2:] - box[:2])), 1e-12))
+
+
+def _same_person(seen: Sighting, other: Sighting) -> bool:
+    apart = np.sqrt(np.square(seen.picture - other.picture).sum(axis=-1)).mean()
+    return bool(apart < SAME_PERSON * max(_height(seen), _height(other)))
+
+
+def _height(seen: Sighting) -> float:
+    return float(seen.box[3] - seen.box[1])
+
+
+def _newcomers(unmatched: Sequence[Sighting], matches: Sequence[Match]) -> list[Sighting]:
+    """The sightings that show someone of whom no other sighting of this frame does."""
+    known = [match.seen for match in matches]
+    newcomers: list[Sighting] = []
+    for seen in unmatched:
+        if not any(_same_person(seen, other) for other in [*known, *newcomers]):
+            newcomers.append(seen)
+    return newcomers
+
+
+def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -> list[TrackState]:
+    """Give up those who were out of sight for longest, but not `keep`, until `places` hold the rest."""
+    surplus = max(len(tracks) - places, 0)
+    idle = [track for track in tracks if track.unseen and track.track_id != keep]
+    longest = sorted(idle, key=lambda track: (-track.unseen, -track.track_id))[:surplus]
+    given_up = {track.track_id for track in longest}
+    return [track for track in tracks if track.track_id not in given_up]
+
+
+def _steadiness(steadiness: float, *, jumped: bool, matched: bool) -> float:
+    if jumped:
+        return steadiness * STEADINESS_AFTER_JUMP
+    return steadiness + STEADINESS_REGAINED * (1 - steadiness) if matched else steadiness
+
+
+def _primary(tracks: Sequence[TrackState], primary_id: int | None) -> int | None:
+    """Who is shown first: the one who was, while alive; else the most prominent one."""
+    if not tracks:
+        return None
+    by_id = {track.track_id: track for track in tracks}
+    current = by_id.get(primary_id) if primary_id is not None else None
+    if current is not None and (current.hits >= CONFIRMED_HITS or current.unseen == 0):
+        return current.track_id
+    # Someone in view comes before a suspicion that is out of sight.
+    return max(tracks, key=lambda track: (track.unseen == 0, _prominence(track), -track.track_id)).track_id
+
+
+def _prominence(track: TrackState) -> float:
+    """Size x centrality x trust: a place is in units of the picture's longer side, from its centre."""
+    height = float(track.seen_box[3] - track.seen_box[1])
+    return height * (1 - min(float(np.hypot(*track.place[:2])), 0.9)) * track.trust
