@@ -1,0 +1,57 @@
+# What a person types. Each target sets up what it needs, once: `.venv` and the model files.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+CLIP = $$($(PY) -m tools.clip sports2d_demo.mp4)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve ctl test lint bench models clean
+
+help:
+	@echo "make demo    140 frames of a real clip through the whole service, with pictures of the result"
+	@echo "make serve   the service on http://0.0.0.0:5000; settings are POSE_... variables"
+	@echo "make ctl ARGS=status   supervisorctl on the running service"
+	@echo "make test    every test"
+	@echo "make lint    style and types"
+	@echo "make bench   the measurements in docs/performance.md"
+	@echo "make clean   remove .venv and caches; model files stay in the user's cache"
+
+demo: .venv/base models
+	$(PY) -m workers.assets fetch clips
+	$(PY) -m client.demo $(CLIP) --first 60 --last 199
+
+serve: .venv/base models
+	exec $(PY) -m tools.serve
+
+ctl: .venv/base
+	@$(PY) -m tools.serve $(or $(ARGS),status)
+
+test: .venv/dev models
+	$(PY) -m workers.assets fetch clips
+	$(PY) -m pytest
+
+lint: .venv/dev
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+bench: .venv/dev models
+	$(PY) -m workers.assets fetch clips
+	$(PY) -m bench
+
+models: .venv/base
+	@$(PY) -m workers.assets fetch
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+
+# Stamps: made again only when the pins change.
+.venv/base: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) install --editable .
+	touch $@
+
+.venv/dev: .venv/base
+	$(PIP) install --editable ".[dev]"
+	touch $@

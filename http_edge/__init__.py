@@ -1,0 +1,1 @@
+"""The HTTP edge: HTTP in, wire messages out; the JSON contract. It decodes no pixels."""

@@ -1,0 +1,94 @@
+"""The edge program: connect to the broker, serve HTTP until told to stop."""
+
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from http_edge import app, topology
+from http_edge.app import Parts
+from http_edge.metrics import Metrics
+from http_edge.server import Server
+from http_edge.status import StatusWatch
+from wire import settings as wire_settings
+from wire.connection import Connection
+from wire.settings import Settings
+
+log = logging.getLogger("http_edge")
+
+#: Exit status when the settings are wrong.
+EXIT_BAD_SETTINGS = 2
+
+#: The body whose triangles the answers name; read as data.
+BODY_FILE = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
+
+
+def main() -> int:
+    """Run the edge; the exit status."""
+    try:
+        settings = wire_settings.load(os.environ)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s http_edge %(levelname)s %(message)s"
+    )
+    # Full queues are refused and counted by the application; waitress would log each one.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    serve(settings)
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what is held."""
+    faces = topology.load(BODY_FILE)
+    connection = Connection(settings.frames_address())
+    watch = StatusWatch(connection)
+    metrics = Metrics(settings, lambda: watch.snapshot)
+    server = Server(
+        app.build(Parts(settings=settings, broker=connection, watch=watch, metrics=metrics, topology=faces)),
+        settings,
+    )
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        log.info("stopping on %s", signal.Signals(signum).name)
+        server.stop()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, stop)
+    for line in urls(settings.host, server.port):
+        log.info("%s", line)
+    server.run(drain_s=settings.drain_s)
+    watch.close()
+    connection.close()
+    log.info("stopped")
+
+
+def urls(host: str, port: int) -> Iterator[str]:
+    """Where to reach the service, for people and for a backend on Windows beside WSL."""
+    if host not in ("0.0.0.0", "::"):
+        yield f"serving on http://{host}:{port}"
+        return
+    yield f"serving on http://127.0.0.1:{port} (here, and from Windows where WSL forwards localhost)"
+    if address := _outward_address():
+        wsl = " (from Windows into WSL too)" if "microsoft" in platform.release().lower() else ""
+        yield f"serving on http://{address}:{port} (from other machines{wsl})"
+
+
+def _outward_address() -> str | None:
+    """Our address on the route outward; connecting a UDP socket sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,349 @@
+"""The WSGI application: which path does what, and how every failure leaves.
+
+A request's way: admitted (or refused as busy), read (`intake`), its picture's header
+checked (`wire.images`), sent to the broker, and its result written (`contract`). Each
+waiting request holds a thread, so fewer are admitted than there are threads: `/health`
+and `/metrics` always find one.
+"""
+
+import logging
+import math
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import falcon
+import msgspec
+import orjson
+from falcon.media.multipart import MultipartFormHandler
+from isal import igzip
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from http_edge import contract, intake
+from http_edge.intake import Intake
+from http_edge.metrics import Metrics
+from http_edge.status import StatusWatch, health_body, warmup_body
+from http_edge.topology import Topology
+from wire import images
+from wire.errors import (
+    BadRequest,
+    Busy,
+    DeadlineExceeded,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    PoseError,
+    UnsupportedMediaType,
+)
+from wire.messages import Buffer, Frame, Options, Result, SessionId, Source
+from wire.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: The connection to the broker ends a request at its deadline; this is only for its own failing.
+_DEADLINE_GRACE_S = 2.0
+
+_BUSY_RETRY_S = 1.0
+_GZIP_LEVEL = 1  # level 2 and 3 take two to four times as long for a tenth less
+_GZIP_FROM_BYTES = 1024
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Broker(Protocol):
+    """The connection to the broker, as the edge uses it."""
+
+    def submit(self, frame: Frame, image: Buffer) -> "Future[tuple[Result, Sequence[Buffer]]]":
+        """Send one picture; the future gives its result, or raises the `PoseError` that it met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application stands on."""
+
+    settings: Settings
+    broker: Broker
+    watch: StatusWatch
+    metrics: Metrics
+    topology: Topology
+
+
+def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
+    """The application."""
+    app: falcon.App[falcon.Request, falcon.Response] = falcon.App(
+        middleware=[  # answers pass from the last to the first
+            _Compression(),
+            falcon.CORSMiddleware(expose_headers=["X-Request-Id", "Retry-After"]),
+            _Bookkeeping(parts.metrics),
+        ]
+    )
+    app.req_options.strip_url_path_trailing_slash = True
+    form_handler = app.req_options.media_handlers[falcon.MEDIA_MULTIPART]
+    assert isinstance(form_handler, MultipartFormHandler)
+    form_handler.parse_options.max_body_part_buffer_size = parts.settings.max_body_bytes
+
+    admission = Admission(parts.settings.http_threads)
+    app.add_route("/pose/hybrid", HybridPose(parts, admission))
+    app.add_route("/health", Health(parts.watch))
+    app.add_route("/warmup", Warmup(parts, admission))
+    app.add_route("/metrics", Exposition(parts.metrics))
+
+    app.add_error_handler(Exception, _answer_bug)
+    app.add_error_handler(falcon.HTTPError, _answer_http_error)
+    app.add_error_handler(PoseError, _answer_pose_error)
+    return app
+
+
+class Admission:
+    """How many requests may wait at a time; one more is refused, never kept waiting for its turn."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = threading.BoundedSemaphore(limit)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold one place. Raises `Busy`."""
+        if not self._free.acquire(blocking=False):
+            raise Busy("the service has as many requests as it takes at a time", retry_after_s=_BUSY_RETRY_S)
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+class HybridPose:
+    """`/pose/hybrid`: the people of one picture."""
+
+    def __init__(self, parts: Parts, admission: Admission) -> None:
+        self._parts = parts
+        self._admission = admission
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer one picture. Raises every `PoseError` of the contract."""
+        with self._admission():
+            asked = _read_intake(req)
+            req.context.frame_number = asked.frame_number
+            full_people = (asked.people or _which_people(req)) == "full"
+            frame = self._frame(req, asked, full_people=full_people)
+            result, payload = self._ask(frame, asked.image)
+            people = contract.read(result, payload, topology=self._parts.topology, full_people=full_people)
+            resp.data = contract.answer(
+                people,
+                topology=self._parts.topology,
+                keypoints=self._parts.settings.keypoints,
+                full_people=full_people,
+                elapsed_ms=(time.perf_counter() - req.context.arrived) * 1e3,
+            )
+        resp.content_type = falcon.MEDIA_JSON
+        self._parts.metrics.frame_done(result)
+
+    def _frame(self, req: falcon.Request, asked: Intake, *, full_people: bool) -> Frame:
+        settings = self._parts.settings
+        picture = images.check(asked.image, max_pixels=settings.max_image_pixels)
+        return Frame(
+            request_id=uuid.uuid4().bytes,
+            frame_number=asked.frame_number,
+            deadline_ms=round(settings.request_timeout_s * 1e3),
+            session_id=asked.session_id or _session_id(req),
+            source=Source(client=req.remote_addr, width_px=picture.width, height_px=picture.height),
+            options=Options(visualize=asked.visualize, full_people=full_people),
+            timestamp_ms=asked.timestamp_ms,
+            fps=asked.fps,
+        )
+
+    def _ask(self, frame: Frame, image: Buffer) -> tuple[Result, Sequence[Buffer]]:
+        future = self._parts.broker.submit(frame, image)
+        try:
+            return future.result(self._parts.settings.request_timeout_s + _DEADLINE_GRACE_S)
+        except TimeoutError:
+            future.cancel()
+            raise DeadlineExceeded("no answer came in time") from None
+
+
+class Health:
+    """`/health`: always 200; the body tells."""
+
+    def __init__(self, watch: StatusWatch) -> None:
+        self._watch = watch
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """What was known of the service less than a second ago."""
+        resp.data = orjson.dumps(health_body(self._watch.snapshot))
+        resp.content_type = falcon.MEDIA_JSON
+
+
+class Warmup:
+    """`/warmup`: returns when a worker is ready."""
+
+    def __init__(self, parts: Parts, admission: Admission) -> None:
+        self._watch = parts.watch
+        self._settings = parts.settings
+        self._admission = admission
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Wait for a worker, or for the reason why none can come."""
+        with self._admission():
+            snapshot = self._watch.wait_until_decided(self._settings.request_timeout_s)
+        resp.data = orjson.dumps(warmup_body(snapshot, expected_workers=self._settings.workers))
+        resp.content_type = falcon.MEDIA_JSON
+
+    on_post = on_get
+
+
+class Exposition:
+    """`/metrics`, in Prometheus' text format."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Every metric."""
+        resp.data = self._metrics.exposition()
+        resp.content_type = CONTENT_TYPE_LATEST
+
+
+# ---------------------------------------------------------------- reading requests
+
+
+def _read_intake(req: falcon.Request) -> Intake:
+    if req.get_header("Content-Encoding", default="identity").lower() != "identity":
+        raise UnsupportedMediaType("the request's body is compressed; send it as it is")
+    media_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    if media_type == falcon.MEDIA_MULTIPART:
+        return intake.from_form((part.name or "", part.get_data()) for part in req.get_media())
+    if media_type != falcon.MEDIA_JSON:
+        raise UnsupportedMediaType(f"{media_type}: send application/json or multipart/form-data")
+    body = req.bounded_stream.read()
+    try:
+        return intake.from_json(body)
+    except PoseError:
+        req.context.frame_number = intake.frame_number_of(body)
+        raise
+
+
+def _session_id(req: falcon.Request) -> str | None:
+    """The session that the header or the query names, if one does."""
+    named = req.get_header("X-Session-Id") or req.get_param("session")
+    try:
+        return msgspec.convert(named, SessionId | None) if named else None
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"session: {error}") from None
+
+
+def _which_people(req: falcon.Request) -> str:
+    which = req.get_param("people", default="primary")
+    if which not in ("primary", "full"):
+        raise BadRequest("people: expected primary or full")
+    return which
+
+
+# ---------------------------------------------------------------- how failures leave
+
+
+def _answer_pose_error(
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: PoseError,
+    _params: dict[str, Any],
+) -> None:
+    frame_number = req.context.get("frame_number")
+    log.log(
+        logging.WARNING if error.status >= 500 else logging.INFO,
+        "request=%s %s %s frame=%s status=%d code=%s %s",
+        req.context.request_id, req.method, req.path, frame_number, error.status, error.code, error.message,
+    )  # fmt: skip
+    resp.status = error.status
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = contract.refusal(code=error.code, message=error.message, frame_number=frame_number)
+    if error.status == Busy.status:
+        resp.set_header("Retry-After", str(math.ceil(error.retry_after_s or _BUSY_RETRY_S)))
+
+
+def _answer_http_error(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]
+) -> None:
+    """What falcon itself refuses: paths, methods, forms that it can't read."""
+    resp.set_headers(error.headers or {})  # `Allow`, where the method is wrong
+    match error.status_code:
+        case NotFound.status:
+            named: PoseError = NotFound(f"nothing lives at {req.path}")
+        case MethodNotAllowed.status:
+            named = MethodNotAllowed(f"{req.path} does not answer to {req.method}")
+        case UnsupportedMediaType.status:
+            named = UnsupportedMediaType(error.description or error.title or "")
+        case status if status < 500:
+            named = BadRequest(error.description or error.title or "")
+        case _:
+            return _answer_bug(req, resp, error, params)
+    return _answer_pose_error(req, resp, named, params)
+
+
+def _answer_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    log.error("request=%s %s %s failed", req.context.request_id, req.method, req.path, exc_info=error)
+    _answer_pose_error(req, resp, Internal("an internal error; the log of the service tells more"), params)
+
+
+# ---------------------------------------------------------------- around every request
+
+
+class _Bookkeeping:
+    """Gives each request its id and its time, and counts it."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        given = req.get_header("X-Request-Id", default="")
+        req.context.arrived = time.perf_counter()
+        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        resp.set_header("X-Request-Id", req.context.request_id)
+        self._metrics.in_flight.inc()
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,
+    ) -> None:
+        elapsed_s = time.perf_counter() - req.context.arrived
+        endpoint = req.uri_template or "unknown"  # never the path itself: strangers choose paths
+        self._metrics.request_done(endpoint=endpoint, status=resp.status_code, elapsed_s=elapsed_s)
+        self._metrics.in_flight.dec()
+        log.debug(
+            "request=%s %s %s status=%d elapsed_ms=%.1f",
+            req.context.request_id, req.method, req.path, resp.status_code, elapsed_s * 1e3,
+        )  # fmt: skip
+
+
+class _Compression:
+    """gzip, for those who ask."""
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,
+    ) -> None:
+        if resp.data is None or len(resp.data) < _GZIP_FROM_BYTES:
+            return
+        resp.append_header("Vary", "Accept-Encoding")
+        if accepts_gzip(req.get_header("Accept-Encoding", default="")):
+            resp.data = igzip.compress(resp.data, compresslevel=_GZIP_LEVEL)
+            resp.set_header("Content-Encoding", "gzip")
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an `Accept-Encoding` (RFC 9110, 12.5.3) names gzip, or everything, and not with weight 0."""
+    weights = {}
+    for choice in accept_encoding.lower().split(","):
+        coding, _, parameter = choice.partition(";")
+        weights[coding.strip()] = parameter.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return re.fullmatch(r"q=0(\.0*)?", weight) is None

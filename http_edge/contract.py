@@ -1,0 +1,276 @@
+"""The JSON bodies of the contract, from a worker's result.
+
+Pure: a `Result` with its arrays in, bytes out. An answer is whole or it is not given:
+counts, names and finiteness are checked here, and a result that breaks them is a bug.
+Lengths are metres in body-centred camera axes (x right, y down, z away), rounded to
+0.1 mm; pixels are those of the image sent, rounded to 0.01.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from http_edge.topology import Topology
+from wire.camera import crop_camera, crop_square, focal_length_px, project
+from wire.errors import ProtocolError
+from wire.messages import Buffer, Person, Result, unpack_arrays
+from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS
+
+Array = npt.NDArray[np.floating]
+#: A JSON object under construction; its values are whatever orjson can write.
+Json = dict[str, Any]
+KeypointSet = Literal["coco17", "smpl24"]
+
+_METRES_DIGITS = 4
+_PIXEL_DIGITS = 2
+_CAMERA_DIGITS = 6  # a camera multiplies whatever error it carries by its focal length
+_SHARE_DIGITS = 4
+
+#: Nothing measured is as large; rounding something much larger would overflow to infinity.
+_LARGEST = 1e9
+
+#: What each array of a result must be for one person (or one mesh).
+_PERSON_SHAPES = {
+    "joints": (24, 3),
+    "joint_confidence": (24,),
+    "keypoints": (17, 3),
+    "keypoints_2d": (17, 2),
+    "keypoint_confidence": (17,),
+    "angles": (len(JOINT_ANGLES),),
+    "rotations": (24, 3, 3),
+    "betas": (10,),
+    "translation": (3,),
+    "boxes": (4,),
+}
+
+NOBODY = "no person seen: none in view, and none to predict from earlier frames"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """A result, its arrays (checked), and its picture."""
+
+    result: Result
+    arrays: Mapping[str, Array]
+    png: Buffer | None
+
+
+def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, full_people: bool) -> People:
+    """The result with its payload frames as arrays. Raises `ValueError` where they don't fit it."""
+    try:
+        arrays = unpack_arrays(result.arrays, payload)
+    except ProtocolError as error:
+        raise ValueError(f"the worker's result is broken: {error}") from error
+    count = len(result.people)
+    shown = () if result.primary is None else (result.primary,)
+    if any(not 0 <= row < count for row in shown):
+        raise ValueError(f"the primary person, {result.primary}, is not among {count} people")
+    meshes = count if full_people else len(shown)
+    shapes = {name: (count, *shape) for name, shape in _PERSON_SHAPES.items()}
+    shapes["vertices"] = (meshes, topology.vertex_count, 3)
+    checked = {name: _checked(name, arrays.get(name), shape) for name, shape in shapes.items()}
+    return People(result, checked, payload[len(result.arrays)] if result.has_png else None)
+
+
+def answer(
+    people: People, *, topology: Topology, keypoints: KeypointSet, full_people: bool, elapsed_ms: float
+) -> bytes:
+    """The body of a 200. Raises `ValueError` where a number is not finite."""
+    result = people.result
+    body: Json = {
+        "frame_number": result.frame_number,
+        "frame_width": result.width_px,
+        "frame_height": result.height_px,
+        **_primary(people, topology, keypoints, full_people),
+        "processing_time_ms": _number(elapsed_ms, 2),
+        "model_version": result.model_version,
+        "tracking": _tracking(result),
+        "people": [_compact(people, index, keypoints, full_people) for index in range(len(result.people))],
+        "error": NOBODY if result.primary is None else None,
+    }
+    if people.png is not None:
+        body["visualization"] = _data_url(people.png)
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def refusal(*, code: str, message: str, frame_number: int | None) -> bytes:
+    """The body of every error."""
+    return orjson.dumps({"error": message, "code": code, "frame_number": frame_number})
+
+
+def _primary(people: People, topology: Topology, keypoints: KeypointSet, full_people: bool) -> Json:
+    """The flat fields, which speak of the primary person alone."""
+    result, arrays = people.result, people.arrays
+    if result.primary is None:
+        return _no_primary(result)
+    row = result.primary
+    width, height = result.width_px, result.height_px
+    vertices = arrays["vertices"][row if full_people else 0]
+    translation = arrays["translation"][row].astype(np.float64)
+    center, size = crop_square(arrays["boxes"][row])
+    scale, tx, ty = crop_camera(translation, box_center=center, box_size=size, width=width, height=height)
+    full_tx, full_ty, full_tz = (_number(value, _CAMERA_DIGITS) for value in translation)
+    points = _keypoints(people, row, keypoints)
+    return {
+        "keypoints": points,
+        "keypoint_count": len(points),
+        "has_3d": True,
+        "joints_3d_raw": _rounded(arrays["joints"][row], _METRES_DIGITS),
+        "joint_angles_3d": _angles(arrays["angles"][row]),
+        "mesh_vertices": len(vertices),
+        "mesh_vertices_data": _rounded(vertices, _METRES_DIGITS),
+        "mesh_faces_data": topology.faces_json,
+        "camera_translation": [full_tx, full_ty, full_tz],
+        "camera_params": {
+            "scale": _number(scale, _CAMERA_DIGITS),
+            "tx": _number(tx, _CAMERA_DIGITS),
+            "ty": _number(ty, _CAMERA_DIGITS),
+            "type": "weak_perspective",
+        },
+        "camera_full": {
+            "tx": full_tx,
+            "ty": full_ty,
+            "tz": full_tz,
+            "focal_length": focal_length_px(width, height),
+            "img_width": width,
+            "img_height": height,
+            "type": "perspective",
+        },
+        "detection": {
+            "box_center": [_number(value, _PIXEL_DIGITS) for value in center],
+            "box_size": _number(size, _PIXEL_DIGITS),
+            "num_persons_detected": result.num_persons_detected,
+        },
+        "tracking_confidence": _number(result.people[row].confidence, _SHARE_DIGITS),
+    }
+
+
+def _no_primary(result: Result) -> Json:
+    """The flat fields of a frame with nobody to show: present, and empty."""
+    return {
+        "keypoints": [],
+        "keypoint_count": 0,
+        "has_3d": False,
+        "joints_3d_raw": [],
+        "joint_angles_3d": {},
+        "mesh_vertices": 0,
+        "mesh_vertices_data": [],
+        "mesh_faces_data": [],
+        "camera_translation": None,
+        "camera_params": None,
+        "camera_full": None,
+        "detection": {
+            "box_center": None,
+            "box_size": None,
+            "num_persons_detected": result.num_persons_detected,
+        },
+        "tracking_confidence": 0.0,
+    }
+
+
+def _tracking(result: Result) -> Json:
+    person: Person | None = None if result.primary is None else result.people[result.primary]
+    return {
+        "session_id": result.session_id,
+        "track_id": person and person.track_id,
+        "state": person and person.state,
+        "frames_since_detected": person and person.frames_since_detected,
+        "history": result.history,
+        "num_tracks": result.num_tracks,
+        "observer": result.observer,
+        "tracker": result.tracker,
+    }
+
+
+def _compact(people: People, row: int, keypoints: KeypointSet, full_people: bool) -> Json:
+    """One person among all; with the mesh only where it was asked for."""
+    arrays, person = people.arrays, people.result.people[row]
+    rotations = _rounded(arrays["rotations"][row], _CAMERA_DIGITS)
+    body: Json = {
+        "track_id": person.track_id,
+        "state": person.state,
+        "frames_since_detected": person.frames_since_detected,
+        "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),
+        "bbox": _rounded(arrays["boxes"][row], _PIXEL_DIGITS),
+        "keypoints": _keypoints(people, row, keypoints),
+        "joints_3d_raw": _rounded(arrays["joints"][row], _METRES_DIGITS),
+        "joint_angles_3d": _angles(arrays["angles"][row]),
+        "camera_translation": [_number(value, _CAMERA_DIGITS) for value in arrays["translation"][row]],
+        "smpl": {
+            "betas": _rounded(arrays["betas"][row], _SHARE_DIGITS),
+            "global_orient": rotations[:1],
+            "body_pose": rotations[1:],
+        },
+    }
+    if full_people:
+        body["mesh_vertices_data"] = _rounded(arrays["vertices"][row], _METRES_DIGITS)
+    return body
+
+
+def _keypoints(people: People, row: int, keypoints: KeypointSet) -> list[Json]:
+    result, arrays = people.result, people.arrays
+    if keypoints == "coco17":
+        names: Sequence[str] = COCO_KEYPOINTS
+        points = arrays["keypoints"][row]
+        pixels, confidence = arrays["keypoints_2d"][row], arrays["keypoint_confidence"][row]
+    else:
+        names = SMPL_JOINTS
+        points = arrays["joints"][row]
+        pixels = project(points, arrays["translation"][row], result.width_px, result.height_px)
+        confidence = arrays["joint_confidence"][row]
+    rows = zip(
+        names,
+        _listed(pixels, _PIXEL_DIGITS),
+        _listed(points, _METRES_DIGITS),
+        _listed(confidence, _SHARE_DIGITS),
+        strict=True,
+    )
+    return [
+        {"name": name, "x": u, "y": v, "z": z, "x_3d": x, "y_3d": y, "z_3d": z, "confidence": share}
+        for name, (u, v), (x, y, z), share in rows
+    ]
+
+
+def _angles(degrees: Array) -> dict[str, float]:
+    return dict(zip(JOINT_ANGLES, _listed(degrees, 2), strict=True))
+
+
+def _rounded(array: Array, digits: int) -> Array:
+    """The same in as few digits as its reader needs; orjson writes float32 as short as it can be."""
+    rounded: Array = np.round(np.ascontiguousarray(array, dtype=np.float32), digits)
+    return rounded
+
+
+def _listed(array: Array, digits: int) -> list[Any]:
+    """The same as Python numbers; doubles, because a float32 widened shows all its digits."""
+    if not np.isfinite(array).all():
+        raise ValueError("a number derived from the result is not finite")
+    listed: list[Any] = np.round(array.astype(np.float64), digits).tolist()
+    return listed
+
+
+def _number(value: float, digits: int) -> float:
+    if not np.isfinite(value):
+        raise ValueError("a number of the result is not finite")
+    return round(float(value), digits)
+
+
+def _data_url(png: Buffer) -> orjson.Fragment:
+    """A JSON string; base64 has no character that JSON would escape."""
+    return orjson.Fragment(b'"data:image/png;base64,' + base64.b64encode(png) + b'"')
+
+
+def _checked(name: str, array: npt.NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:
+    """The array, if it is what the contract's counts rest on; `vertices` may hold more meshes than asked."""
+    if array is None or not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"the result has no array {name!r} of floating-point numbers")
+    if array.shape[1:] != shape[1:] or array.shape[0] < shape[0]:
+        raise ValueError(f"array {name!r} is {list(array.shape)}, not {list(shape)}")
+    if array.size and not np.abs(array).max() <= _LARGEST:
+        raise ValueError(f"array {name!r} has a number that is not finite, or beyond all measure")
+    return cast(Array, array)

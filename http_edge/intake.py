@@ -1,0 +1,152 @@
+"""From the body of an HTTP request to what the caller asks for.
+
+JSON or multipart/form-data, whichever was sent; both become the same `Intake`. Every
+request that is not of the contract's form is refused here, by name.
+"""
+
+import base64
+import binascii
+import string
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from wire.errors import BadRequest, InvalidBase64, NoImage
+from wire.messages import FrameNumber, SessionId
+
+#: Finite, because not below 0 (which refuses NaN) and below a bound.
+Milliseconds = Annotated[float, Meta(ge=0, lt=2.0**53)]
+FramesPerSecond = Annotated[float, Meta(gt=0, le=100_000.0)]
+WhichPeople = Literal["primary", "full"]
+
+_WHITESPACE = str.maketrans("", "", string.whitespace)
+
+
+class _Fields(Struct, frozen=True, kw_only=True):
+    """What a request may say beside its picture; null means that it says nothing."""
+
+    frame_number: FrameNumber | None = None
+    visualize: bool | None = None
+    session_id: SessionId | None = None
+    timestamp_ms: Milliseconds | None = None
+    fps: FramesPerSecond | None = None
+    people: WhichPeople | None = None
+
+
+class _PlainJson(_Fields, frozen=True, kw_only=True):
+    """The usual request; its base64 is decoded while the JSON is parsed."""
+
+    image_base64: bytes | None = None
+
+
+class _SpelledJson(_Fields, frozen=True, kw_only=True):
+    """The same with the picture left as text, which may be spelled in other ways."""
+
+    image_base64: str | None = None
+
+
+class _OnlyFrameNumber(Struct):
+    frame_number: FrameNumber | None = None
+
+
+class Intake(Struct, frozen=True, kw_only=True):
+    """One picture, and what is asked about it."""
+
+    image: bytes
+    frame_number: int
+    visualize: bool
+    session_id: str | None
+    timestamp_ms: float | None
+    fps: float | None
+    people: WhichPeople
+
+
+_plain = msgspec.json.Decoder(_PlainJson)
+_spelled = msgspec.json.Decoder(_SpelledJson)
+_only_frame_number = msgspec.json.Decoder(_OnlyFrameNumber)
+
+#: Names that the mobile proxy's forms use, and ours.
+_FORM_FIELDS = {"frameNumber": "frame_number", "sessionId": "session_id"}
+FORM_PICTURE = "frame"
+
+
+def from_json(body: bytes) -> Intake:
+    """The request in a JSON body. Raises `BadRequest`, `NoImage` or `InvalidBase64`."""
+    try:
+        try:
+            plain = _plain.decode(body)
+        except msgspec.ValidationError as error:
+            if not str(error).startswith("Invalid base64"):
+                raise
+            spelled = _spelled.decode(body)
+            return _intake(spelled, decode_base64(spelled.image_base64 or ""))
+        return _intake(plain, plain.image_base64)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from None
+
+
+def frame_number_of(body: bytes) -> int | None:
+    """The frame number in a JSON body that was refused, for the refusal to name; None if unknown."""
+    try:
+        return _only_frame_number.decode(body).frame_number
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def from_form(parts: Iterable[tuple[str, bytes]]) -> Intake:
+    """The request in the named parts of a form. Raises `BadRequest` or `NoImage`."""
+    picture = None
+    texts = {}
+    for name, content in parts:
+        if name == FORM_PICTURE:
+            picture = content
+        else:
+            texts[_FORM_FIELDS.get(name, name)] = content.decode("utf-8", errors="replace")
+    return _intake(_from_texts(texts), picture)
+
+
+def decode_base64(text: str) -> bytes:
+    """The bytes of base64 with a `data:` prefix, line breaks or no padding. Raises `InvalidBase64`."""
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise InvalidBase64("image_base64: a data: URL must be of the form data:image/...;base64,...")
+    text = text.translate(_WHITESPACE).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidBase64(f"image_base64: {error}") from None
+
+
+def _from_texts(texts: Mapping[str, str]) -> _Fields:
+    given = {name: text for name, text in texts.items() if text}
+    try:
+        return msgspec.convert(given, _Fields, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _intake(fields: _Fields, picture: bytes | None) -> Intake:
+    if not picture:
+        raise NoImage(
+            "the request carries no picture: image_base64 (JSON) or frame (form) is missing or empty"
+        )
+    return Intake(
+        image=picture,
+        frame_number=fields.frame_number or 0,
+        visualize=bool(fields.visualize),
+        session_id=fields.session_id,
+        timestamp_ms=fields.timestamp_ms,
+        fps=fields.fps,
+        people=fields.people or "primary",
+    )
+
+
+def _refusal(error: Exception) -> BadRequest:
+    """A `BadRequest` that names the field; msgspec puts it last: "... - at `$.fps`"."""
+    reason, _, path = str(error).partition(" - at `$.")
+    if path:
+        return BadRequest(f"{path.rstrip('`')}: {reason}")
+    return BadRequest(f"the body is not a JSON object of the contract's form: {reason}")

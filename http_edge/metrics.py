@@ -1,0 +1,116 @@
+"""What `/metrics` tells Prometheus: requests, stages, people, the broker's state and every bound."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from http_edge.status import Snapshot
+from wire.messages import Result
+from wire.settings import Settings
+
+_REQUEST_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+
+#: The bounds that the edge itself holds; the broker tells its own.
+_EDGE_BOUNDS = ("max_body_bytes", "max_image_pixels", "http_threads", "request_timeout_s")
+
+
+class Metrics:
+    """The edge's registry; of its own, so that nothing else of the process shows up in it."""
+
+    def __init__(self, settings: Settings, snapshot: Callable[[], Snapshot]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_BrokerMetrics(settings, snapshot))
+        self._requests = Counter(
+            "everyframe_http_requests",
+            "Requests answered, by endpoint and status code",
+            ["endpoint", "status"],
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "everyframe_http_request_seconds",
+            "Time from a request's arrival to its answer",
+            ["endpoint"],
+            buckets=_REQUEST_SECONDS,
+            registry=self._registry,
+        )
+        self._stage_seconds = Histogram(
+            "everyframe_stage_seconds",
+            "Time that a worker spent on one stage of a frame",
+            ["stage"],
+            buckets=_STAGE_SECONDS,
+            registry=self._registry,
+        )
+        self._people = Counter(
+            "everyframe_people",
+            "People in answers, by provenance: detected, recovered, predicted",
+            ["state"],
+            registry=self._registry,
+        )
+        self._nobody = Counter(
+            "everyframe_frames_without_person",
+            "Answers with nobody to show",
+            registry=self._registry,
+        )
+        self.in_flight = Gauge(
+            "everyframe_http_in_flight", "Requests being served now", registry=self._registry
+        )
+
+    def request_done(self, *, endpoint: str, status: int, elapsed_s: float) -> None:
+        """Count one answer."""
+        self._requests.labels(endpoint, str(status)).inc()
+        self._request_seconds.labels(endpoint).observe(elapsed_s)
+
+    def frame_done(self, result: Result) -> None:
+        """Count one frame's people and the time of its stages."""
+        for stage, elapsed_ms in result.stages_ms.items():
+            self._stage_seconds.labels(stage).observe(elapsed_ms / 1e3)
+        for person in result.people:
+            self._people.labels(person.state).inc()
+        if result.primary is None:
+            self._nobody.inc()
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _BrokerMetrics:
+    """The broker's last status and the bounds, made into metrics when they are asked for."""
+
+    def __init__(self, settings: Settings, snapshot: Callable[[], Snapshot]) -> None:
+        self._settings = settings
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by prometheus_client, for each exposition and once at registration."""
+        snapshot = self._snapshot()
+        status = snapshot.status
+        bounds = {name: float(getattr(self._settings, name)) for name in _EDGE_BOUNDS}
+        yield GaugeMetricFamily(
+            "everyframe_broker_up", "1 while the broker answers", value=status is not None
+        )
+        yield GaugeMetricFamily(
+            "everyframe_ready", "1 while a worker takes frames", value=snapshot.state == "ready"
+        )
+        if status is not None:
+            bounds |= status.limits
+            workers = GaugeMetricFamily("everyframe_workers", "Workers by state", labels=["state"])
+            for state in ("ready", "draining"):
+                workers.add_metric([state], sum(worker.state == state for worker in status.workers))
+            yield workers
+            yield GaugeMetricFamily("everyframe_sessions", "Sessions alive", value=status.sessions)
+            yield GaugeMetricFamily("everyframe_queue_frames", "Frames waiting", value=status.queued_frames)
+            yield GaugeMetricFamily("everyframe_queue_bytes", "Bytes waiting", value=status.queued_bytes)
+            yield GaugeMetricFamily("everyframe_in_flight", "Frames with workers", value=status.in_flight)
+            events = CounterMetricFamily(
+                "everyframe_broker_events", "The broker's counters", labels=["event"]
+            )
+            for event, count in status.counters.items():
+                events.add_metric([event], count)
+            yield events
+        limits = GaugeMetricFamily("everyframe_limit", "Every bound of the service", labels=["name"])
+        for name, bound in bounds.items():
+            limits.add_metric([name], bound)
+        yield limits

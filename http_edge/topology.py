@@ -1,0 +1,31 @@
+"""The triangles of the body mesh: constant, so they are turned into JSON once.
+
+The edge reads them as data from the body's file; it knows nothing else of bodies.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+
+class Topology(NamedTuple):
+    """How many vertices a mesh has, and its triangles as JSON, `[[i,j,k], ...]`, zero-based."""
+
+    vertex_count: int
+    faces_json: orjson.Fragment
+
+
+def load(body_file: Path) -> Topology:
+    """The topology in a body's `.npz` file. Raises `OSError`, `KeyError` or `ValueError`."""
+    with np.load(body_file, allow_pickle=False) as body:
+        return encode(body["faces"], vertex_count=len(body["v_template"]))
+
+
+def encode(faces: np.ndarray, *, vertex_count: int) -> Topology:
+    """The topology of `faces` (F, 3). Raises `ValueError` where one points outside the mesh."""
+    if faces.ndim != 2 or faces.shape[1] != 3 or faces.min() < 0 or faces.max() >= vertex_count:
+        raise ValueError(f"faces {faces.shape} are not triangles of {vertex_count} vertices")
+    text = orjson.dumps(np.ascontiguousarray(faces, dtype=np.int32), option=orjson.OPT_SERIALIZE_NUMPY)
+    return Topology(vertex_count, orjson.Fragment(text))

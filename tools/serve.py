@@ -1,0 +1,71 @@
+"""Starts the service: `python -m tools.serve`.
+
+Reads the settings first, so that a misspelt one stops here with its name; then becomes
+supervisord, which runs `supervisord.conf`. With arguments it becomes `supervisorctl`
+instead, the operator's hand: `python -m tools.serve status`.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from wire import settings as wire_settings
+from wire.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = ROOT / "supervisord.conf"
+
+#: Exit status when the settings are wrong.
+EXIT_BAD_SETTINGS = 2
+
+#: Longest path of a Unix socket (sun_path, 108 bytes with its end), less what zmq and supervisor append.
+_LONGEST_RUNTIME_DIR = 107 - len("/supervisor.sock.123456789")
+
+#: Time that a program has beyond `drain_s` before supervisord kills it.
+_STOP_GRACE_S = 10
+
+#: glibc hands a decoded picture's memory back to the kernel after every frame and faults it in
+#: again with the next: 12 ms of a 1080p frame. These keep it; few arenas, so that what threads
+#: keep stays small.
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**31),
+    "MALLOC_TOP_PAD_": str(64 * 2**20),
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Become supervisord, or supervisorctl."""
+    try:
+        settings = wire_settings.load(os.environ)
+        if len(os.fsencode(settings.runtime_dir)) > _LONGEST_RUNTIME_DIR:
+            raise ValueError(
+                f"POSE_RUNTIME_DIR: longer than the {_LONGEST_RUNTIME_DIR} bytes that sockets allow"
+            )
+        wire_settings.make_runtime_dir(settings)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_BAD_SETTINGS)
+    module = ["supervisor.supervisorctl", *arguments] if arguments else ["supervisor.supervisord"]
+    command = [sys.executable, "-m", module[0], "-c", str(CONFIGURATION), *module[1:]]
+    os.execve(sys.executable, command, environment(settings, os.environ))
+
+
+def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What the programs find: everything inherited, and a value for each name that the file expands."""
+    return {
+        **_ALLOCATOR,
+        **inherited,
+        "PYTHONUNBUFFERED": "1",
+        "EVERYFRAME_PYTHON": sys.executable,
+        "EVERYFRAME_STOP_S": str(round(settings.drain_s + _STOP_GRACE_S)),
+        "POSE_RUNTIME_DIR": settings.runtime_dir,
+        "POSE_WORKERS": str(settings.workers),
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
