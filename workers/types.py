@@ -57,6 +57,8 @@ class Observation:
     joint_visibility (24,): 0..1 for each SMPL joint.
     appearance (P, 3): mean colour (0..1, RGB) of each body patch; patch_weight (P,): how much
     of the patch was in view, 0..1; a patch with weight 0 has no meaning.
+    betas_measured (10,): the shape that this frame alone suggests, where `pose` was fitted with the
+    track's; None: pose.betas is that measurement.
     """
 
     pose: BodyPose
@@ -67,6 +69,7 @@ class Observation:
     patch_weight: Array
     detected: bool  # the detector found the person without the tracker's help
     proposal: int | None  # track_id of the proposal whose region showed it
+    betas_measured: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ def size_at(place: Floats) -> Floats:
 
 
 def picture_of(joints: Floats, translation: Floats) -> Floats:
-    """Joints (..., N, 3), moved by `translation` (..., 3), in the picture: (..., N, 2), of its longer side."""
+    """Joints (..., N, 3), moved by `translation` (..., 3), in the picture (..., N, 2), unit as in places."""
     moved = joints + translation[..., None, :]
     return FOCAL * moved[..., :2] / moved[..., 2:]
 

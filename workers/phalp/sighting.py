@@ -44,6 +44,7 @@ def lift(
         return []
     rotations = np.stack([seen.pose.rotations for seen in usable]).astype(np.float64)
     betas = np.stack([seen.pose.betas for seen in usable]).astype(np.float64)
+    measured = [seen.pose.betas if seen.betas_measured is None else seen.betas_measured for seen in usable]
     translations = np.stack([seen.pose.translation for seen in usable]).astype(np.float64)
     joints = skeleton.joints(rotations, betas)
     pelvis = skeleton.pelvis(betas) + translations
@@ -52,7 +53,7 @@ def lift(
     return [
         Sighting(
             rotations=rotations[index],
-            measured_betas=betas[index],
+            measured_betas=measured[index].astype(np.float64),
             joints=joints[index],
             picture=pictures[index],
             place=places[index],
@@ -72,6 +73,8 @@ def lift(
 def _is_usable(seen: Observation) -> bool:
     pose = seen.pose
     numbers = (pose.rotations, pose.betas, pose.translation, seen.box, seen.joint_visibility, seen.score)
+    if seen.betas_measured is not None:
+        numbers += (seen.betas_measured,)
     finite = all(bool(np.isfinite(number).all()) for number in numbers)
     return finite and bool(np.isfinite(seen.appearance[seen.patch_weight > 0]).all())
 
