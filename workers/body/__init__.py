@@ -1,0 +1,1 @@
+"""SMPL-format bodies: pose and shape in, vertices and joints out."""
