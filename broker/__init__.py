@@ -1,0 +1,1 @@
+"""The broker: decides which worker folds which frame, and when."""

@@ -1,0 +1,71 @@
+"""`python -m broker`: serve until SIGTERM or SIGINT."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+
+import zmq
+
+from broker.server import AlreadyRunning, Server
+from wire.settings import Settings, load
+
+EXIT_OK = os.EX_OK
+EXIT_BAD_SETTINGS = os.EX_CONFIG
+EXIT_CANNOT_BIND = os.EX_UNAVAILABLE
+EXIT_ALREADY_RUNNING = os.EX_TEMPFAIL
+
+log = logging.getLogger("broker")
+
+
+def main() -> int:
+    """Run the broker; the exit code."""
+    try:
+        settings = load(os.environ)
+    except ValueError as error:
+        print(f"broker: {error}", file=sys.stderr)
+        return EXIT_BAD_SETTINGS
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stdout,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    stop_fd = _stop_on_signals()
+    try:
+        server = Server(settings)
+    except (ValueError, PermissionError) as error:
+        log.error("%s", error)
+        return EXIT_BAD_SETTINGS
+    except AlreadyRunning as error:
+        log.error("%s", error)
+        return EXIT_ALREADY_RUNNING
+    except (zmq.ZMQError, OSError) as error:
+        log.error("cannot bind: %s", error)
+        return EXIT_CANNOT_BIND
+    return _serve(server, settings, stop_fd)
+
+
+def _serve(server: Server, settings: Settings, stop_fd: int) -> int:
+    log.info("serving clients at %s, workers at %s", settings.frames_address(), settings.workers_address())
+    try:
+        server.run(stop_fd)
+    finally:
+        server.close()
+    log.info("stopped")
+    return EXIT_OK
+
+
+def _stop_on_signals() -> int:
+    """A descriptor that becomes readable when the process is told to stop."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    # The interpreter writes the signal's number; the handlers exist so that it is not fatal.
+    signal.set_wakeup_fd(writer.detach())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reader.detach()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""The client's side of the wire: one I/O thread, many requests in flight.
+
+Any thread may submit; only the I/O thread touches the socket. Deadlines are kept here, and
+after a new connection to the broker everything unanswered is sent again under its old id.
+"""
+
+import heapq
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NamedTuple
+from uuid import uuid4
+
+import msgspec
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from wire.endpoints import check_endpoint
+from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
+from wire.messages import Buffer, Decoder, Failure, Frame, FromBroker, Result, Status, StatusRequest, encode
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_MS = 50
+_RECONNECT_MAX_MS = 1_000
+_HEARTBEAT_MS = 2_000
+_HEARTBEAT_TIMEOUT_MS = 6_000
+_HIGH_WATER = 64
+_KEEPALIVE_IDLE_S = 30
+
+#: Answers read in a row before deadlines and new requests get their turn.
+_BURST = 32
+
+#: Longest sleep of the I/O thread while nothing is due.
+_IDLE_MS = 60_000
+
+
+class Answer(NamedTuple):
+    """A result and its payload frames, which `unpack_arrays` reads without a copy."""
+
+    result: Result
+    payload: Sequence[Buffer]
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request that has no answer yet."""
+
+    message: Frame | StatusRequest
+    payload: Sequence[Buffer]
+    deadline: float  # seconds, `time.monotonic`
+    future: "Future[Answer | Status]" = field(default_factory=Future)
+
+    def frames(self, now: float) -> list[Buffer]:
+        """What goes over the wire; a request that is sent again has less time left."""
+        message = self.message
+        if isinstance(message, Frame):
+            left_ms = max(1, round((self.deadline - now) * 1000))
+            message = msgspec.structs.replace(message, deadline_ms=left_ms)
+        return [encode(message), *self.payload]
+
+
+class Connection:
+    """A connection to the broker that outlives the broker's restarts.
+
+    Open it after any fork. `max_frame_bytes` is the broker's limit, over which it would hang up.
+    """
+
+    def __init__(self, endpoint: str, *, max_frame_bytes: int) -> None:
+        """Raises `ValueError` for an endpoint that may not be used; no broker need be there yet."""
+        self._endpoint = check_endpoint(endpoint)
+        self._max_frame_bytes = max_frame_bytes
+        self._submitted: deque[_Pending] = deque()  # from any thread to the I/O thread
+        self._lock = threading.Lock()  # nothing is submitted after the I/O thread looked for the last time
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._closing_by: float | None = None  # close() asks; seconds, `time.monotonic`
+        self._decode: Decoder[Result | Failure | Status] = Decoder(FromBroker)
+
+        # The I/O thread's own from here on.
+        self._pending: dict[bytes, _Pending] = {}  # unanswered, in the order of submission
+        self._unsent: deque[bytes] = deque()
+        self._deadlines: list[tuple[float, bytes]] = []
+        self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------- for any thread
+
+    def submit(self, frame: Frame, image: Buffer) -> "Future[Answer]":
+        """Send one picture; the future gives its `Answer` or raises the `PoseError` by name.
+
+        `image` is not copied: leave it unchanged until the future is done. `frame.deadline_ms`
+        counts from now. Callbacks of the future run in the I/O thread and must not block.
+        """
+        size = memoryview(image).nbytes
+        if size > self._max_frame_bytes:
+            raise BodyTooLarge(f"the picture has {size} bytes, {self._max_frame_bytes} are accepted")
+        # A `Frame` is never answered with a `Status`: `_resolve` sees to it.
+        return self._enqueue(frame, (image,), frame.deadline_ms / 1000)  # type: ignore[return-value]
+
+    def status(self, timeout_s: float) -> Status:
+        """The broker's state. Raises `DeadlineExceeded` if it does not answer in time."""
+        status = self._enqueue(StatusRequest(request_id=uuid4().bytes), (), timeout_s).result()
+        assert isinstance(status, Status)
+        return status
+
+    def close(self, linger_s: float = 0.0) -> None:
+        """End the connection; what has no answer after `linger_s` fails."""
+        with self._lock:
+            if self._closing_by is None:
+                self._closing_by = time.monotonic() + linger_s
+        self._wake()
+        self._thread.join()
+
+    def _enqueue(
+        self, message: Frame | StatusRequest, payload: Sequence[Buffer], timeout_s: float
+    ) -> "Future[Answer | Status]":
+        pending = _Pending(message, payload, time.monotonic() + timeout_s)
+        # Running at once: a request that may be on the wire cannot be cancelled.
+        pending.future.set_running_or_notify_cancel()
+        with self._lock:
+            if self._closing_by is not None:
+                raise Internal("the connection is closed")
+            self._submitted.append(pending)
+        self._wake()
+        return pending.future
+
+    def _wake(self) -> None:
+        # A full pipe wakes as well as one byte more; a closed one has nobody to wake.
+        with suppress(BlockingIOError, OSError):
+            self._wake_writer.send(b"\0")
+
+    # ------------------------------------------------- for the I/O thread only
+
+    def _run(self) -> None:
+        try:
+            with self._connected() as (dealer, monitor):
+                self._serve(dealer, monitor)
+        except Exception:
+            log.exception("the connection to %s failed", self._endpoint)
+        finally:
+            self._fail_all()
+            self._wake_reader.close()
+            self._wake_writer.close()
+
+    @contextmanager
+    def _connected(self) -> "Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]":
+        with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+            dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a connection that never came about
+            dealer.set(zmq.LINGER, 0)
+            dealer.set(zmq.SNDHWM, _HIGH_WATER)
+            dealer.set(zmq.RCVHWM, _HIGH_WATER)
+            dealer.set(zmq.RECONNECT_IVL, _RECONNECT_MS)
+            dealer.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+            dealer.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+            dealer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
+            dealer.set(zmq.TCP_KEEPALIVE, 1)
+            dealer.set(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+            monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            dealer.connect(self._endpoint)
+            try:
+                yield dealer, monitor
+            finally:
+                dealer.disable_monitor()
+
+    def _serve(self, dealer: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+        poller = zmq.Poller()
+        poller.register(self._wake_reader, zmq.POLLIN)
+        poller.register(monitor, zmq.POLLIN)
+        while not self._done():
+            poller.register(dealer, zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN)
+            ready = dict(poller.poll(self._sleep_ms()))
+            if self._wake_reader.fileno() in ready:
+                self._take_submitted()
+            if monitor in ready:
+                self._send_again(monitor)
+            self._receive(dealer)
+            self._send_unsent(dealer)
+            self._expire()
+
+    def _done(self) -> bool:
+        with self._lock:
+            if self._closing_by is None:
+                return False
+            return time.monotonic() >= self._closing_by or not (self._pending or self._submitted)
+
+    def _sleep_ms(self) -> int:
+        due = [self._deadlines[0][0]] if self._deadlines else []
+        if self._closing_by is not None:
+            due.append(self._closing_by)
+        if not due:
+            return _IDLE_MS
+        return min(_IDLE_MS, int(max(0.0, min(due) - time.monotonic()) * 1000) + 1)
+
+    def _take_submitted(self) -> None:
+        with suppress(BlockingIOError):
+            while self._wake_reader.recv(4096):
+                pass
+        while self._submitted:
+            pending = self._submitted.popleft()
+            request_id = pending.message.request_id
+            if request_id in self._pending:
+                pending.future.set_exception(ProtocolError("request_id is in flight already"))
+                continue
+            self._pending[request_id] = pending
+            self._unsent.append(request_id)
+            heapq.heappush(self._deadlines, (pending.deadline, request_id))
+
+    def _send_again(self, monitor: "zmq.Socket[bytes]") -> None:
+        """A handshake succeeded: this broker may know nothing of what was sent before.
+
+        If it does, it recognises the ids.
+        """
+        recv_monitor_message(monitor)
+        self._unsent = deque(self._pending)
+
+    def _send_unsent(self, dealer: "zmq.Socket[bytes]") -> None:
+        now = time.monotonic()
+        while self._unsent:
+            pending = self._pending.get(self._unsent[0])
+            if pending is not None:
+                try:
+                    dealer.send_multipart(pending.frames(now), zmq.DONTWAIT, copy=False)
+                except zmq.Again:
+                    return
+            self._unsent.popleft()
+
+    def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
+        for _ in range(_BURST):
+            try:
+                header, *payload = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return
+            try:
+                self._resolve(self._decode(header.buffer), [frame.buffer for frame in payload])
+            except ProtocolError as error:
+                log.warning("the broker sent what cannot be read: %s", error)
+
+    def _resolve(self, message: Result | Failure | Status, payload: Sequence[Buffer]) -> None:
+        pending = self._pending.get(message.request_id)
+        if pending is None:  # answered before, or its deadline has passed
+            return
+        if isinstance(message, Failure):
+            error = named(message.code, message.message, retry_after_s=message.retry_after_s)
+            self._settle(message.request_id, error)
+        elif isinstance(message, Result) and isinstance(pending.message, Frame):
+            self._settle(message.request_id, Answer(message, payload))
+        elif isinstance(message, Status) and isinstance(pending.message, StatusRequest):
+            self._settle(message.request_id, message)
+        else:
+            raise ProtocolError(f"a {type(message).__name__} answers a {type(pending.message).__name__}")
+
+    def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
+        pending = self._pending.pop(request_id)
+        if isinstance(outcome, PoseError):
+            pending.future.set_exception(outcome)
+        else:
+            pending.future.set_result(outcome)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, request_id = heapq.heappop(self._deadlines)
+            pending = self._pending.get(request_id)
+            if pending is not None and pending.deadline <= now:
+                self._settle(request_id, DeadlineExceeded("the broker gave no answer in time"))
+        # Answered requests leave their timers behind; without this they would stay until they are due.
+        if len(self._deadlines) > 2 * len(self._pending) + 64:
+            self._deadlines = [timer for timer in self._deadlines if timer[1] in self._pending]
+            heapq.heapify(self._deadlines)
+
+    def _fail_all(self) -> None:
+        with self._lock:
+            if self._closing_by is None:
+                self._closing_by = time.monotonic()
+            left = [*self._pending.values(), *self._submitted]
+            self._pending.clear()
+            self._submitted.clear()
+        for pending in left:
+            pending.future.set_exception(Internal("the connection was closed before the answer came"))
