@@ -47,7 +47,7 @@ def main() -> int:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
     faces = topology.load(BODY_FILE)
-    connection = Connection(settings.frames_address())
+    connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     watch = StatusWatch(connection)
     metrics = Metrics(settings, lambda: watch.snapshot)
     server = Server(

@@ -12,11 +12,10 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import falcon
 import msgspec
@@ -31,6 +30,7 @@ from http_edge.metrics import Metrics
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import Topology
 from wire import images
+from wire.connection import Answer, Connection
 from wire.errors import (
     BadRequest,
     Busy,
@@ -41,7 +41,7 @@ from wire.errors import (
     PoseError,
     UnsupportedMediaType,
 )
-from wire.messages import Buffer, Frame, Options, Result, SessionId, Source
+from wire.messages import Frame, Options, SessionId, Source
 from wire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,19 +55,12 @@ _GZIP_FROM_BYTES = 1024
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
-class Broker(Protocol):
-    """The connection to the broker, as the edge uses it."""
-
-    def submit(self, frame: Frame, image: Buffer) -> "Future[tuple[Result, Sequence[Buffer]]]":
-        """Send one picture; the future gives its result, or raises the `PoseError` that it met."""
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the application stands on."""
 
     settings: Settings
-    broker: Broker
+    broker: Connection
     watch: StatusWatch
     metrics: Metrics
     topology: Topology
@@ -156,12 +149,11 @@ class HybridPose:
             fps=asked.fps,
         )
 
-    def _ask(self, frame: Frame, image: Buffer) -> tuple[Result, Sequence[Buffer]]:
+    def _ask(self, frame: Frame, image: bytes) -> Answer:
         future = self._parts.broker.submit(frame, image)
         try:
             return future.result(self._parts.settings.request_timeout_s + _DEADLINE_GRACE_S)
         except TimeoutError:
-            future.cancel()
             raise DeadlineExceeded("no answer came in time") from None
 
 

@@ -7,8 +7,9 @@ waits: it tells what was true less than a second ago, also while the broker is a
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from wire.connection import Connection
 from wire.errors import PoseError
 from wire.messages import Status
 
@@ -17,13 +18,6 @@ Json = dict[str, Any]
 #: Time between two questions, and the longest wait for an answer: together under a second.
 POLL_INTERVAL_S = 0.4
 POLL_TIMEOUT_S = 0.5
-
-
-class StatusSource(Protocol):
-    """Whoever can ask the broker how it is."""
-
-    def status(self, timeout_s: float) -> Status:
-        """The broker's status. Raises `PoseError` where none comes in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +54,8 @@ class Snapshot:
 class StatusWatch:
     """Asks the broker for its status until closed, from a thread of its own."""
 
-    def __init__(self, source: StatusSource) -> None:
-        self._source = source
+    def __init__(self, broker: Connection) -> None:
+        self._broker = broker
         self._changed = threading.Condition()
         self._snapshot = Snapshot(status=None, ever_answered=False)
         self._closing = threading.Event()
@@ -93,7 +87,7 @@ class StatusWatch:
     def _watch(self) -> None:
         while not self._closing.wait(POLL_INTERVAL_S):
             try:
-                status = self._source.status(timeout_s=POLL_TIMEOUT_S)
+                status = self._broker.status(timeout_s=POLL_TIMEOUT_S)
             except PoseError:
                 status = None
             with self._changed:
