@@ -8,10 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wire.skeleton import SMPL_JOINTS
+
 Array = npt.NDArray[np.floating]
 
 #: Side of the region, in radii of the circle around the whole body (the margin used in training).
 SIDE_RADII = 2 * 1.25
+
+_HIPS = [SMPL_JOINTS.index("left_hip"), SMPL_JOINTS.index("right_hip")]
+_SHOULDERS = [SMPL_JOINTS.index("left_shoulder"), SMPL_JOINTS.index("right_shoulder")]
+
+#: The circle's radius by the farthest joint's distance from the hips: fingers, toes and scalp stand out
+#: beyond the joints. Median over 1,384 clear people of the demo clips.
+_RADIUS_IN_REACHES = 1.07
+#: Below this part of the radius the trunk points at the camera.
+_SHORT_TRUNK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +67,17 @@ def region_of_circle(centre: Array, top: Array) -> Region:
         side_px=SIDE_RADII * float(np.hypot(x, y)),
         angle=float(np.arctan2(x, -y)),
     )
+
+
+def region_of_joints(joints: Array) -> Region:
+    """The region of an expected body from its SMPL joints (24, 2), projected to pixels.
+
+    It is what the networks' own points would give: hip centre, shoulders up, circle around everything.
+    """
+    hips = joints[_HIPS].mean(axis=0)
+    trunk = joints[_SHOULDERS].mean(axis=0) - hips
+    reach = float(np.linalg.norm(joints - hips, axis=-1).max()) * _RADIUS_IN_REACHES
+    length = float(np.linalg.norm(trunk))
+    # A trunk seen end-on has no direction; the picture's is as good as any.
+    up = trunk / length if length > _SHORT_TRUNK * reach else np.array([0.0, -1.0])
+    return region_of_circle(hips, hips + reach * up)

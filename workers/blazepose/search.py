@@ -1,0 +1,146 @@
+"""Who is in the picture: landmarks for those who are expected, and for those whom the detector finds.
+
+Expected people are looked for first, each in his own region, so that following someone needs no
+detection; the detector confirms them and finds the others.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
+from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.likeness import belongs, explains, same_person, strangeness
+from workers.blazepose.region import region_of_joints
+from workers.blazepose.scouting import keeps, next_tile, tiles
+from workers.types import Array, Image, Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class _Thresholds:
+    """The least detector score that is looked at, and the least landmark score that is believed."""
+
+    detection: float
+    landmarks: float
+
+
+#: mediapipe's default for the detector; what passes that by mistake mostly gets middling landmarks.
+_NEWCOMER = _Thresholds(detection=0.5, landmarks=0.8)
+#: When a picture has shown nobody at all, anybody is welcome.
+_LAST_RESORT = _Thresholds(detection=0.2, landmarks=0.5)
+#: An expected person's landmarks are believed from here on, and if they are no farther than this from
+#: the prediction, in radii of the body; a fast turn in the air makes 0.35 in a frame.
+_EXPECTED_SCORE = 0.6
+_EXPECTED_STRANGENESS = 0.4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """A proposal, and its predicted SMPL joints (24, 2) in pixels of the image."""
+
+    proposal: Proposal
+    joints: Array
+
+
+@dataclass(slots=True, eq=False)
+class Sighting:
+    """One person in the picture. detected: the detector shows the same person by itself."""
+
+    landmarks: Landmarks
+    expected: Expected | None
+    detected: bool
+
+
+class Search:
+    """The two networks, and the rules by which they share a picture. One per worker; not thread-safe."""
+
+    def __init__(self, *, detector: Detector, finder: LandmarkFinder, max_people: int) -> None:
+        self._detector = detector
+        self._finder = finder
+        self._max_people = max_people
+
+    def people(self, image: Image, expected: Sequence[Expected], *, turn: int) -> list[Sighting]:
+        """The people in `image`, HWC uint8 RGB: the expected ones first, no one twice."""
+        height, width = image.shape[:2]
+        seen = self._follow(image, expected)
+        whole = whole_frame(width, height)
+        self._discover(image, [whole], seen)
+        if seen:
+            unconfirmed = [one.landmarks.following for one in seen if not one.detected]
+            tile = next_tile(width, height, turn=turn, unconfirmed=unconfirmed)
+            self._discover(image, [tile] if tile else [], seen)
+        else:
+            self._discover(image, tiles(width, height), seen)
+        if not seen:
+            self._discover(image, [whole], seen, thresholds=_LAST_RESORT)
+        return seen
+
+    def _follow(self, image: Image, expected: Sequence[Expected]) -> list[Sighting]:
+        """Those of the expected people who are where they are expected."""
+        seen: list[Sighting] = []
+        for one in expected:
+            landmarks = self._finder.find(image, region_of_joints(one.joints), min_score=_EXPECTED_SCORE)
+            if landmarks is None or not belongs(landmarks):
+                continue
+            if one.proposal.continuous and strangeness(landmarks, one.joints) > _EXPECTED_STRANGENESS:
+                continue
+            twin = _same(landmarks, seen)
+            if twin is None:
+                seen.append(Sighting(landmarks, one, detected=False))
+            elif strangeness(landmarks, one.joints) < _strangeness(twin):
+                # Two people are expected where one is seen: he is the one whom he resembles more.
+                twin.landmarks, twin.expected = landmarks, one
+        return seen
+
+    def _discover(
+        self,
+        image: Image,
+        where: Iterable[Tile],
+        seen: list[Sighting],
+        *,
+        thresholds: _Thresholds = _NEWCOMER,
+    ) -> None:
+        """Look `where`; confirm those in `seen` whom the detector shows, and add the others to it."""
+        for detection in self._detections(image, where, thresholds.detection):
+            known = next((one for one in seen if explains(one.landmarks, detection)), None)
+            if known is None and len(seen) < self._max_people:
+                known = self._newcomer(image, detection, seen, thresholds.landmarks)
+            if known is not None:
+                known.detected = True
+
+    def _detections(self, image: Image, where: Iterable[Tile], min_score: float) -> list[Detection]:
+        """What the detector sees in all of `where`, best first."""
+        height, width = image.shape[:2]
+        found = [
+            detection
+            for tile in where
+            for detection in self._detector.detect(image, tile, min_score=min_score)
+            if keeps(tile, detection, width=width, height=height)
+        ]
+        return sorted(found, key=lambda detection: -detection.score)
+
+    def _newcomer(
+        self, image: Image, detection: Detection, seen: list[Sighting], min_score: float
+    ) -> Sighting | None:
+        """Whom `detection` shows, added to `seen` if not yet there; None: nobody, it is a false box."""
+        first = self._finder.find(image, detection.region, min_score=min_score)
+        if first is None or not belongs(first):
+            return None
+        # A false box can pass once; a person is still the same when looked at where he says he is.
+        landmarks = self._finder.find(image, first.following, min_score=min_score)
+        if landmarks is None or not belongs(landmarks):
+            return None
+        known = _same(landmarks, seen)
+        if known is None:
+            known = Sighting(landmarks, None, detected=True)
+            seen.append(known)
+        return known
+
+
+def _same(landmarks: Landmarks, seen: Sequence[Sighting]) -> Sighting | None:
+    return next((one for one in seen if same_person(one.landmarks, landmarks)), None)
+
+
+def _strangeness(sighting: Sighting) -> float:
+    if sighting.expected is None:
+        raise ValueError("only an expected person can be strange")
+    return strangeness(sighting.landmarks, sighting.expected.joints)
