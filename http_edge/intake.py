@@ -60,7 +60,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     session_id: str | None
     timestamp_ms: float | None
     fps: float | None
-    people: WhichPeople
+    people: WhichPeople | None
 
 
 _plain = msgspec.json.Decoder(_PlainJson)
@@ -140,7 +140,7 @@ def _intake(fields: _Fields, picture: bytes | None) -> Intake:
         session_id=fields.session_id,
         timestamp_ms=fields.timestamp_ms,
         fps=fields.fps,
-        people=fields.people or "primary",
+        people=fields.people,
     )
 
 
