@@ -1,0 +1,213 @@
+"""What an operator sees of the edge: health, metrics, and an end that loses nothing."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from http_edge.app import accepts_gzip
+from http_edge.status import Snapshot, health_body, warmup_body
+from tests.fake_worker import FakeWorker, answer
+from tests.http_edge.running import Edge, Reply, picture, wait_for
+from wire.messages import Status, WorkerStatus
+
+PNG = picture()
+
+
+def metric(edge: Edge, name: str) -> float:
+    """One sample, by its full name."""
+    found = re.search(rf"^{re.escape(name)} (\S+)$", edge.get("/metrics").raw.decode(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def snapshot(*states: str, load_error: str | None = None) -> Snapshot:
+    workers = [
+        WorkerStatus(
+            name=f"w{n}", state=state, sessions=0, in_flight=0, device="cpu", models={}, observer="fake"
+        )
+        for n, state in enumerate(states)
+    ]
+    status = Status(
+        request_id=bytes(16),
+        workers=workers,
+        sessions=0,
+        queued_frames=0,
+        queued_bytes=0,
+        in_flight=0,
+        counters={},
+        limits={},
+        load_error=load_error,
+    )
+    return Snapshot(status=status, ever_answered=True)
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "error"),
+    [
+        pytest.param(Snapshot(None, ever_answered=False), "warming_up", "not answered yet", id="just begun"),
+        pytest.param(Snapshot(None, ever_answered=True), "not_ready", "does not answer", id="broker gone"),
+        pytest.param(snapshot(), "warming_up", None, id="models load"),
+        pytest.param(snapshot(load_error="no file"), "not_ready", "no file", id="models cannot load"),
+        pytest.param(snapshot("draining"), "warming_up", None, id="the only worker leaves"),
+        pytest.param(snapshot("ready"), "ready", None, id="one worker"),
+        pytest.param(snapshot("ready", "draining", load_error="x"), "ready", None, id="one of two"),
+    ],
+)
+def test_health_is_ready_only_with_a_ready_worker(known: Snapshot, status: str, error: str | None) -> None:
+    body = health_body(known)
+
+    assert body["status"] == status
+    assert body["ready"] is (status == "ready")
+    assert set(body["models"].values()) == {"loaded" if status == "ready" else "not_loaded"}
+    assert body["models"].keys() == {"hmr2", "phalp", "vitdet"}
+    assert (body["error"] is None) if error is None else (error in body["error"])
+
+
+def test_warmup_tells_a_part_of_the_pool_from_all_of_it() -> None:
+    assert warmup_body(snapshot("ready"), expected_workers=2)["status"] == "partial"
+    assert warmup_body(snapshot("ready", "ready"), expected_workers=2)["status"] == "ready"
+    assert warmup_body(snapshot(), expected_workers=2)["status"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "accepted"),
+    [
+        ("", False),
+        ("gzip", True),
+        ("gzip, deflate, br", True),
+        ("GZIP;q=0.5", True),
+        ("br;q=1.0, gzip; q=0", False),
+        ("gzip;q=0.000", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=0, *", False),
+        ("identity", False),
+    ],
+)
+def test_accept_encoding_is_read_as_http_says(accept_encoding: str, accepted: bool) -> None:
+    assert accepts_gzip(accept_encoding) is accepted
+
+
+def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -> None:
+    requests = 'everyframe_http_requests_total{endpoint="/pose/hybrid",status="200"}'
+    predicted = 'everyframe_people_total{state="predicted"}'
+    stage = 'everyframe_stage_seconds_count{stage="observe"}'
+    unknown = 'everyframe_http_requests_total{endpoint="unknown",status="404"}'
+    before = [metric(edge, name) for name in (requests, predicted, stage, unknown)]
+    edge.pose(PNG, session_id="crowd:counted")
+    edge.get("/a/path/that/a/stranger/chose")
+    after = [metric(edge, name) for name in (requests, predicted, stage, unknown)]
+
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1]
+    for bound in ("max_body_bytes", "max_image_pixels", "http_threads", "max_queue_frames", "max_sessions"):
+        assert metric(edge, f'everyframe_limit{{name="{bound}"}}') > 0
+    assert metric(edge, "everyframe_http_in_flight") == 1  # the one that asks
+    assert b"stranger" not in edge.get("/metrics").raw
+
+
+def test_health_never_waits_for_a_broker_that_is_gone(fresh_edge: Edge) -> None:
+    with FakeWorker(fresh_edge.workers_address):
+        fresh_edge.wait_until_ready()
+        fresh_edge.kill_broker()
+        asked = time.monotonic()
+        while fresh_edge.get("/health").body["status"] == "ready":
+            assert time.monotonic() - asked < 2
+
+        slowest = 0.0
+        for _ in range(10):
+            asked = time.monotonic()
+            reply = fresh_edge.get("/health")
+            slowest = max(slowest, time.monotonic() - asked)
+            assert (reply.status, reply.body["status"]) == (200, "not_ready")
+        assert slowest < 1
+
+
+def test_a_request_outlives_the_brokers_restart(fresh_edge: Edge) -> None:
+    with FakeWorker(fresh_edge.workers_address):
+        fresh_edge.wait_until_ready()
+        fresh_edge.kill_broker()
+        replies: list[Reply] = []
+        held = threading.Thread(target=lambda: replies.append(fresh_edge.pose(PNG)))
+        held.start()
+        wait_for(lambda: metric(fresh_edge, "everyframe_http_in_flight") == 2)
+        fresh_edge.start_broker()
+        held.join()
+
+    assert [reply.status for reply in replies] == [200]
+
+
+def test_warmup_returns_when_a_worker_is_ready(fresh_edge: Edge) -> None:
+    replies: list[Reply] = []
+    asking = threading.Thread(target=lambda: replies.append(fresh_edge.get("/warmup")))
+    asking.start()
+    with FakeWorker(fresh_edge.workers_address):
+        asking.join()
+
+    assert [reply.body["status"] for reply in replies] == ["partial"]
+
+
+def test_a_term_signal_lets_held_requests_finish_and_ends_with_0(fresh_edge: Edge) -> None:
+    may_answer = threading.Event()
+
+    def answer_late(work: dict[str, object], image: bytes) -> list[bytes] | None:
+        may_answer.wait(10)
+        return answer(work, image)
+
+    with FakeWorker(fresh_edge.workers_address, answers=answer_late):
+        fresh_edge.wait_until_ready()
+        idle = fresh_edge.connect()
+        idle.request("GET", "/health")
+        idle.getresponse().read()
+        replies: list[Reply] = []
+        held = threading.Thread(target=lambda: replies.append(fresh_edge.pose(PNG)))
+        held.start()
+        wait_for(lambda: metric(fresh_edge, "everyframe_http_in_flight") == 2)
+
+        fresh_edge.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses_connections(fresh_edge))
+        assert idle.sock.recv(1) == b""  # an idle connection is closed at once
+        idle.close()
+        may_answer.set()
+        held.join()
+
+    assert [reply.status for reply in replies] == [200]
+    assert fresh_edge.process.wait(timeout=5) == 0
+
+
+def refuses_connections(edge: Edge) -> bool:
+    connection = edge.connect()
+    try:
+        connection.connect()
+    except ConnectionRefusedError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def test_draining_has_an_end(fresh_edge: Edge) -> None:
+    with FakeWorker(fresh_edge.workers_address):
+        fresh_edge.wait_until_ready()
+        stalled = fresh_edge.connect()
+        stalled.putrequest("POST", "/pose/hybrid")
+        stalled.putheader("Content-Length", "1000")
+        stalled.endheaders(b"half")
+        fresh_edge.process.send_signal(signal.SIGTERM)
+        assert fresh_edge.process.wait(timeout=fresh_edge.settings.drain_s + 5) == 0
+        stalled.close()
+
+
+def test_a_misspelt_setting_stops_the_edge_with_its_name() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "http_edge"],
+        env={"POSE_PROT": "5000"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "POSE_PROT" in ended.stderr

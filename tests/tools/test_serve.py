@@ -1,0 +1,110 @@
+"""The launcher and its supervisord: what stops at the start, and what ends the service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from tools.serve import CONFIGURATION, environment
+from wire.settings import load
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tools.serve", *arguments],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+def test_a_misspelt_setting_stops_at_the_start_with_its_name() -> None:
+    ended = run(POSE_WORKRES="3")
+    assert ended.returncode == 2
+    assert "POSE_WORKRES" in ended.stderr
+
+
+def test_a_runtime_directory_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
+    ended = run(POSE_RUNTIME_DIR=str(tmp_path / ("x" * 100)))
+    assert ended.returncode == 2
+    assert "POSE_RUNTIME_DIR" in ended.stderr
+
+
+def test_with_arguments_it_is_supervisorctl(tmp_path: Path) -> None:
+    ended = run("status", POSE_RUNTIME_DIR=str(tmp_path / "run"))
+    assert f"unix://{tmp_path}/run/supervisor.sock no such file" in ended.stdout
+
+
+def test_what_the_operator_set_wins_over_our_defaults() -> None:
+    found = environment(load({}), {"MALLOC_ARENA_MAX": "8", "HOME": "/home/x"})
+    assert found["MALLOC_ARENA_MAX"] == "8"
+    assert found["MALLOC_TRIM_THRESHOLD_"] == str(2**31)
+    assert found["HOME"] == "/home/x"
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ServerOptions:
+    """supervisord.conf as supervisord reads it."""
+    settings = load({"POSE_RUNTIME_DIR": str(tmp_path), "POSE_WORKERS": "3", "POSE_DRAIN_S": "25"})
+    for name, value in environment(settings, {}).items():
+        monkeypatch.setenv(name, value)
+    read = ServerOptions()
+    read.realize(["-c", str(CONFIGURATION)])
+    return read
+
+
+def test_every_program_restarts_and_has_time_to_drain(options: ServerOptions) -> None:
+    programs = {
+        process.name: process for group in options.process_group_configs for process in group.process_configs
+    }
+    listener = programs.pop("fatal")
+
+    assert programs.keys() == {"broker", "worker_00", "worker_01", "worker_02", "edge"}
+    assert listener.redirect_stderr is False
+    for process in programs.values():
+        assert process.autorestart.__name__ == "RestartUnconditionally"
+        assert process.stopwaitsecs > 25
+        assert process.redirect_stderr is True
+    for process in [*programs.values(), listener]:
+        assert process.stdout_logfile_maxbytes == 0 or process is listener
+
+
+def test_only_this_user_may_speak_to_supervisord(options: ServerOptions, tmp_path: Path) -> None:
+    (server,) = options.server_configs
+    assert (server["file"], server["chmod"]) == (f"{tmp_path}/supervisor.sock", 0o700)
+
+
+def test_a_program_given_up_ends_supervisord(tmp_path: Path) -> None:
+    configuration = tmp_path / "supervisord.conf"
+    configuration.write_text(f"""
+[supervisord]
+nodaemon = true
+logfile = /dev/null
+logfile_maxbytes = 0
+pidfile = {tmp_path}/supervisord.pid
+[unix_http_server]
+file = {tmp_path}/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[program:stays]
+command = sleep 600
+[program:dies]
+command = false
+startretries = 0
+[eventlistener:fatal]
+command = {sys.executable} -m tools.fatal_listener
+events = PROCESS_STATE_FATAL
+stderr_logfile = {tmp_path}/listener.log
+""")
+    subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    assert "dies:dies is FATAL" in (tmp_path / "listener.log").read_text()
