@@ -19,8 +19,8 @@ _HIPS = [SMPL_JOINTS.index("left_hip"), SMPL_JOINTS.index("right_hip")]
 _SHOULDERS = [SMPL_JOINTS.index("left_shoulder"), SMPL_JOINTS.index("right_shoulder")]
 
 #: The circle's radius by the farthest joint's distance from the hips: fingers, toes and scalp stand out
-#: beyond the joints. Median over 1,384 clear people of the demo clips.
-_RADIUS_IN_REACHES = 1.07
+#: beyond the joints. Median over the people of the demo clips, fitted with the open body.
+_RADIUS_IN_REACHES = 1.05
 #: Below this part of the radius the trunk points at the camera.
 _SHORT_TRUNK = 0.1
 

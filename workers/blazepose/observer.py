@@ -1,0 +1,95 @@
+"""The embedded observer on one page: a frame and whom to expect in it, to observations.
+
+It keeps nothing from frame to frame; what is known about people comes with the frame.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from wire.camera import project
+from workers.blazepose.fit import Fit
+from workers.blazepose.landmarks import Landmarks
+from workers.blazepose.search import Expected, Search, Sighting
+from workers.body.model import Body
+from workers.types import Array, BodyPose, Image, Observation, Plan
+
+#: A landmark is taken for part of the picture from this presence on.
+_PRESENT = 0.5
+#: The box's margin around the landmarks, in its longer sides: scalp and clothes are beyond them.
+_BOX_MARGIN = 0.06
+
+
+class Appearance(Protocol):
+    """Whoever reads the colours off a body in the picture."""
+
+    def sample(self, image: Image, pose: BodyPose) -> tuple[Array, Array]:
+        """Mean colour (P, 3), 0..1, RGB, of each patch of the body, and how much of it is in view (P,)."""
+
+
+class BlazePoseObserver:
+    """Sees people with BlazePose's networks and lays the body model over them. Not thread-safe."""
+
+    name = "blazepose"
+    model_version = "mediapipe-0.10.21-full"
+
+    def __init__(self, *, search: Search, fit: Fit, appearance: Appearance, body: Body) -> None:
+        self._search = search
+        self._fit = fit
+        self._appearance = appearance
+        self._body = body
+
+    def observe(self, frames: Sequence[tuple[Image, Plan]]) -> list[list[Observation]]:
+        """The people of each frame, HWC uint8 RGB; a frame's answer does not depend on its company."""
+        return [self._people(image, plan) for image, plan in frames]
+
+    def _people(self, image: Image, plan: Plan) -> list[Observation]:
+        expected = self._expected(image, plan)
+        sightings = self._search.people(image, expected, turn=plan.turn)
+        return [self._observation(image, sighting) for sighting in sightings]
+
+    def _expected(self, image: Image, plan: Plan) -> list[Expected]:
+        """The plan's proposals, with their joints where the picture should show them."""
+        if not plan.proposals:
+            return []
+        poses = [proposal.pose for proposal in plan.proposals]
+        joints = self._body.joints(
+            np.stack([pose.rotations for pose in poses]), np.stack([pose.betas for pose in poses])
+        )
+        height, width = image.shape[:2]
+        pixels = project(joints, np.stack([pose.translation for pose in poses]), width, height)
+        return [Expected(one, at) for one, at in zip(plan.proposals, pixels, strict=True)]
+
+    def _observation(self, image: Image, sighting: Sighting) -> Observation:
+        """The body of one person in the picture, and what it looks like."""
+        height, width = image.shape[:2]
+        proposal = sighting.expected.proposal if sighting.expected else None
+        fitted = self._fit.fit(
+            sighting.landmarks,
+            width=width,
+            height=height,
+            prior=proposal.pose if proposal else None,
+            continuous=proposal.continuous if proposal else False,
+        )
+        appearance, patch_weight = self._appearance.sample(image, fitted.pose)
+        return Observation(
+            pose=fitted.pose,
+            box=_box(sighting.landmarks),
+            score=sighting.landmarks.score,
+            joint_visibility=fitted.joint_visibility,
+            appearance=appearance,
+            patch_weight=patch_weight,
+            detected=sighting.detected,
+            proposal=proposal.track_id if proposal else None,
+            betas_measured=fitted.shape_estimate if proposal else None,
+        )
+
+
+def _box(landmarks: Landmarks) -> Array:
+    """The box (4,), pixels, around the landmarks that are in the picture, or all if none is."""
+    present = landmarks.presence >= _PRESENT
+    points = landmarks.pixels[present if present.any() else slice(None), :2]
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = _BOX_MARGIN * (high - low).max()
+    return np.concatenate([low - margin, high + margin]).astype(np.float32)
