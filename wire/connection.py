@@ -172,12 +172,12 @@ class Connection:
             dealer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
             dealer.set(zmq.TCP_KEEPALIVE, 1)
             dealer.set(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
-            monitor = dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-            dealer.connect(self._endpoint)
-            try:
-                yield dealer, monitor
-            finally:
-                dealer.disable_monitor()
+            with dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED) as monitor:
+                dealer.connect(self._endpoint)
+                try:
+                    yield dealer, monitor
+                finally:
+                    dealer.disable_monitor()
 
     def _serve(self, dealer: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
         poller = zmq.Poller()
