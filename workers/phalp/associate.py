@@ -2,8 +2,8 @@
 
 PHALP multiplies a factor for appearance, one for pose, and the exponentials of the distances in the
 picture and in log depth; the sum here is the logarithm of that product. So appearance and pose, which
-change slowly, grow without limit but ever slower, and location counts in units of its uncertainty.
-Here location is capped as well: when the picture jumps, a person who looks the same is the same.
+change slowly, grow ever slower, and location counts in units of its uncertainty. When the picture
+jumps, location is worth nothing, and a person who looks the same is the same.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,15 @@ DEPTH_UNIT: Final = 0.15
 #: Distance in the picture, in body lengths, that costs 1, and how much it grows for each unseen frame.
 LOCATION_UNIT: Final = 0.25
 LOCATION_GROWTH: Final = 0.02
-#: Most that a term may cost.
+#: Most that pose may cost: people move.
 MAX_POSE: Final = 1.0
-MAX_LOCATION: Final = 3.0
-MAX_DEPTH: Final = 1.5
 #: What appearance counts for beside the others.
 APPEARANCE_SHARE: Final = 2.0
 #: Being seen in the region that a track proposed speaks for that track, a little.
 PROPOSAL_BONUS: Final = 0.2
-#: A pair that costs more is not the same person.
-MAX_COST: Final = 6.5
+#: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
+MAX_COST: Final = 5.0
+MAX_LOOKS_COST: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +46,49 @@ class Association:
 
 
 def associate(
-    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, steadiness: float
+    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, step: int, steady: bool
 ) -> Association:
     """The cheapest assignment. `tracks` are predicted for this frame, with joints (T, 24, 3) from the pelvis.
 
-    `steadiness` 0..1 says how far location can be trusted in this session.
+    First by everything. Then those who were in view `step` frames ago and are lost, by looks and pose
+    alone, and only if the picture may have jumped: the session is not `steady`, or most of them are lost.
     """
-    pairs: tuple[tuple[int, int], ...] = ()
+    pairs: list[tuple[int, int]] = []
     if tracks and sightings:
-        costs = pair_costs(tracks, joints, sightings, steadiness=steadiness)
-        rows, columns = linear_sum_assignment(np.minimum(costs, MAX_COST + 1e-3))
-        pairs = tuple(
-            (int(row), int(column))
-            for row, column in zip(rows, columns, strict=True)
-            if costs[row, column] <= MAX_COST
-        )
-    taken_tracks = {track for track, _ in pairs}
-    taken_sightings = {sighting for _, sighting in pairs}
+        looks, location = pair_costs(tracks, joints, sightings)
+        pairs = _cheapest(looks + location, limit=MAX_COST)
+        recent = {row for row, track in enumerate(tracks) if track.unseen == step}
+        kept = recent.intersection(row for row, _ in pairs)
+        if not steady or 2 * len(kept) < len(recent):
+            rows = sorted(recent - kept)
+            columns = _others(len(sightings), [column for _, column in pairs])
+            found = _cheapest(looks[np.ix_(rows, columns)], limit=MAX_LOOKS_COST)
+            pairs += [(rows[row], columns[column]) for row, column in found]
     return Association(
-        pairs,
-        tuple(index for index in range(len(tracks)) if index not in taken_tracks),
-        tuple(index for index in range(len(sightings)) if index not in taken_sightings),
+        tuple(sorted(pairs)),
+        tuple(_others(len(tracks), [row for row, _ in pairs])),
+        tuple(_others(len(sightings), [column for _, column in pairs])),
     )
 
 
+def _cheapest(costs: Floats, *, limit: float) -> list[tuple[int, int]]:
+    """The pairs of the cheapest assignment that cost no more than `limit` each."""
+    rows, columns = linear_sum_assignment(np.minimum(costs, limit + 1e-3))
+    return [
+        (int(row), int(column))
+        for row, column in zip(rows, columns, strict=True)
+        if costs[row, column] <= limit
+    ]
+
+
+def _others(count: int, taken: Sequence[int]) -> list[int]:
+    return [index for index in range(count) if index not in taken]
+
+
 def pair_costs(
-    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, steadiness: float
-) -> Floats:
-    """Costs (T, S) of taking each sighting for each track."""
+    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting]
+) -> tuple[Floats, Floats]:
+    """Costs (T, S) of taking each sighting for each track: of appearance and pose, and of location."""
     places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
     seen_places = np.stack([seen.place for seen in sightings])[None]  # (1, S, 3)
     sizes = size_at(places)
@@ -87,12 +101,8 @@ def pair_costs(
     pose = np.sqrt(np.square(joints[:, None] - seen_joints).sum(axis=-1)).mean(axis=-1) / POSE_UNIT_M
     colour = _colour_distances(tracks, sightings) / APPEARANCE_UNIT
     proposed = np.array([[seen.proposal == track.track_id for seen in sightings] for track in tracks])
-    return (
-        APPEARANCE_SHARE * np.log1p(colour**2)
-        + np.minimum(np.log1p(pose**2), MAX_POSE)
-        + steadiness * (np.minimum(location, MAX_LOCATION) + np.minimum(depth, MAX_DEPTH))
-        - PROPOSAL_BONUS * proposed
-    )
+    looks = APPEARANCE_SHARE * np.log1p(colour**2) + np.minimum(np.log1p(pose**2), MAX_POSE)
+    return looks, location + depth - PROPOSAL_BONUS * proposed
 
 
 def _colour_distances(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:

@@ -76,13 +76,25 @@ def moved_box(box: Floats, *, seen: Floats, now: Floats) -> Floats:
     return (box - seen_twice) * grown + now_twice
 
 
-def overlap(box: Floats, others: Floats) -> Floats:
+def union_share(box: Floats, others: Floats) -> Floats:
     """Intersection over union of a box (4,) with boxes (N, 4): (N,)."""
+    shared = _intersections(box, others)
+    return shared / np.maximum(_areas(others) + _areas(box) - shared, 1e-12)
+
+
+def inner_share(box: Floats, others: Floats) -> Floats:
+    """How much of a box (4,) lies in each of the boxes (N, 4): (N,), 0..1."""
+    return _intersections(box, others) / np.maximum(_areas(box), 1e-12)
+
+
+def _intersections(box: Floats, others: Floats) -> Floats:
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=-1) + np.prod(box[2:] - box[:2])
-    return shared / np.maximum(areas - shared, 1e-12)
+    return np.prod(np.maximum(high - low, 0), axis=-1)
+
+
+def _areas(boxes: Floats) -> Floats:
+    return np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
 
 
 def _centre(width: int, height: int) -> Floats:

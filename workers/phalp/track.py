@@ -46,6 +46,8 @@ MAX_JUMP_GROWTH: Final = 3.0
 #: How much of an implausible pose is believed, and after how many in a row it is believed in full.
 DOUBTED_WEIGHT: Final = 0.08
 MAX_DOUBTS: Final = 3
+#: Most confidence in a pose that is mostly the prediction.
+DOUBTED_TRUST: Final = 0.6
 
 
 class Verdict(Enum):
@@ -97,15 +99,17 @@ def judge(
 ) -> Verdict:
     """How `seen` fits `expected`, the prediction from `before`, with its joints (24, 3) from the pelvis.
 
-    In a session whose pictures jump (`steady` False) a pose that changes at once is nothing unusual.
+    Who is found only where the tracker looked cannot have jumped. In a session whose pictures jump
+    (`steady` False) a pose that changes at once is nothing unusual.
     """
     slack = min(1 + JUMP_GROWTH * (expected.unseen - 1), MAX_JUMP_GROWTH)
     moved = seen.place - expected.place
     away = float(np.hypot(*moved[:2])) / float(size_at(expected.place))
-    if away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack:
+    jumped = away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack
+    if jumped and seen.detected:
         return Verdict.JUMPED
     bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
-    if bent_m <= POSE_JUMP_M * slack:
+    if not jumped and bent_m <= POSE_JUMP_M * slack:
         return Verdict.EXPECTED
     if not steady:
         return Verdict.JUMPED
@@ -149,7 +153,7 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         unseen=0,
         doubts=before.doubts + 1 if match.verdict is Verdict.DOUBTED else 0,
         detected=seen.detected,
-        trust=_trust(seen),
+        trust=_trust(seen) if match.verdict is not Verdict.DOUBTED else min(before.trust, DOUBTED_TRUST),
         rotations=pose.value,
         spin=pose.velocity,
         spin_surprise=pose.surprise,
@@ -182,9 +186,13 @@ def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) ->
         ),
         measured,
         frames=frames,
-        weight=np.array([DOUBTED_WEIGHT if match.verdict is Verdict.DOUBTED else 1.0 for match in matches]),
+        weight=_weights(matches),
     )
     return _restart(smoothed, measured, restarted)
+
+
+def _weights(matches: Sequence[Match]) -> Floats:
+    return np.array([DOUBTED_WEIGHT if match.verdict is Verdict.DOUBTED else 1.0 for match in matches])
 
 
 def _place_onto(
@@ -208,21 +216,21 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         np.stack([match.before.drift for match in matches]),
         np.stack([match.before.drift_surprise for match in matches]),
     )
-    certain = np.ones(len(matches))
+    weights = _weights(matches)
     across = smooth.vectors(
         _part(expected, slice(0, 2)),
         measured[:, :2],
         noise=smooth.PLACE.noise * size_at(expected.value),
         frames=frames,
-        weight=certain,
+        weight=weights,
         response=smooth.PLACE,
     )
     distance = smooth.vectors(
         _part(expected, slice(2, 3)),
         measured[:, 2:],
-        noise=smooth.DISTANCE.noise * certain,
+        noise=np.full(len(matches), smooth.DISTANCE.noise),
         frames=frames,
-        weight=certain,
+        weight=weights,
         response=smooth.DISTANCE,
     )
     both = Filtered(

@@ -16,7 +16,8 @@ import numpy as np
 
 from workers.phalp.associate import associate
 from workers.phalp.confidence import confidence, joint_confidence, state_of
-from workers.phalp.location import moved_box, normalised_box, overlap, pelvis_at, pixel_box
+from workers.phalp.doubles import is_part, is_part_box, without_doubles
+from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, union_share
 from workers.phalp.predict import held, predict
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
@@ -30,11 +31,8 @@ STEADINESS_AFTER_JUMP: Final = 0.4
 STEADINESS_REGAINED: Final = 0.04
 STEADY: Final = 0.6
 
-#: Two sightings whose joints are this near on average, in body lengths, show one person.
-SAME_PERSON: Final = 0.06
-
 #: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
-CONFIRMED_HITS: Final = 3
+CONFIRMED_HITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,8 @@ class Tracker:
         self, state: SessionState, facts: FrameFacts, observations: Sequence[Observation]
     ) -> tuple[SessionState, list[TrackedPerson], int | None]:
         """The next state, everyone who is followed (by rising id), and the index of the primary person."""
-        sightings = lift(observations, skeleton=self._skeleton, width=facts.width, height=facts.height)
+        lifted = lift(observations, skeleton=self._skeleton, width=facts.width, height=facts.height)
+        sightings = without_doubles(lifted)
         step, in_order = _step(state, facts)
 
         # predict
@@ -86,8 +85,8 @@ class Tracker:
         joints = self._joints(expected)
 
         # associate
-        found = associate(expected, joints, sightings, steadiness=state.steadiness if in_order else 0.0)
         steady = in_order and state.steadiness >= STEADY
+        found = associate(expected, joints, sightings, step=step, steady=steady)
 
         # update the matched, age the unmatched
         matches = [
@@ -107,8 +106,15 @@ class Tracker:
             tracks[row] = track
 
         # start the new, drop the dead
-        tracks = [track for track in tracks if not is_over(track, inside=_share_inside(track, facts))]
-        newcomers = _newcomers([sightings[column] for column in found.new_sightings], matches)
+        seen = [match.seen for match in matches]
+        tracks = [
+            track
+            for track in tracks
+            if not is_over(track, inside=_share_inside(track, facts)) and not _is_shadow(track, seen)
+        ]
+        newcomers = [
+            sightings[column] for column in found.new_sightings if not is_part(sightings[column], seen)
+        ]
         begun = [begin(state.next_track_id + index, seen) for index, seen in enumerate(newcomers)]
         tracks = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
         tracks += begun[: self._max_people - len(tracks)]
@@ -179,7 +185,7 @@ def _unobstructed(index: int, sightings: Sequence[Sighting]) -> float:
     others = [seen.box for position, seen in enumerate(sightings) if position != index]
     if not others:
         return 1.0
-    return float(1 - overlap(sightings[index].box, np.stack(others)).max())
+    return float(1 - union_share(sightings[index].box, np.stack(others)).max())
 
 
 def _share_inside(track: TrackState, facts: FrameFacts) -> float:
@@ -190,23 +196,9 @@ def _share_inside(track: TrackState, facts: FrameFacts) -> float:
     return float(np.prod(shown) / max(float(np.prod(box[2:] - box[:2])), 1e-12))
 
 
-def _same_person(seen: Sighting, other: Sighting) -> bool:
-    apart = np.sqrt(np.square(seen.picture - other.picture).sum(axis=-1)).mean()
-    return bool(apart < SAME_PERSON * max(_height(seen), _height(other)))
-
-
-def _height(seen: Sighting) -> float:
-    return float(seen.box[3] - seen.box[1])
-
-
-def _newcomers(unmatched: Sequence[Sighting], matches: Sequence[Match]) -> list[Sighting]:
-    """The sightings that show someone of whom no other sighting of this frame does."""
-    known = [match.seen for match in matches]
-    newcomers: list[Sighting] = []
-    for seen in unmatched:
-        if not any(_same_person(seen, other) for other in [*known, *newcomers]):
-            newcomers.append(seen)
-    return newcomers
+def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
+    """Whether a suspicion that nobody confirms lies on someone who is seen: it was a bad look at them."""
+    return track.unseen > 0 and track.hits < CONFIRMED_HITS and is_part_box(_box(track), seen)
 
 
 def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -> list[TrackState]:
