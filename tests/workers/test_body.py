@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
@@ -158,6 +158,7 @@ def test_angles_of_joints_that_coincide_are_finite():
     assert np.array_equal(joint_angles(np.zeros((1, 24, 3), np.float32)), np.zeros((1, 9)))
 
 
+@settings(deadline=None)
 @given(vectors, shapes)
 def test_turning_the_whole_body_turns_everything_about_the_root(vectors, shapes):
     body = Body.open().restricted_to(range(0, 6890, 100))
@@ -171,6 +172,7 @@ def test_turning_the_whole_body_turns_everything_about_the_root(vectors, shapes)
     np.testing.assert_allclose(after.joints - root, (before.joints - root) @ turn.T, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(vectors, shapes)
 def test_bones_keep_their_length_in_every_pose(vectors, shapes):
     body = Body.open().restricted_to([])
