@@ -1,0 +1,162 @@
+"""From 33 landmarks to the SMPL body: rotations, shape and camera that put its markers on them.
+
+The pose that the tracker expects, or else a closed-form one, is improved by a few damped
+Gauss-Newton steps. Body shape is not part of them: it belongs to the track, which averages
+what each frame suggests.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wire.camera import focal_length_px
+from wire.skeleton import SMPL_JOINTS
+from workers.blazepose import kinematics
+from workers.blazepose.flips import unflip
+from workers.blazepose.habits import habits, near
+from workers.blazepose.kinematics import JOINTS, Array, Rest
+from workers.blazepose.landmarks import Landmarks
+from workers.blazepose.lift import lift
+from workers.blazepose.markers import INDEX, OWNERS, attach
+from workers.blazepose.shape import ShapeEstimate
+from workers.blazepose.solve import Guess, Seen, solve
+from workers.blazepose.start import start
+from workers.body.model import Body
+from workers.geometry import nearest_rotation
+from workers.types import BodyPose
+
+#: Weight of a landmark that the network takes for hidden: it still guesses better than nothing.
+_HIDDEN = 0.05
+
+#: How near the expected pose is held, radians: only what landmarks leave open follows it; smoothing
+#: is the tracker's.
+_CONTINUOUS_SIGMA = 0.5
+_JUMPED_SIGMA = 3.0
+#: The expected pose is where the steps begin when its markers are this near on average, metres.
+_CLOSE_M = 0.2
+
+#: The least and the largest person, pixels and frame sides, for a tall one: they bound the distance.
+_SMALLEST_PX = 4.0
+_LARGEST_SIDES = 10.0
+_TALL_M = 1.7
+
+#: Coordinates beyond these are no landmarks; they only keep the arithmetic finite.
+_FAR_SIDES = 100.0
+_FAR_M = 5.0
+
+#: Joints whose visibility is that of landmarks with other names.
+_SHOWN_BY = {
+    "pelvis": ("left_hip", "right_hip"),
+    "spine1": ("left_hip", "right_hip"),
+    "spine2": ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
+    "spine3": ("left_shoulder", "right_shoulder"),
+    "neck": ("left_shoulder", "right_shoulder"),
+    "head": ("nose", "left_ear", "right_ear"),
+    "left_collar": ("left_shoulder",),
+    "right_collar": ("right_shoulder",),
+    "left_foot": ("left_foot_index",),
+    "right_foot": ("right_foot_index",),
+    "left_hand": ("left_index", "left_pinky"),
+    "right_hand": ("right_index", "right_pinky"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedBody:
+    """One body laid over the landmarks of one frame.
+
+    pose: with the expected pose's betas where there was one, else with `shape_estimate`.
+    joint_visibility (24,): 0..1. shape_estimate (10,): the betas that this frame alone suggests.
+    flipped: left and right were swapped somewhere, to match the expected pose.
+    """
+
+    pose: BodyPose
+    joint_visibility: npt.NDArray[np.float32]
+    shape_estimate: npt.NDArray[np.float32]
+    flipped: bool
+
+
+class Fit:
+    """Fits one body model to landmarks. It keeps nothing between calls."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._habits = habits()
+        self._shape = ShapeEstimate(self._rest_at)
+        self._shown_by = _shown_by()
+
+    def fit(
+        self, landmarks: Landmarks, *, width: int, height: int, prior: BodyPose | None, continuous: bool
+    ) -> FittedBody:
+        """The body on `landmarks` in an image of `width` x `height` pixels.
+
+        prior: the pose that the tracker expects in this frame, with the track's betas. continuous: it
+        follows from the frame just before; else it is a weak hint.
+        """
+        focal = focal_length_px(width, height)
+        centred = _finite(
+            landmarks.pixels[:, :2] - np.array([width, height]) / 2, _FAR_SIDES * max(width, height)
+        )
+        visibility = _finite(landmarks.visibility, 1.0).clip(0, 1)
+        weight = _HIDDEN + (1 - _HIDDEN) * visibility
+        points, pixels_per_m = lift(centred, _finite(landmarks.world, _FAR_M), weight)
+        betas = None if prior is None else _finite(prior.betas, 10.0)
+        estimate = self._shape(points, visibility)
+        rest = self._rest_at(estimate if betas is None else betas)
+        flipped = False
+        expected = None
+        if prior is not None:
+            expected = nearest_rotation(prior.rotations.astype(np.float64))
+            markers = kinematics.pose(rest, expected).markers
+            at_points = markers - weight @ (markers - points) / weight.sum()
+            if continuous:
+                points, source, flipped = unflip(points, at_points)
+                centred, weight, visibility = centred[source], weight[source], visibility[source]
+            distance = weight @ np.linalg.norm(points - at_points, axis=1) / weight.sum()
+        local = expected if expected is not None and distance < _CLOSE_M else start(points)
+        seen = Seen(
+            rays=centred / focal,
+            points=points,
+            weight=weight,
+            nearest_m=focal * _TALL_M / (_LARGEST_SIDES * max(width, height)),
+            farthest_m=focal * _TALL_M / _SMALLEST_PX,
+        )
+        pull = self._habits
+        if expected is not None:
+            pull += near(expected, _CONTINUOUS_SIGMA if continuous else _JUMPED_SIGMA)
+        guess = solve(rest, seen, pull, Guess(local, _place(rest, local, seen, focal / pixels_per_m)))
+        return FittedBody(
+            pose=BodyPose(
+                rotations=nearest_rotation(guess.local).astype(np.float32),
+                betas=(estimate if betas is None else betas).astype(np.float32),
+                translation=guess.translation.astype(np.float32),
+            ),
+            joint_visibility=(self._shown_by @ visibility).astype(np.float32),
+            shape_estimate=estimate.astype(np.float32),
+            flipped=flipped,
+        )
+
+    def _rest_at(self, betas: Array) -> Rest:
+        return attach(self._body.rest_joints(betas[None])[0].astype(np.float64))
+
+
+def _place(rest: Rest, local: Array, seen: Seen, depth: float) -> Array:
+    """The translation that puts the markers' mean on that of the rays, `depth` metres away."""
+    depth = float(np.clip(depth, seen.nearest_m, seen.farthest_m))
+    share = seen.weight / seen.weight.sum()
+    middle = share @ kinematics.pose(rest, local).markers
+    return np.append(depth * (share @ seen.rays) - middle[:2], depth - middle[2])
+
+
+def _finite(values: npt.NDArray[np.floating], bound: float) -> Array:
+    return np.nan_to_num(np.asarray(values, dtype=np.float64), nan=0.0).clip(-bound, bound)
+
+
+def _shown_by() -> Array:
+    """(24, 33): the share of each landmark in a joint's visibility; rows sum to 1."""
+    share = np.zeros((JOINTS, len(OWNERS)))
+    for row, joint in zip(share, SMPL_JOINTS, strict=True):
+        shown_by = _SHOWN_BY.get(joint, (joint,))
+        row[[INDEX[name] for name in shown_by]] = 1 / len(shown_by)
+    return share
