@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from workers.geometry import CROP_PX, FOCAL_256
+from wire.camera import CROP_PX, FOCAL_256
 from workers.phalp.state import Floats
 
 #: Focal length in units of the picture's longer side.

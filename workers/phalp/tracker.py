@@ -47,6 +47,8 @@ class FrameFacts:
 class Tracker:
     """Holds the parts and bounds of the fold, and nothing of any session."""
 
+    name = "phalp-embedded"
+
     def __init__(self, *, joints_of: JointsOf, max_people: int) -> None:
         self._skeleton = Skeleton(joints_of)
         self._max_people = max_people

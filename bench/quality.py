@@ -1,0 +1,171 @@
+"""How good the answers to real clips are: `python -m bench.quality clip.mp4 ...` prints a row for each.
+
+Observer and tracker run in this process, as one worker would run them for one session in true order.
+"""
+
+import argparse
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import measures
+from client import video
+from wire import settings
+from wire.camera import project
+from workers import assets
+from workers.blazepose.landmarks import LandmarkFinder
+from workers.blazepose.region import region_of_joints
+from workers.body.model import Body
+from workers.build import build
+from workers.phalp.tracker import FrameFacts
+from workers.pipeline import Pipeline
+from workers.types import BodyPose, Image, Observation, TrackedPerson
+
+Floats = npt.NDArray[np.floating]
+
+#: The backend sends pictures of this longer side.
+SIDE_PX = 640
+
+#: BlazePose's landmarks for the 12 limb joints, in COCO's order, and the same with left and right swapped.
+_LIMB_LANDMARKS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+_SWAPPED = _LIMB_LANDMARKS.reshape(-1, 2)[:, ::-1].ravel()
+
+#: A person whose box is this near an observation's, pixels, is the one whom it shows.
+_SAME_BOX_PX = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The primary person of one frame; pixels of the clip. What is not known is NaN."""
+
+    track_id: int
+    state: str
+    keypoints: Floats  # (17, 2)
+    confidence: float
+    observed: Floats  # (17, 2) before smoothing
+    landmarks: Floats  # (12, 2)
+    box: Floats  # (4,)
+    height_m: float  # of the body at rest
+
+
+NOBODY = Shown(
+    -1, "none", np.full((17, 2), np.nan), 0.0, np.full((17, 2), np.nan), np.full((12, 2), np.nan),
+    np.full(4, np.nan), np.nan,
+)  # fmt: skip
+
+
+class Clip:
+    """Follows one clip from its first frame to its last."""
+
+    def __init__(self, *, pipeline: Pipeline, body: Body, finder: LandmarkFinder) -> None:
+        self._observer = pipeline.observer
+        self._tracker = pipeline.tracker
+        self._body = body
+        self._face = body.restricted_to(list(body.points.values()))
+        self._finder = finder
+
+    def answers(self, frames: Iterable[Image]) -> list[Shown]:
+        """The primary person of every frame."""
+        state = self._tracker.start()
+        shown = []
+        for number, image in enumerate(frames):
+            height, width = image.shape[:2]
+            facts = FrameFacts(number, width, height)
+            [observations] = self._observer.observe([(image, self._tracker.plan(state, facts))])
+            state, people, primary = self._tracker.track(state, facts, observations)
+            shown.append(NOBODY if primary is None else self._shown(image, people[primary], observations))
+        return shown
+
+    def _shown(self, image: Image, person: TrackedPerson, observations: list[Observation]) -> Shown:
+        height, width = image.shape[:2]
+        keypoints = self._keypoints(person.pose, width, height)
+        seen = _observation_of(person, observations)
+        rest = self._body.rest_joints(person.pose.betas[None])[0]
+        return Shown(
+            track_id=person.track_id,
+            state=person.state,
+            keypoints=keypoints,
+            confidence=float(person.joint_confidence.mean()),
+            observed=NOBODY.observed if seen is None else self._keypoints(seen.pose, width, height),
+            landmarks=NOBODY.landmarks if seen is None else self._landmarks(image, seen.pose, keypoints),
+            box=person.box,
+            height_m=float(np.ptp(rest[:, 1])),
+        )
+
+    def _keypoints(self, pose: BodyPose, width: int, height: int) -> Floats:
+        mesh = self._face.mesh(pose.rotations[None], pose.betas[None])
+        return project(self._face.keypoints(mesh)[0], pose.translation, width, height)
+
+    def _landmarks(self, image: Image, pose: BodyPose, keypoints: Floats) -> Floats:
+        """The limb landmarks, left and right as in `keypoints`: the network mistakes them at times."""
+        height, width = image.shape[:2]
+        joints = self._body.joints(pose.rotations[None], pose.betas[None])[0]
+        found = self._finder.find(image, region_of_joints(project(joints, pose.translation, width, height)))
+        if found is None:
+            return NOBODY.landmarks
+        readings = found.pixels[np.stack([_LIMB_LANDMARKS, _SWAPPED]), :2]  # (2, 12, 2)
+        away = np.linalg.norm(readings - keypoints[measures.LIMBS], axis=-1).mean(axis=-1)
+        return readings[away.argmin()]
+
+
+def row(name: str, shown: list[Shown], *, width: int, height: int) -> str:
+    """One clip's figures; pixels are those of the clip with a longer side of `SIDE_PX`."""
+    scale = SIDE_PX / max(width, height)
+    keypoints = np.stack([one.keypoints for one in shown]) * scale
+    observed = np.stack([one.observed for one in shown]) * scale
+    confidence = np.stack([np.full(17, one.confidence) for one in shown])
+    verdicts = measures.backend_filter(
+        keypoints, confidence, width=round(width * scale), height=round(height * scale)
+    )
+    raw = np.where(np.isnan(observed), keypoints, observed)
+    boxes = np.stack([one.box for one in shown])
+    limbs = measures.limb_error(keypoints / scale, np.stack([one.landmarks for one in shown]), boxes)
+    states = [one.state for one in shown]
+    return (
+        f"{name:22} {len(shown):4} {measures.coverage(keypoints):6.1%}"
+        f" {states.count('detected'):4} {states.count('recovered'):4} {states.count('predicted'):4}"
+        f" {verdicts.kept():6.1%} {(measures.deviations(raw) <= measures.MAX_MEAN_DEVIATION).mean():6.1%}"
+        f" {verdicts.off_screen.sum():4} {np.nanmean(limbs):6.2%} {np.nanpercentile(limbs, 95):6.2%}"
+        f" {np.nanmean(measures.lag_px(keypoints, observed)):5.2f}"
+        f" {measures.shape_spread(np.array([[one.height_m] for one in shown])):6.2%}"
+        f" {measures.switches(np.array([one.track_id for one in shown])):3}"
+    )
+
+
+HEADER = (
+    f"{'clip':22} {'n':>4} {'cover':>6} {'det':>4} {'rec':>4} {'pred':>4} {'kept':>6} {'raw':>6}"
+    f" {'off':>4} {'limb':>6} {'p95':>6} {'lag':>5} {'shape':>6} {'sw':>3}"
+)
+
+
+def main() -> None:
+    """Print a row for each clip."""
+    arguments = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    arguments.add_argument("clips", nargs="+", type=Path)
+    config = settings.load(os.environ)
+    worker = build(config)
+    weights = assets.path("pose_landmark_full.tflite", assets.directory(config)).read_bytes()
+    finder = LandmarkFinder(weights, threads=config.threads)
+    clip = Clip(pipeline=worker.pipeline, body=worker.body, finder=finder)
+    print(HEADER)
+    for path in arguments.parse_args().clips:
+        height, width = next(video.frames(path)).shape[:2]
+        shown = clip.answers(video.frames(path))
+        print(row(path.name, shown, width=width, height=height), flush=True)
+
+
+def _observation_of(person: TrackedPerson, observations: list[Observation]) -> Observation | None:
+    """The observation that is behind this frame's pose, if any."""
+    if person.frames_since_detected or not observations:
+        return None
+    away = [float(np.abs(seen.box - person.box).max()) for seen in observations]
+    nearest = int(np.argmin(away))
+    return observations[nearest] if away[nearest] < _SAME_BOX_PX else None
+
+
+if __name__ == "__main__":
+    main()
