@@ -4,16 +4,16 @@ It keeps nothing from frame to frame; what is known about people comes with the 
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from wire.camera import project
+from workers.appearance import Appearance
 from workers.blazepose.fit import Fit
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.search import Expected, Search, Sighting
 from workers.body.model import Body
-from workers.types import Array, BodyPose, Image, Observation, Plan
+from workers.types import Array, Image, Observation, Plan
 
 #: A landmark is taken for part of the picture from this presence on.
 _PRESENT = 0.5
@@ -21,18 +21,11 @@ _PRESENT = 0.5
 _BOX_MARGIN = 0.06
 
 
-class Appearance(Protocol):
-    """Whoever reads the colours off a body in the picture."""
-
-    def sample(self, image: Image, pose: BodyPose) -> tuple[Array, Array]:
-        """Mean colour (P, 3), 0..1, RGB, of each patch of the body, and how much of it is in view (P,)."""
-
-
 class BlazePoseObserver:
     """Sees people with BlazePose's networks and lays the body model over them. Not thread-safe."""
 
     name = "blazepose"
-    model_version = "mediapipe-0.10.21-full"
+    model_version = "Everyframe-BlazePose"
 
     def __init__(self, *, search: Search, fit: Fit, appearance: Appearance, body: Body) -> None:
         self._search = search
