@@ -48,7 +48,8 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
     faces = topology.load(BODY_FILE)
     connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
-    watch = StatusWatch(connection)
+    # An edge that cannot speak to the broker any more ends, and supervisord starts another.
+    watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     metrics = Metrics(settings, lambda: watch.snapshot)
     server = Server(
         app.build(Parts(settings=settings, broker=connection, watch=watch, metrics=metrics, topology=faces)),

@@ -4,14 +4,18 @@ One thread asks the broker again and again and keeps the answer, so that `/healt
 waits: it tells what was true less than a second ago, also while the broker is away.
 """
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from wire.connection import Connection
-from wire.errors import PoseError
+from wire.errors import DeadlineExceeded, PoseError
 from wire.messages import Status
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -54,8 +58,10 @@ class Snapshot:
 class StatusWatch:
     """Asks the broker for its status until closed, from a thread of its own."""
 
-    def __init__(self, broker: Connection) -> None:
+    def __init__(self, broker: Connection, *, on_broken: Callable[[], None]) -> None:
+        """`on_broken` is called, from the thread, where the connection itself fails for good."""
         self._broker = broker
+        self._on_broken = on_broken
         self._changed = threading.Condition()
         self._snapshot = Snapshot(status=None, ever_answered=False)
         self._closing = threading.Event()
@@ -88,8 +94,13 @@ class StatusWatch:
         while not self._closing.wait(POLL_INTERVAL_S):
             try:
                 status = self._broker.status(timeout_s=POLL_TIMEOUT_S)
-            except PoseError:
+            except DeadlineExceeded:
                 status = None
+            except PoseError as error:
+                if not self._closing.is_set():
+                    log.critical("the connection to the broker is broken: %s", error)
+                    self._on_broken()
+                return
             with self._changed:
                 ever = self._snapshot.ever_answered or status is not None
                 self._snapshot = Snapshot(status=status, ever_answered=ever)

@@ -5,6 +5,7 @@ supervisord, which runs `supervisord.conf`. With arguments it becomes `superviso
 instead, the operator's hand: `python -m tools.serve status`.
 """
 
+import fcntl
 import os
 import sys
 from collections.abc import Mapping
@@ -49,9 +50,19 @@ def main(arguments: list[str]) -> NoReturn:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
+    _append_to_stdout()
     module = ["supervisor.supervisorctl", *arguments] if arguments else ["supervisor.supervisord"]
     command = [sys.executable, "-m", module[0], "-c", str(CONFIGURATION), *module[1:]]
     os.execve(sys.executable, command, environment(settings, os.environ))
+
+
+def _append_to_stdout() -> None:
+    """Let every writer append: supervisord opens our stdout again for each program's log.
+
+    In a plain file each would otherwise write at a place of its own, over the others' lines.
+    """
+    flags = fcntl.fcntl(sys.stdout, fcntl.F_GETFL)
+    fcntl.fcntl(sys.stdout, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
 def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -6,13 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from http_edge.app import accepts_gzip
-from http_edge.status import Snapshot, health_body, warmup_body
+from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
 from tests.fake_worker import FakeWorker, answer
 from tests.http_edge.running import Edge, Reply, picture, wait_for
+from wire.connection import Connection
 from wire.messages import Status, WorkerStatus
 
 PNG = picture()
@@ -138,6 +140,16 @@ def test_a_request_outlives_the_brokers_restart(fresh_edge: Edge) -> None:
         held.join()
 
     assert [reply.status for reply in replies] == [200]
+
+
+def test_a_broken_connection_is_reported_once_and_not_asked_again(tmp_path: Path) -> None:
+    broken = threading.Event()
+    connection = Connection(f"ipc://{tmp_path}/nobody.ipc", max_frame_bytes=1)
+    watch = StatusWatch(connection, on_broken=broken.set)
+    connection.close()
+
+    assert broken.wait(5)
+    watch.close()
 
 
 def test_warmup_returns_when_a_worker_is_ready(fresh_edge: Edge) -> None:

@@ -40,6 +40,21 @@ def test_with_arguments_it_is_supervisorctl(tmp_path: Path) -> None:
     assert f"unix://{tmp_path}/run/supervisor.sock no such file" in ended.stdout
 
 
+def test_a_log_that_is_a_plain_file_keeps_every_writers_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        output.write(b"before\n")
+        output.flush()
+        subprocess.run(
+            [sys.executable, "-c", "from tools.serve import _append_to_stdout as a; a(); print('after')"],
+            stdout=output,
+            check=True,
+        )
+        output.seek(0)
+        output.write(b"again\n")
+    assert log.read_text() == "before\nafter\nagain\n"
+
+
 def test_what_the_operator_set_wins_over_our_defaults() -> None:
     found = environment(load({}), {"MALLOC_ARENA_MAX": "8", "HOME": "/home/x"})
     assert found["MALLOC_ARENA_MAX"] == "8"
