@@ -203,6 +203,8 @@ def _draw_meshes(image: Image, figures: Sequence[Figure], faces: Index) -> None:
     height, width = image.shape[:2]
     points = np.concatenate([figure.vertices + figure.translation for figure in figures])  # (P * V, 3)
     pixels = project(points, np.zeros(3, points.dtype), width, height)
+    if not np.isfinite(pixels).all():
+        raise ValueError("a mesh has no place in the picture")
     count = len(figures[0].vertices)
     all_faces = (faces + np.arange(len(figures))[:, None, None] * count).reshape(-1, 3)
     left, top = np.clip(np.floor(pixels.min(axis=0)), 0, (width, height)).astype(int)
@@ -242,6 +244,8 @@ def _draw_skeletons(image: Image, figures: Sequence[Figure]) -> None:
     thickness = max(1, round(max(width, height) / 640))
     for figure in sorted(figures, key=lambda figure: -float(figure.translation[2])):
         pixels = project(figure.joints, figure.translation, width, height)
+        if not np.isfinite(pixels).all():
+            raise ValueError("a skeleton has no place in the picture")
         # Far outside the picture only the direction matters; OpenCV's integers end at 2^31.
         points = np.rint(np.clip(pixels, -(1 << 20), 1 << 20)).astype(int).tolist()
         for joint, parent in enumerate(SMPL_PARENTS):

@@ -133,6 +133,13 @@ def test_a_bent_elbow_moves_the_hand_and_leaves_the_feet(body):
     np.testing.assert_array_equal(flexed[toe], straight[toe])
 
 
+def test_nobody_to_pose_gives_nobody(synthetic):
+    mesh = synthetic.mesh(standing(0), np.zeros((0, 10), np.float32))
+    assert mesh.vertices.shape == (0, 6890, 3)
+    assert mesh.joints.shape == (0, 24, 3)
+    assert joint_angles(mesh.joints).shape == (0, 9)
+
+
 def test_keypoints_come_in_coco_order_from_skin_and_joints(body):
     mesh = body.mesh(standing(2), np.zeros((2, 10), np.float32))
     keypoints = dict(zip(COCO_KEYPOINTS, body.keypoints(mesh)[1], strict=True))

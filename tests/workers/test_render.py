@@ -164,6 +164,14 @@ def test_without_a_mesh_the_skeleton_is_drawn_and_the_log_says_so(body, grey, ca
     assert 0 < np.any(drawn != grey, axis=2).mean() < 0.02
 
 
+def test_a_body_that_is_not_finite_leaves_the_plain_frame(body, grey, caplog):
+    whole = figure(body)
+    broken = Figure(whole.vertices * np.nan, whole.joints * np.nan, whole.translation)
+    with caplog.at_level(logging.ERROR):
+        np.testing.assert_array_equal(pixels(visualization_png(grey, [broken], body.faces)), grey)
+    assert "falling back to the plain frame" in caplog.text
+
+
 def test_without_a_skeleton_the_plain_frame_is_shown_and_the_log_says_so(body, grey, caplog):
     whole = figure(body)
     broken = Figure(whole.vertices[:10], whole.joints[:3], whole.translation)

@@ -152,13 +152,15 @@ class Body:
         batch, count = len(rotations), self._template.shape[1]
         unposed = (betas @ self._directions).reshape(batch, 3, count) + self._template
         if self._pose_directions is not None:
-            bends = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(batch, -1)  # (B, 207)
+            bends = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(
+                batch, len(self._pose_directions)
+            )
             unposed += (bends @ self._pose_directions).reshape(batch, 3, count)
         rest = self.rest_joints(betas)
         moves = self._chain(rotations, rest)  # (B, 24, 3, 4)
         joints = moves[..., 3].copy()
         moves[..., 3] -= _turned(moves[..., :3], rest)
-        by_joint = moves.reshape(batch, -1, 12).transpose(0, 2, 1)
+        by_joint = moves.reshape(batch, len(self.parents), 12).transpose(0, 2, 1)
         blended = (by_joint @ self._weights).reshape(batch, 3, 4, count)
         rows = np.einsum("bijv,bjv->biv", blended[:, :, :3], unposed) + blended[:, :, 3]
         return Mesh(np.ascontiguousarray(rows.transpose(0, 2, 1)), joints)

@@ -1,0 +1,37 @@
+"""What posing bodies and reading their colours costs: `python -m bench.body`."""
+
+import numpy as np
+
+from bench.timing import crowd, median_ms
+from workers.appearance import Appearance
+from workers.body.model import Body, joint_angles
+
+
+def main() -> None:
+    """Print a row for each step, for one person and for four."""
+    body = Body.open()
+    one, four = timings_ms(body, 1), timings_ms(body, 4)
+    print(f"{'median ms':<24}{'1 person':>10}{'4 people':>10}")
+    for step, time_ms in one.items():
+        print(f"{step:<24}{time_ms:>10.3f}{four[step]:>10.3f}")
+
+
+def timings_ms(body: Body, count: int) -> dict[str, float]:
+    """Milliseconds of each step for `count` people of one 1080p frame."""
+    people = crowd(count)
+    rotations = np.stack([pose.rotations for pose in people])
+    betas = np.stack([pose.betas for pose in people])
+    mesh = body.mesh(rotations, betas)
+    appearance = Appearance(body)
+    image = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
+    return {
+        "joints alone": median_ms(lambda: body.joints(rotations, betas)),
+        "mesh and joints": median_ms(lambda: body.mesh(rotations, betas)),
+        "COCO keypoints": median_ms(lambda: body.keypoints(mesh)),
+        "joint angles": median_ms(lambda: joint_angles(mesh.joints)),
+        "colours of the patches": median_ms(lambda: [appearance.sample(image, pose) for pose in people]),
+    }
+
+
+if __name__ == "__main__":
+    main()
