@@ -1,0 +1,80 @@
+"""Settings are read once, refuse what they do not know, and name the variable that is wrong."""
+
+import os
+import stat
+
+import msgspec
+import pytest
+
+from wire import settings
+from wire.settings import Settings, load, make_runtime_dir
+
+
+def test_everything_has_a_default():
+    assert load({}) == Settings()
+
+
+def test_values_are_read_as_their_types():
+    given = load({"POSE_PORT": "0", "POSE_HEARTBEAT_S": "0.5", "POSE_HOST": "127.0.0.1"})
+    assert (given.port, given.heartbeat_s, given.host) == (0, 0.5, "127.0.0.1")
+
+
+def test_other_variables_are_no_concern_of_ours():
+    assert load({"PATH": "/bin", "HOME": "/", "XPOSE_PORT": "1"}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["POSE_PROT", "POSE_", "POSE_PORT_"])
+def test_an_unknown_name_is_refused_and_named(name):
+    with pytest.raises(ValueError, match=rf"unknown setting {name}; known: .*POSE_PORT"):
+        load({"POSE_HOST": "::", name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSE_PORT", "http"),
+        ("POSE_PORT", "65536"),
+        ("POSE_PORT", "-1"),
+        ("POSE_WORKERS", "0"),
+        ("POSE_WORKERS", "2.5"),
+        ("POSE_WORKERS", ""),
+        ("POSE_HEARTBEAT_S", "0"),
+        ("POSE_HEARTBEAT_S", "soon"),
+        ("POSE_MAX_BODY_BYTES", "1MB"),
+        ("POSE_LOG_LEVEL", "loud"),
+        ("POSE_OBSERVER", "crystal-ball"),
+    ],
+)
+def test_a_bad_value_names_its_variable(name, value):
+    with pytest.raises(ValueError, match=name):
+        load({"POSE_HOST": "::", name: value})
+
+
+def test_settings_do_not_change():
+    with pytest.raises(AttributeError):
+        load({}).port = 1
+
+
+def test_endpoints_lie_in_the_runtime_directory_unless_told_otherwise():
+    given = load({"POSE_RUNTIME_DIR": "/run/pose", "POSE_WORKERS_ENDPOINT": "tcp://127.0.0.1:5556"})
+    assert given.frames_address() == "ipc:///run/pose/frames.ipc"
+    assert given.workers_address() == "tcp://127.0.0.1:5556"
+
+
+def test_every_setting_is_described():
+    for field in msgspec.inspect.type_info(Settings).fields:
+        assert field.type.extra_json_schema["description"], field.name
+
+
+def test_the_runtime_directory_is_private(tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    for path in (shared, tmp_path / "new" / "below"):
+        made = make_runtime_dir(Settings(runtime_dir=str(path)))
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_another_users_runtime_directory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings.os, "getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(PermissionError, match="POSE_RUNTIME_DIR"):
+        make_runtime_dir(Settings(runtime_dir=str(tmp_path)))
