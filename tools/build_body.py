@@ -297,11 +297,15 @@ def nearest_on_surface(points: Array, vertices: Array, faces: Index, candidates:
     return csr_array((barycentric[rows, best].ravel(), (np.repeat(rows, 3), columns.ravel())), shape=shape)
 
 
+def dot(u: Array, v: Array) -> Array:
+    """Inner products of vectors (..., 3)."""
+    return np.sum(u * v, axis=-1)
+
+
 def nearest_in_triangle(points: Array, corners: Array) -> Array:
     """Barycentric coordinates (..., 3) of the nearest point to `points` (..., 3) in triangles (..., 3, 3)."""
     a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
     ab, ac, ap = b - a, c - a, points - a
-    dot = lambda u, v: np.sum(u * v, axis=-1)  # noqa: E731
     d00, d01, d11, d20, d21 = dot(ab, ab), dot(ab, ac), dot(ac, ac), dot(ap, ab), dot(ap, ac)
     area = np.maximum(d00 * d11 - d01**2, 1e-30)
     v, w = (d11 * d20 - d01 * d21) / area, (d00 * d21 - d01 * d20) / area
