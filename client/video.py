@@ -1,6 +1,6 @@
 """Video files to RGB frames, and RGB frames to video files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,17 +30,14 @@ def frames(path: Path, *, first: int = 0, last: int | None = None) -> Iterator[I
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def write(path: Path, pictures: Iterable[Image], *, rate: Fraction) -> int:
-    """Write pictures of one size as an MP4; how many there were. Odd edges lose their last pixel."""
-    count = 0
+def write(path: Path, pictures: Sequence[Image], *, rate: Fraction) -> None:
+    """Write pictures of one size as an MP4. Odd edges lose their last pixel: 4:2:0 wants even sides."""
+    height, width = (side - side % 2 for side in pictures[0].shape[:2])
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
+        stream.height, stream.width = height, width
         for picture in pictures:
-            height, width = (side - side % 2 for side in picture.shape[:2])  # 4:2:0 wants even sides
-            stream.height, stream.width = height, width
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
-            container.mux(stream.encode(frame))
-            count += 1
+            even = np.ascontiguousarray(picture[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         container.mux(stream.encode())
-    return count

@@ -1,0 +1,77 @@
+"""The worker program: load the networks, pass a self-test frame, serve until told to stop."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+import zmq
+
+from wire import settings as wire_settings
+from wire.messages import Ready
+from wire.settings import Settings
+from workers import selftest
+from workers.build import Parts, build
+from workers.loop import BrokerSocket, WorkerLoop, report_load_failure
+
+log = logging.getLogger("workers")
+
+#: Exit status when the settings are wrong or the networks cannot be loaded.
+EXIT_CANNOT_SERVE = 3
+
+
+def main() -> int:
+    """Run one worker; the exit status."""
+    arguments = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    arguments.add_argument("--index", type=int, default=0, help="which worker of the pool this is")
+    name = f"worker-{arguments.parse_args().index}-{os.getpid()}"
+    try:
+        settings = wire_settings.load(os.environ)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CANNOT_SERVE
+    logging.basicConfig(
+        level=settings.log_level.upper(), format=f"%(asctime)s {name} %(levelname)s %(message)s"
+    )
+    stopping = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stopping.set())
+    with zmq.Context() as context:
+        socket = BrokerSocket(context, settings)
+        try:
+            return _serve(name, settings, socket, stopping)
+        finally:
+            socket.close()
+
+
+def _serve(name: str, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
+    try:
+        parts = _load(settings)
+    except Exception as error:
+        # Whatever keeps the networks from loading, those who wait for them should hear of it.
+        log.exception("cannot serve")
+        report_load_failure(socket, name=name, reason=f"{type(error).__name__}: {error}")
+        return EXIT_CANNOT_SERVE
+    ready = Ready(
+        name=name,
+        credits=settings.worker_credits,
+        device=parts.device,
+        models=parts.models,
+        observer=parts.pipeline.observer.name,
+    )
+    log.info("ready: %s on %s", ready.observer, ready.device)
+    WorkerLoop(socket=socket, pipeline=parts.pipeline, ready=ready, settings=settings).run(stopping.is_set)
+    log.info("stopped")
+    return 0
+
+
+def _load(settings: Settings) -> Parts:
+    parts = build(settings)
+    selftest.run(parts.pipeline, parts.body)
+    return parts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""The worker's loop: receive, fold, answer, heartbeat, drain.
+
+One thread does all of it. Heartbeats leave from the loop that works, so a worker that hangs
+goes silent and is given up; nothing else would prove that frames still move.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+
+from wire import messages
+from wire.errors import Internal, PoseError, ProtocolError
+from wire.messages import (
+    BrokerToWorker,
+    Buffer,
+    Decoder,
+    Failure,
+    Forget,
+    Goodbye,
+    Heartbeat,
+    LoadFailed,
+    Message,
+    Ready,
+    Result,
+    WhoAreYou,
+    Work,
+)
+from wire.settings import Settings
+from workers.phalp.state import SessionState
+from workers.pipeline import Folded, FrameAnswer, FrameInput, Pipeline
+from workers.sessions import Session, Sessions, digest_of
+
+log = logging.getLogger(__name__)
+
+#: Time that closing the socket gives the last messages to leave.
+_LINGER_MS = 1000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One frame in hand."""
+
+    work: Work
+    image: Buffer
+
+
+class BrokerSocket:
+    """The worker's DEALER socket: typed messages in and out, and the time of the last of each."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Settings) -> None:
+        self._decode: Decoder[BrokerToWorker] = Decoder(BrokerToWorker)
+        self._heartbeat_s = settings.heartbeat_s
+        self._socket = context.socket(zmq.DEALER)
+        # A frame queued to a broker that is not there would be answered by nobody.
+        self._socket.setsockopt(zmq.IMMEDIATE, 1)
+        self._socket.setsockopt(zmq.SNDTIMEO, int(settings.worker_silence_s * 1e3))
+        self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes)
+        self._socket.connect(settings.workers_address())
+        self._last_sent = time.monotonic()
+
+    def send(self, message: Message, *payload: Buffer) -> None:
+        """Send; a broker that stays away longer than its own patience with us has forgotten the frame."""
+        try:
+            self._socket.send_multipart([messages.encode(message), *payload], copy=False)
+        except zmq.Again:
+            log.warning("the broker is away; a %s is dropped", type(message).__name__)
+        self._last_sent = time.monotonic()
+
+    def beat(self) -> None:
+        """Say that the loop turns, if nothing else has said so for a while."""
+        if time.monotonic() - self._last_sent >= self._heartbeat_s and self._socket.poll(0, zmq.POLLOUT):
+            self.send(Heartbeat())
+
+    def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | None:
+        """The next message with its payload; None: nothing came in time, or it was not readable."""
+        if not self._socket.poll(int(timeout_s * 1e3)):
+            return None
+        header, *payload = self._socket.recv_multipart(copy=False)
+        try:
+            return self._decode(header.buffer), [frame.buffer for frame in payload]
+        except ProtocolError as error:
+            log.warning("message from the broker refused: %s", error)
+            return None
+
+    def close(self) -> None:
+        """Close; what was sent still leaves within the linger time."""
+        self._socket.close()
+
+
+class WorkerLoop:
+    """Folds the frames that the broker hands over, until told to stop."""
+
+    def __init__(self, *, socket: BrokerSocket, pipeline: Pipeline, ready: Ready, settings: Settings) -> None:
+        self._socket = socket
+        self._pipeline = pipeline
+        self._ready = ready
+        self._settings = settings
+        self._inbox: deque[_Job] = deque()
+        self._parted = False  # the broker sends no more frames
+        self._sessions: Sessions[SessionState] = Sessions(
+            max_sessions=settings.max_sessions, kept_answers=settings.kept_answers
+        )
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Serve until `stopping` says so; then answer what is in hand and part from the broker."""
+        self._socket.send(self._ready)
+        while not stopping():
+            self._turn(idle_s=self._settings.heartbeat_s / 2)
+        self._drain()
+
+    def _turn(self, *, idle_s: float) -> None:
+        self._receive_all(idle_s=0 if self._inbox else idle_s)
+        if self._inbox:
+            self._fold_batch(self._next_batch())
+        self._socket.beat()
+
+    def _receive_all(self, *, idle_s: float) -> None:
+        """Take every message that has come; wait up to `idle_s` for the first."""
+        received = self._socket.receive(timeout_s=idle_s)
+        while received is not None:
+            self._take(*received)
+            received = self._socket.receive(timeout_s=0)
+
+    def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
+        match message:
+            case Work():
+                if len(payload) == 1:
+                    self._inbox.append(_Job(message, payload[0]))
+                else:
+                    self._fail(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
+            case Forget():
+                self._sessions.forget(message.session_id, message.generation)
+            case WhoAreYou():
+                self._socket.send(self._ready)
+            case Goodbye():
+                self._parted = True
+            case Heartbeat():
+                pass
+
+    def _next_batch(self) -> list[_Job]:
+        """The first frame of every session in hand; later frames of a session wait for its state."""
+        batch: dict[str, _Job] = {}
+        later: deque[_Job] = deque()
+        for job in self._inbox:
+            if job.work.session_id in batch:
+                later.append(job)
+            else:
+                batch[job.work.session_id] = job
+        self._inbox = later
+        return list(batch.values())
+
+    def _fold_batch(self, jobs: list[_Job]) -> None:
+        fresh: list[tuple[_Job, Session[SessionState], bytes]] = []
+        for job in jobs:
+            session = self._sessions.open(job.work, self._pipeline.start())
+            digest = digest_of(job.image)
+            known = session.answers.get((job.work.frame_number, digest))
+            if isinstance(known, FrameAnswer):
+                self._answer(job.work, session, known)
+            else:
+                fresh.append((job, session, digest))
+        for (job, session, digest), outcome in zip(fresh, self._fold(fresh), strict=True):
+            if isinstance(outcome, Folded):
+                session.state = outcome.state
+                self._sessions.remember(session, job.work.frame_number, digest, outcome.answer)
+                self._answer(job.work, session, outcome.answer)
+            else:
+                self._fail(job.work, outcome)
+
+    def _fold(self, fresh: list[tuple[_Job, Session[SessionState], bytes]]) -> list[Folded | PoseError]:
+        batch = [
+            (session.state, FrameInput(job.work.frame_number, job.image, job.work.options))
+            for job, session, _ in fresh
+        ]
+        try:
+            return self._pipeline.fold(batch)
+        except Exception:
+            # A bug of ours: nobody else can name it, and the other sessions go on.
+            log.exception(
+                "frames failed: %s", [(job.work.session_id, job.work.frame_number) for job, *_ in fresh]
+            )
+        if len(fresh) == 1:
+            return [Internal("an internal error; the log of the service tells more")]
+        return [outcome for item in fresh for outcome in self._fold([item])]
+
+    def _answer(self, work: Work, session: Session[SessionState], answer: FrameAnswer) -> None:
+        specs, buffers = messages.pack_arrays(answer.arrays)
+        observer = self._pipeline.observer
+        result = Result(
+            request_id=work.request_id,
+            session_id=work.session_id,
+            epoch=work.epoch,
+            frame_number=work.frame_number,
+            width_px=answer.width_px,
+            height_px=answer.height_px,
+            people=answer.people,
+            primary=answer.primary,
+            history=session.history,
+            num_persons_detected=answer.num_persons_detected,
+            num_tracks=len(answer.people),
+            observer=observer.name,
+            tracker=self._pipeline.tracker.name,
+            model_version=observer.model_version,
+            stages_ms=answer.stages_ms,
+            arrays=specs,
+            has_png=answer.png is not None,
+        )
+        self._socket.send(result, *buffers, *([] if answer.png is None else [answer.png]))
+        primary = None if answer.primary is None else answer.people[answer.primary]
+        log.info(
+            "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
+            work.session_id,
+            work.frame_number,
+            " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in answer.stages_ms.items()),
+            len(answer.people),
+            primary.state if primary else "nobody",
+            primary.confidence if primary else 0.0,
+        )
+
+    def _fail(self, work: Work, error: PoseError) -> None:
+        log.warning(
+            "session=%s frame=%d code=%s %s", work.session_id, work.frame_number, error.code, error.message
+        )
+        self._socket.send(
+            Failure(
+                request_id=work.request_id,
+                code=error.code,
+                message=error.message,
+                retry_after_s=error.retry_after_s,
+                session_id=work.session_id,
+                epoch=work.epoch,
+            )
+        )
+
+    def _drain(self) -> None:
+        """Ask for no more frames, answer those in hand or under way, and leave."""
+        log.info("draining, %d frames in hand", len(self._inbox))
+        self._socket.send(Goodbye())
+        deadline = time.monotonic() + self._settings.drain_s
+        while (self._inbox or not self._parted) and time.monotonic() < deadline:
+            self._turn(idle_s=self._settings.heartbeat_s / 2)
+
+
+def report_load_failure(socket: BrokerSocket, *, name: str, reason: str) -> None:
+    """Tell the broker why this worker cannot serve, so that waiting callers hear it."""
+    socket.send(LoadFailed(name=name, reason=reason))

@@ -1,0 +1,203 @@
+"""The story of a frame: picture, observations, people, bodies, answer.
+
+A frame is an event and a session is a fold: `Pipeline.fold` takes a session's state and
+one picture, and gives the next state with the answer. It keeps nothing between calls.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from wire.camera import project
+from wire.errors import PoseError
+from wire.messages import Buffer, Options, Person
+from workers import images, render
+from workers.body.model import Body, joint_angles
+from workers.phalp.state import SessionState
+from workers.phalp.tracker import FrameFacts, Tracker
+from workers.render import Figure
+from workers.types import Array, Image, Observation, Plan, TrackedPerson
+
+#: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
+_JOINT_OF_KEYPOINT = np.array([15, 15, 15, 15, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
+
+
+class Observer(Protocol):
+    """Whoever sees people in single frames; stateless, so frames of many sessions go in together."""
+
+    name: str
+    model_version: str
+
+    def observe(self, frames: Sequence[tuple[Image, Plan]]) -> list[list[Observation]]:
+        """The people of each frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameInput:
+    """One encoded picture, its number in the session, and what the caller wants beside the pose."""
+
+    frame_number: int
+    encoded: Buffer
+    options: Options
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameAnswer:
+    """The people of one frame, and the arrays that `wire.messages.Result` describes."""
+
+    width_px: int
+    height_px: int
+    people: list[Person]
+    primary: int | None
+    num_persons_detected: int
+    arrays: dict[str, Array]
+    png: bytes | None
+    stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """A session's next state, and the answer that came with it."""
+
+    state: SessionState
+    answer: FrameAnswer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """A decoded frame of a session, and whom the tracker expects in it."""
+
+    state: SessionState
+    options: Options
+    facts: FrameFacts
+    image: Image
+    plan: Plan
+    decode_ms: float
+
+
+class Pipeline:
+    """Observer, tracker and body, in the order in which a frame meets them."""
+
+    def __init__(self, *, observer: Observer, tracker: Tracker, body: Body, max_image_pixels: int) -> None:
+        self.observer = observer
+        self.tracker = tracker
+        self._body = body
+        self._face = body.restricted_to(list(body.points.values()))  # all that keypoints need of a surface
+        self._max_image_pixels = max_image_pixels
+
+    def start(self) -> SessionState:
+        """The state of a session that has seen nothing."""
+        return self.tracker.start()
+
+    def fold(self, batch: Sequence[tuple[SessionState, FrameInput]]) -> list[Folded | PoseError]:
+        """Fold one frame into each of several sessions; a frame that fails leaves its session as it was.
+
+        The sessions of a batch are different ones. A frame's answer does not depend on its company.
+        """
+        frames = [self._open(state, frame) for state, frame in batch]
+        opened = [frame for frame in frames if isinstance(frame, _Opened)]
+        started = time.perf_counter()
+        observations = iter(self.observer.observe([(frame.image, frame.plan) for frame in opened]))
+        observe_ms = _since(started) / max(len(opened), 1)
+        return [
+            self._follow(frame, next(observations), observe_ms) if isinstance(frame, _Opened) else frame
+            for frame in frames
+        ]
+
+    def _open(self, state: SessionState, frame: FrameInput) -> _Opened | PoseError:
+        """Decode the picture, and ask the tracker whom it expects in it."""
+        started = time.perf_counter()
+        try:
+            image = images.decode(frame.encoded, max_pixels=self._max_image_pixels)
+        except PoseError as error:
+            return error
+        decode_ms = _since(started)
+        height, width = image.shape[:2]
+        facts = FrameFacts(frame_number=frame.frame_number, width=width, height=height)
+        return _Opened(state, frame.options, facts, image, self.tracker.plan(state, facts), decode_ms)
+
+    def _follow(self, frame: _Opened, observations: list[Observation], observe_ms: float) -> Folded:
+        """Track the people, and pose their bodies."""
+        stages_ms = {"decode": frame.decode_ms, "observe": observe_ms}
+        started = time.perf_counter()
+        state, people, primary = self.tracker.track(frame.state, frame.facts, observations)
+        stages_ms["track"] = _since(started)
+
+        started = time.perf_counter()
+        arrays = self._bodies(people, frame.facts)
+        options = frame.options
+        meshed = _meshed(len(people), primary, everyone=options.full_people or options.visualize)
+        vertices = self._body.mesh(arrays["rotations"][meshed], arrays["betas"][meshed]).vertices
+        stages_ms["body"] = _since(started)
+
+        png = None
+        if options.visualize:
+            started = time.perf_counter()
+            figures = [
+                Figure(*parts)
+                for parts in zip(vertices, arrays["joints"], arrays["translation"], strict=True)
+            ]
+            png = render.visualization_png(frame.image, figures, self._body.faces)
+            stages_ms["render"] = _since(started)
+        sent = _meshed(len(people), primary, everyone=options.full_people)
+        arrays["vertices"] = vertices if sent == meshed else vertices[sent]
+        answer = FrameAnswer(
+            width_px=frame.facts.width,
+            height_px=frame.facts.height,
+            people=[_scalars(person) for person in people],
+            primary=primary,
+            num_persons_detected=len(observations),
+            arrays=arrays,
+            png=png,
+            stages_ms=stages_ms,
+        )
+        return Folded(state, answer)
+
+    def _bodies(self, people: Sequence[TrackedPerson], facts: FrameFacts) -> dict[str, Array]:
+        """The arrays of an answer, less the meshes."""
+        rotations = _stacked([person.pose.rotations for person in people], (24, 3, 3))
+        betas = _stacked([person.pose.betas for person in people], (10,))
+        translation = _stacked([person.pose.translation for person in people], (3,))
+        joint_confidence = _stacked([person.joint_confidence for person in people], (24,))
+        faces = self._face.mesh(rotations, betas)
+        keypoints = self._face.keypoints(faces)
+        return {
+            "joints": faces.joints,
+            "joint_confidence": joint_confidence,
+            "keypoints": keypoints,
+            "keypoints_2d": project(keypoints, translation, facts.width, facts.height),
+            "keypoint_confidence": joint_confidence[:, _JOINT_OF_KEYPOINT],
+            "angles": joint_angles(faces.joints),
+            "rotations": rotations,
+            "betas": betas,
+            "translation": translation,
+            "boxes": _stacked([person.box for person in people], (4,)),
+        }
+
+
+def _meshed(people: int, primary: int | None, *, everyone: bool) -> list[int]:
+    """Whose meshes are wanted, as rows of the people arrays."""
+    if everyone:
+        return list(range(people))
+    return [] if primary is None else [primary]
+
+
+def _scalars(person: TrackedPerson) -> Person:
+    return Person(
+        track_id=person.track_id,
+        state=person.state,
+        frames_since_detected=person.frames_since_detected,
+        confidence=person.confidence,
+    )
+
+
+def _stacked(rows: list[Array], shape: tuple[int, ...]) -> Array:
+    """`rows` as one array; (0, *shape) where there are none."""
+    return np.stack(rows, dtype=np.float32) if rows else np.zeros((0, *shape), dtype=np.float32)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3

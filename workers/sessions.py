@@ -1,0 +1,69 @@
+"""The sessions that this worker holds: their states, and the answers they gave last.
+
+A frame that comes again, with the same picture, gets the answer it had; nothing is folded twice.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from wire.messages import Buffer, History, Work
+
+StateT = TypeVar("StateT")
+
+#: The frames of an answer, header excluded: the header carries the request's own id.
+Digest = bytes
+
+
+def digest_of(image: Buffer) -> Digest:
+    """What tells one picture from another under the same frame number."""
+    return hashlib.blake2b(image, digest_size=16).digest()
+
+
+@dataclass(slots=True)
+class Session(Generic[StateT]):
+    """One video's state, and its last answers by frame number and picture."""
+
+    generation: int
+    history: History
+    state: StateT
+    answers: OrderedDict[tuple[int, Digest], object] = field(default_factory=OrderedDict)
+
+
+class Sessions(Generic[StateT]):
+    """Sessions by id, the least recently used forgotten first."""
+
+    def __init__(self, *, max_sessions: int, kept_answers: int) -> None:
+        self._max_sessions = max_sessions
+        self._kept_answers = kept_answers
+        self._held: OrderedDict[str, Session[StateT]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def open(self, work: Work, fresh: StateT) -> Session[StateT]:
+        """The session that `work` belongs to; `fresh` is its state where none is held.
+
+        A session that had another owner before comes without its past: `cold`.
+        """
+        session = self._held.get(work.session_id)
+        if session is None or session.generation != work.generation:
+            session = Session(work.generation, "complete" if work.epoch == 1 else "cold", fresh)
+            self._held[work.session_id] = session
+        self._held.move_to_end(work.session_id)
+        while len(self._held) > self._max_sessions:
+            self._held.popitem(last=False)
+        return session
+
+    def remember(self, session: Session[StateT], frame_number: int, digest: Digest, answer: object) -> None:
+        """Keep an answer for a repeat of its frame."""
+        session.answers[frame_number, digest] = answer
+        while len(session.answers) > self._kept_answers:
+            session.answers.popitem(last=False)
+
+    def forget(self, session_id: str, generation: int) -> None:
+        """Drop a session that nobody will ask for any more."""
+        held = self._held.get(session_id)
+        if held is not None and held.generation <= generation:
+            del self._held[session_id]
