@@ -34,17 +34,24 @@ DISTANCE: Final = Response(noise=0.03, low=0.15, high=0.9, velocity_share=0.3)
 
 #: Share of the running mean of surprises that is kept from frame to frame.
 SURPRISE_KEPT: Final = 0.5
+#: Share of the running mean of their squares that is kept, and how much of it counts as noise.
+SPREAD_KEPT: Final = 0.8
+SPREAD_SHARE: Final = 0.5
 #: Share of a velocity that is kept from one observation to the next.
 VELOCITY_KEPT: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filtered:
-    """Values after a measurement, their velocities per frame, and their running mean surprises."""
+    """Values after a measurement, their velocities per frame, and the running means of their surprises.
+
+    surprise: of the surprises, signs kept, shaped as the velocity; spread (...): of their squared length.
+    """
 
     value: Floats
     velocity: Floats
     surprise: Floats
+    spread: Floats
 
 
 def rotations(expected: Filtered, measured: Floats, *, frames: Floats, weight: Floats) -> Filtered:
@@ -55,7 +62,7 @@ def rotations(expected: Filtered, measured: Floats, *, frames: Floats, weight: F
     """
     innovation = vector_from_rotation(np.swapaxes(expected.value, -1, -2) @ measured)
     noise = np.full((len(weight), 1, 1), JOINTS.noise)
-    change, velocity, surprise = _answer(
+    change, velocity, surprise, spread = _answer(
         expected,
         innovation,
         noise=noise,
@@ -63,14 +70,14 @@ def rotations(expected: Filtered, measured: Floats, *, frames: Floats, weight: F
         weight=_column(weight, 3),
         response=JOINTS,
     )
-    return Filtered(orthonormal(expected.value @ rotation_from_vector(change)), velocity, surprise)
+    return Filtered(orthonormal(expected.value @ rotation_from_vector(change)), velocity, surprise, spread)
 
 
 def vectors(
     expected: Filtered, measured: Floats, *, noise: Floats, frames: Floats, weight: Floats, response: Response
 ) -> Filtered:
     """Vectors (T, N) of T tracks after measurements (T, N); `noise` (T,) stands for `response.noise`."""
-    change, velocity, surprise = _answer(
+    change, velocity, surprise, spread = _answer(
         expected,
         measured - expected.value,
         noise=_column(noise, 2),
@@ -78,7 +85,7 @@ def vectors(
         weight=_column(weight, 2),
         response=response,
     )
-    return Filtered(expected.value + change, velocity, surprise)
+    return Filtered(expected.value + change, velocity, surprise, spread)
 
 
 def orthonormal(matrix: Floats) -> Floats:
@@ -94,13 +101,15 @@ def _answer(
     frames: Floats,
     weight: Floats,
     response: Response,
-) -> tuple[Floats, Floats, Floats]:
-    """Change, velocity and mean surprise, of what the measurement shows beyond what was expected."""
-    surprise = SURPRISE_KEPT * expected.surprise + (1 - SURPRISE_KEPT) * weight * innovation
-    ratio = np.square(surprise).sum(axis=-1, keepdims=True) / noise**2
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Change, velocity and the means of surprises, of what a measurement shows beyond what was expected."""
+    believed = weight * innovation
+    surprise = SURPRISE_KEPT * expected.surprise + (1 - SURPRISE_KEPT) * believed
+    spread = SPREAD_KEPT * expected.spread + (1 - SPREAD_KEPT) * np.square(believed).sum(axis=-1)
+    ratio = np.square(surprise).sum(axis=-1, keepdims=True) / (noise**2 + SPREAD_SHARE * spread[..., None])
     gain = weight * (response.low + (response.high - response.low) * ratio / (1 + ratio))
     velocity = VELOCITY_KEPT * expected.velocity + response.velocity_share * gain**2 * innovation / frames
-    return gain * innovation, velocity, surprise
+    return gain * innovation, velocity, surprise, spread
 
 
 def _column(numbers: Floats, axes: int) -> Floats:

@@ -82,9 +82,11 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         rotations=seen.rotations,
         spin=np.zeros((24, 3)),
         spin_surprise=np.zeros((24, 3)),
+        spin_spread=np.zeros(24),
         place=seen.place,
         drift=np.zeros(3),
         drift_surprise=np.zeros(3),
+        drift_spread=np.zeros(2),
         betas=seen.measured_betas,
         appearance=seen.appearance,
         patch_weight=seen.patch_weight,
@@ -157,9 +159,11 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         rotations=pose.value,
         spin=pose.velocity,
         spin_surprise=pose.surprise,
+        spin_spread=pose.spread,
         place=place.value,
         drift=place.velocity,
         drift_surprise=place.surprise,
+        drift_spread=place.spread,
         betas=betas,
         appearance=colours,
         patch_weight=patch_weight,
@@ -183,6 +187,7 @@ def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) ->
             np.stack([match.expected.rotations for match in matches]),
             np.stack([match.before.spin for match in matches]),
             np.stack([match.before.spin_surprise for match in matches]),
+            np.stack([match.before.spin_spread for match in matches]),
         ),
         measured,
         frames=frames,
@@ -215,10 +220,11 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         np.stack([match.expected.place for match in matches]),
         np.stack([match.before.drift for match in matches]),
         np.stack([match.before.drift_surprise for match in matches]),
+        np.stack([match.before.drift_spread for match in matches]),
     )
     weights = _weights(matches)
     across = smooth.vectors(
-        _part(expected, slice(0, 2)),
+        _part(expected, slice(0, 2), 0),
         measured[:, :2],
         noise=smooth.PLACE.noise * size_at(expected.value),
         frames=frames,
@@ -226,7 +232,7 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         response=smooth.PLACE,
     )
     distance = smooth.vectors(
-        _part(expected, slice(2, 3)),
+        _part(expected, slice(2, 3), 1),
         measured[:, 2:],
         noise=np.full(len(matches), smooth.DISTANCE.noise),
         frames=frames,
@@ -237,20 +243,35 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         np.concatenate([across.value, distance.value], axis=-1),
         np.concatenate([across.velocity, distance.velocity], axis=-1),
         np.concatenate([across.surprise, distance.surprise], axis=-1),
+        np.stack([across.spread, distance.spread], axis=-1),
     )
     return _restart(both, measured, restarted)
 
 
 def _restart(smoothed: Filtered, measured: Floats, restarted: Floats) -> Filtered:
     """`smoothed`, but as measured and at rest for the tracks (T,) that start their motion anew."""
-    value = np.where(restarted.reshape(-1, *(1,) * (measured.ndim - 1)), measured, smoothed.value)
-    moving = ~restarted.reshape(-1, *(1,) * (smoothed.velocity.ndim - 1))
-    return Filtered(value, smoothed.velocity * moving, smoothed.surprise * moving)
+
+    def choose(new: Floats | float, old: Floats) -> Floats:
+        return np.where(restarted.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+
+    return Filtered(
+        choose(measured, smoothed.value),
+        choose(0.0, smoothed.velocity),
+        choose(0.0, smoothed.surprise),
+        choose(0.0, smoothed.spread),
+    )
 
 
 def _row(filtered: Filtered, index: int) -> Filtered:
-    return Filtered(filtered.value[index], filtered.velocity[index], filtered.surprise[index])
+    return Filtered(
+        filtered.value[index], filtered.velocity[index], filtered.surprise[index], filtered.spread[index]
+    )
 
 
-def _part(filtered: Filtered, columns: slice) -> Filtered:
-    return Filtered(filtered.value[:, columns], filtered.velocity[:, columns], filtered.surprise[:, columns])
+def _part(filtered: Filtered, columns: slice, spread: int) -> Filtered:
+    return Filtered(
+        filtered.value[:, columns],
+        filtered.velocity[:, columns],
+        filtered.surprise[:, columns],
+        filtered.spread[:, spread],
+    )
