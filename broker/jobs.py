@@ -38,6 +38,7 @@ class Job:
     waiters: list[Waiter] = field(default_factory=list)
     hand_out: int | None = None  # counts all hand-outs; None: never handed out
     epoch: int = 0  # under which it was handed out last
+    continues: bool = False  # frames of its video had gone out before it did
     lost: int = 0  # workers lost while they held it
 
     @property

@@ -438,6 +438,7 @@ class Routing:
         job = session.queue.pop(0)
         if job.hand_out is None:
             job.hand_out = next(self._hand_outs)
+            job.continues = session.order.newest is not None or job.generation != session.generation
             if job.generation == session.generation:
                 self.counters["stepped_over"] += session.order.handed_out(job.request.frame_number)
         job.epoch = session.epoch
@@ -448,6 +449,7 @@ class Routing:
             session_id=session.session_id,
             generation=job.generation,
             epoch=job.epoch,
+            continues=job.continues,
             frame_number=job.request.frame_number,
             deadline_ms=max(1, round((job.deadline - now) * 1000)),
             options=job.request.options,

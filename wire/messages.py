@@ -213,6 +213,7 @@ class Work(Message, frozen=True, kw_only=True, tag="work"):
     session_id: str
     generation: int  # which video of the session: a restart from frame 0 begins a new one
     epoch: int  # fences former owners of the session
+    continues: bool  # frames of this video went out before; who has not folded them starts cold
     frame_number: FrameNumber
     deadline_ms: int
     options: Options = Options()

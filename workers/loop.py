@@ -31,10 +31,12 @@ from wire.messages import (
 )
 from wire.settings import Settings
 from workers.phalp.state import SessionState
-from workers.pipeline import Folded, FrameAnswer, FrameInput, Pipeline
-from workers.sessions import Session, Sessions, digest_of
+from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
+from workers.sessions import FrameKey, Session, Sessions, digest_of
 
 log = logging.getLogger(__name__)
+
+_Session = Session[SessionState, FrameAnswer]
 
 #: Time that closing the socket gives the last messages to leave.
 _LINGER_MS = 1000
@@ -42,10 +44,16 @@ _LINGER_MS = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """One frame in hand."""
+    """One frame in hand. key: what makes it the same frame when it comes again."""
 
     work: Work
-    image: Buffer
+    frame: FrameInput
+    key: FrameKey
+
+    @staticmethod
+    def of(work: Work, image: Buffer) -> "_Job":
+        frame = FrameInput(work.frame_number, image, work.options)
+        return _Job(work, frame, (work.frame_number, digest_of(image)))
 
 
 class BrokerSocket:
@@ -103,8 +111,9 @@ class WorkerLoop:
         self._ready = ready
         self._settings = settings
         self._inbox: deque[_Job] = deque()
-        self._parted = False  # the broker sends no more frames
-        self._sessions: Sessions[SessionState] = Sessions(
+        self._leaving = False  # we take no more frames
+        self._parted = False  # the broker sends no more
+        self._sessions: Sessions[SessionState, FrameAnswer] = Sessions(
             max_sessions=settings.max_sessions, kept_answers=settings.kept_answers
         )
 
@@ -132,13 +141,14 @@ class WorkerLoop:
         match message:
             case Work():
                 if len(payload) == 1:
-                    self._inbox.append(_Job(message, payload[0]))
+                    self._inbox.append(_Job.of(message, payload[0]))
                 else:
                     self._fail(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
             case Forget():
                 self._sessions.forget(message.session_id, message.generation)
             case WhoAreYou():
-                self._socket.send(self._ready)
+                if not self._leaving:
+                    self._socket.send(self._ready)
             case Goodbye():
                 self._parted = True
             case Heartbeat():
@@ -157,41 +167,35 @@ class WorkerLoop:
         return list(batch.values())
 
     def _fold_batch(self, jobs: list[_Job]) -> None:
-        fresh: list[tuple[_Job, Session[SessionState], bytes]] = []
+        """Answer one frame of each of several sessions; those that came before are not folded again."""
+        fresh = []
         for job in jobs:
             session = self._sessions.open(job.work, self._pipeline.start())
-            digest = digest_of(job.image)
-            known = session.answers.get((job.work.frame_number, digest))
-            if isinstance(known, FrameAnswer):
-                self._answer(job.work, session, known)
+            known = session.answers.get(job.key)
+            if known is None:
+                fresh.append((job, session))
             else:
-                fresh.append((job, session, digest))
-        for (job, session, digest), outcome in zip(fresh, self._fold(fresh), strict=True):
+                self._answer(job.work, session, known, self._pipeline.repeat(known, job.frame))
+        for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
                 session.state = outcome.state
-                self._sessions.remember(session, job.work.frame_number, digest, outcome.answer)
-                self._answer(job.work, session, outcome.answer)
+                self._sessions.remember(session, job.key, outcome.answer)
+                self._answer(job.work, session, outcome.answer, outcome.drawn)
             else:
                 self._fail(job.work, outcome)
 
-    def _fold(self, fresh: list[tuple[_Job, Session[SessionState], bytes]]) -> list[Folded | PoseError]:
-        batch = [
-            (session.state, FrameInput(job.work.frame_number, job.image, job.work.options))
-            for job, session, _ in fresh
-        ]
+    def _fold(self, fresh: list[tuple[_Job, _Session]]) -> list[Folded | PoseError]:
         try:
-            return self._pipeline.fold(batch)
+            return self._pipeline.fold([(session.state, job.frame) for job, session in fresh])
         except Exception:
             # A bug of ours: nobody else can name it, and the other sessions go on.
-            log.exception(
-                "frames failed: %s", [(job.work.session_id, job.work.frame_number) for job, *_ in fresh]
-            )
+            log.exception("frames failed: %s", [(job.work.session_id, job.key[0]) for job, _ in fresh])
         if len(fresh) == 1:
             return [Internal("an internal error; the log of the service tells more")]
         return [outcome for item in fresh for outcome in self._fold([item])]
 
-    def _answer(self, work: Work, session: Session[SessionState], answer: FrameAnswer) -> None:
-        specs, buffers = messages.pack_arrays(answer.arrays)
+    def _answer(self, work: Work, session: _Session, answer: FrameAnswer, drawn: Drawn) -> None:
+        specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
         observer = self._pipeline.observer
         result = Result(
             request_id=work.request_id,
@@ -208,17 +212,17 @@ class WorkerLoop:
             observer=observer.name,
             tracker=self._pipeline.tracker.name,
             model_version=observer.model_version,
-            stages_ms=answer.stages_ms,
+            stages_ms=answer.stages_ms | drawn.stages_ms,
             arrays=specs,
-            has_png=answer.png is not None,
+            has_png=drawn.png is not None,
         )
-        self._socket.send(result, *buffers, *([] if answer.png is None else [answer.png]))
+        self._socket.send(result, *buffers, *([] if drawn.png is None else [drawn.png]))
         primary = None if answer.primary is None else answer.people[answer.primary]
         log.info(
             "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
             work.session_id,
             work.frame_number,
-            " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in answer.stages_ms.items()),
+            " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in result.stages_ms.items()),
             len(answer.people),
             primary.state if primary else "nobody",
             primary.confidence if primary else 0.0,
@@ -242,9 +246,16 @@ class WorkerLoop:
     def _drain(self) -> None:
         """Ask for no more frames, answer those in hand or under way, and leave."""
         log.info("draining, %d frames in hand", len(self._inbox))
+        self._leaving = True
         self._socket.send(Goodbye())
-        deadline = time.monotonic() + self._settings.drain_s
-        while (self._inbox or not self._parted) and time.monotonic() < deadline:
+        asked_at = time.monotonic()
+        while self._inbox or not self._parted:
+            heard = self._inbox or self._parted
+            # A broker that says nothing at all is gone, and hands us no frames any more.
+            patience_s = self._settings.drain_s if heard else self._settings.worker_silence_s
+            if time.monotonic() - asked_at > patience_s:
+                log.warning("stopping with %d frames unanswered", len(self._inbox))
+                return
             self._turn(idle_s=self._settings.heartbeat_s / 2)
 
 

@@ -46,7 +46,10 @@ class FrameInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameAnswer:
-    """The people of one frame, and the arrays that `wire.messages.Result` describes."""
+    """The people of one frame: small enough to be kept for a repeat.
+
+    arrays: those that `wire.messages.Result` describes, less the meshes, which follow from them.
+    """
 
     width_px: int
     height_px: int
@@ -54,6 +57,14 @@ class FrameAnswer:
     primary: int | None
     num_persons_detected: int
     arrays: dict[str, Array]
+    stages_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """What an answer is completed with, as its caller wants it: meshes (F, 6890, 3), and a picture."""
+
+    vertices: Array
     png: bytes | None
     stages_ms: dict[str, float]
 
@@ -64,6 +75,7 @@ class Folded:
 
     state: SessionState
     answer: FrameAnswer
+    drawn: Drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +123,7 @@ class Pipeline:
         """Decode the picture, and ask the tracker whom it expects in it."""
         started = time.perf_counter()
         try:
-            image = images.decode(frame.encoded, max_pixels=self._max_image_pixels)
+            image = self._decode(frame)
         except PoseError as error:
             return error
         decode_ms = _since(started)
@@ -119,31 +131,16 @@ class Pipeline:
         facts = FrameFacts(frame_number=frame.frame_number, width=width, height=height)
         return _Opened(state, frame.options, facts, image, self.tracker.plan(state, facts), decode_ms)
 
+    def _decode(self, frame: FrameInput) -> Image:
+        return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
+
     def _follow(self, frame: _Opened, observations: list[Observation], observe_ms: float) -> Folded:
         """Track the people, and pose their bodies."""
-        stages_ms = {"decode": frame.decode_ms, "observe": observe_ms}
         started = time.perf_counter()
         state, people, primary = self.tracker.track(frame.state, frame.facts, observations)
-        stages_ms["track"] = _since(started)
-
+        track_ms = _since(started)
         started = time.perf_counter()
         arrays = self._bodies(people, frame.facts)
-        options = frame.options
-        meshed = _meshed(len(people), primary, everyone=options.full_people or options.visualize)
-        vertices = self._body.mesh(arrays["rotations"][meshed], arrays["betas"][meshed]).vertices
-        stages_ms["body"] = _since(started)
-
-        png = None
-        if options.visualize:
-            started = time.perf_counter()
-            figures = [
-                Figure(*parts)
-                for parts in zip(vertices, arrays["joints"], arrays["translation"], strict=True)
-            ]
-            png = render.visualization_png(frame.image, figures, self._body.faces)
-            stages_ms["render"] = _since(started)
-        sent = _meshed(len(people), primary, everyone=options.full_people)
-        arrays["vertices"] = vertices if sent == meshed else vertices[sent]
         answer = FrameAnswer(
             width_px=frame.facts.width,
             height_px=frame.facts.height,
@@ -151,13 +148,20 @@ class Pipeline:
             primary=primary,
             num_persons_detected=len(observations),
             arrays=arrays,
-            png=png,
-            stages_ms=stages_ms,
+            stages_ms={
+                "decode": frame.decode_ms,
+                "observe": observe_ms,
+                "track": track_ms,
+                "pose": _since(started),
+            },
         )
-        return Folded(state, answer)
+        return Folded(state, answer, self._draw(answer, frame.options, frame.image))
+
+    def repeat(self, answer: FrameAnswer, frame: FrameInput) -> Drawn:
+        """Complete an answer that was given before: nothing is folded, only drawn as it is wanted now."""
+        return self._draw(answer, frame.options, self._decode(frame) if frame.options.visualize else None)
 
     def _bodies(self, people: Sequence[TrackedPerson], facts: FrameFacts) -> dict[str, Array]:
-        """The arrays of an answer, less the meshes."""
         rotations = _stacked([person.pose.rotations for person in people], (24, 3, 3))
         betas = _stacked([person.pose.betas for person in people], (10,))
         translation = _stacked([person.pose.translation for person in people], (3,))
@@ -177,12 +181,24 @@ class Pipeline:
             "boxes": _stacked([person.box for person in people], (4,)),
         }
 
-
-def _meshed(people: int, primary: int | None, *, everyone: bool) -> list[int]:
-    """Whose meshes are wanted, as rows of the people arrays."""
-    if everyone:
-        return list(range(people))
-    return [] if primary is None else [primary]
+    def _draw(self, answer: FrameAnswer, options: Options, image: Image | None) -> Drawn:
+        """The meshes that are wanted, and the picture, drawn over `image`, if one is."""
+        started = time.perf_counter()
+        everyone = list(range(len(answer.people)))
+        wanted = everyone if options.full_people else [row for row in everyone if row == answer.primary]
+        drawing = options.visualize and image is not None
+        posed = everyone if drawing else wanted
+        arrays = answer.arrays
+        vertices = self._body.mesh(arrays["rotations"][posed], arrays["betas"][posed]).vertices
+        stages_ms = {"mesh": _since(started)}
+        if not drawing:
+            return Drawn(vertices, None, stages_ms)
+        started = time.perf_counter()
+        figures = [
+            Figure(*parts) for parts in zip(vertices, arrays["joints"], arrays["translation"], strict=True)
+        ]
+        png = render.visualization_png(image, figures, self._body.faces)
+        return Drawn(vertices[wanted], png, stages_ms | {"render": _since(started)})
 
 
 def _scalars(person: TrackedPerson) -> Person:

@@ -11,54 +11,57 @@ from typing import Generic, TypeVar
 from wire.messages import Buffer, History, Work
 
 StateT = TypeVar("StateT")
+AnswerT = TypeVar("AnswerT")
 
-#: The frames of an answer, header excluded: the header carries the request's own id.
-Digest = bytes
+#: Frame number and digest of the picture: what makes a frame the same when it comes again.
+FrameKey = tuple[int, bytes]
 
 
-def digest_of(image: Buffer) -> Digest:
+def digest_of(image: Buffer) -> bytes:
     """What tells one picture from another under the same frame number."""
     return hashlib.blake2b(image, digest_size=16).digest()
 
 
 @dataclass(slots=True)
-class Session(Generic[StateT]):
-    """One video's state, and its last answers by frame number and picture."""
+class Session(Generic[StateT, AnswerT]):
+    """One video's state, and its last answers, the oldest first."""
 
     generation: int
+    epoch: int
     history: History
     state: StateT
-    answers: OrderedDict[tuple[int, Digest], object] = field(default_factory=OrderedDict)
+    answers: OrderedDict[FrameKey, AnswerT] = field(default_factory=OrderedDict)
 
 
-class Sessions(Generic[StateT]):
+class Sessions(Generic[StateT, AnswerT]):
     """Sessions by id, the least recently used forgotten first."""
 
     def __init__(self, *, max_sessions: int, kept_answers: int) -> None:
         self._max_sessions = max_sessions
         self._kept_answers = kept_answers
-        self._held: OrderedDict[str, Session[StateT]] = OrderedDict()
+        self._held: OrderedDict[str, Session[StateT, AnswerT]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def open(self, work: Work, fresh: StateT) -> Session[StateT]:
+    def open(self, work: Work, fresh: StateT) -> Session[StateT, AnswerT]:
         """The session that `work` belongs to; `fresh` is its state where none is held.
 
-        A session that had another owner before comes without its past: `cold`.
+        A video that went on elsewhere, before or in between, comes without its past: `cold`.
         """
         session = self._held.get(work.session_id)
-        if session is None or session.generation != work.generation:
-            session = Session(work.generation, "complete" if work.epoch == 1 else "cold", fresh)
+        if session is None or (session.generation, session.epoch) != (work.generation, work.epoch):
+            history: History = "cold" if work.continues else "complete"
+            session = Session(work.generation, work.epoch, history, fresh)
             self._held[work.session_id] = session
         self._held.move_to_end(work.session_id)
         while len(self._held) > self._max_sessions:
             self._held.popitem(last=False)
         return session
 
-    def remember(self, session: Session[StateT], frame_number: int, digest: Digest, answer: object) -> None:
+    def remember(self, session: Session[StateT, AnswerT], key: FrameKey, answer: AnswerT) -> None:
         """Keep an answer for a repeat of its frame."""
-        session.answers[frame_number, digest] = answer
+        session.answers[key] = answer
         while len(session.answers) > self._kept_answers:
             session.answers.popitem(last=False)
 

@@ -56,7 +56,15 @@ EXAMPLES = [
     (
         WorkerToBroker,
         result_for(
-            Work(request_id=ID, session_id="s", generation=0, epoch=2**52, frame_number=3, deadline_ms=1)
+            Work(
+                request_id=ID,
+                session_id="s",
+                generation=0,
+                epoch=2**52,
+                continues=True,
+                frame_number=3,
+                deadline_ms=1,
+            )
         ),
     ),
     (FromBroker, Failure(request_id=ID, code="busy", message="full", retry_after_s=0.5)),
@@ -66,7 +74,15 @@ EXAMPLES = [
     (WorkerToBroker, Goodbye()),
     (
         BrokerToWorker,
-        Work(request_id=ID, session_id="s", generation=1, epoch=2, frame_number=3, deadline_ms=4),
+        Work(
+            request_id=ID,
+            session_id="s",
+            generation=1,
+            epoch=2,
+            continues=False,
+            frame_number=3,
+            deadline_ms=4,
+        ),
     ),
     (BrokerToWorker, Heartbeat()),
     (BrokerToWorker, WhoAreYou()),
