@@ -23,7 +23,7 @@ _SAME_SIZE = 1.5
 #: Landmarks belong to the region they were found in when its centre and its size were not far off,
 #: and this part of what is visible lies inside.
 _NEAR_HIPS = 0.75
-_NEAR_SIZE = 1.8
+_NEAR_SIZE = 1.4
 _INSIDE = 0.6
 
 

@@ -38,7 +38,7 @@ def tiles(width: int, height: int) -> tuple[Tile, ...]:
 def next_tile(width: int, height: int, *, turn: int, unconfirmed: Sequence[Region]) -> Tile | None:
     """Where the detector looks after the whole picture: for new people and for known ones by turns.
 
-    unconfirmed: the regions of people who are followed, and whom it did not see in the whole picture.
+    unconfirmed: the regions of expected people whom it did not see in the whole picture.
     """
     half, odd = divmod(turn, 2)
     if unconfirmed and odd:

@@ -10,26 +10,28 @@ from dataclasses import dataclass
 from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.likeness import belongs, explains, same_person, strangeness
-from workers.blazepose.region import region_of_joints
+from workers.blazepose.region import Region, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, tiles
 from workers.types import Array, Image, Proposal
 
 
 @dataclass(frozen=True, slots=True)
 class _Thresholds:
-    """The least detector score that is looked at, and the least landmark score that is believed."""
+    """The least scores of a detection that is looked at, and of a person's first and second landmarks."""
 
     detection: float
-    landmarks: float
+    first_look: float
+    second_look: float
 
 
-#: mediapipe's default for the detector; what passes that by mistake mostly gets middling landmarks.
-_NEWCOMER = _Thresholds(detection=0.5, landmarks=0.8)
+#: mediapipe's default for the detector. Bodies imagined over two people, or over one and the scenery, reach
+#: 0.91 at the second look; real ones get 0.97 and more.
+_NEWCOMER = _Thresholds(detection=0.5, first_look=0.8, second_look=0.95)
 #: When a picture has shown nobody at all, anybody is welcome.
-_LAST_RESORT = _Thresholds(detection=0.2, landmarks=0.5)
+_LAST_RESORT = _Thresholds(detection=0.2, first_look=0.5, second_look=0.5)
 #: An expected person's landmarks are believed from here on, and if they are no farther than this from
 #: the prediction, in radii of the body; a fast turn in the air makes 0.35 in a frame.
-_EXPECTED_SCORE = 0.6
+_EXPECTED_SCORE = 0.75
 _EXPECTED_STRANGENESS = 0.4
 
 
@@ -65,8 +67,7 @@ class Search:
         whole = whole_frame(width, height)
         self._discover(image, [whole], seen)
         if seen:
-            unconfirmed = [one.landmarks.following for one in seen if not one.detected]
-            tile = next_tile(width, height, turn=turn, unconfirmed=unconfirmed)
+            tile = next_tile(width, height, turn=turn, unconfirmed=_unconfirmed(expected, seen))
             self._discover(image, [tile] if tile else [], seen)
         else:
             self._discover(image, tiles(width, height), seen)
@@ -103,7 +104,7 @@ class Search:
         for detection in self._detections(image, where, thresholds.detection):
             known = next((one for one in seen if explains(one.landmarks, detection)), None)
             if known is None and len(seen) < self._max_people:
-                known = self._newcomer(image, detection, seen, thresholds.landmarks)
+                known = self._newcomer(image, detection, seen, thresholds)
             if known is not None:
                 known.detected = True
 
@@ -119,14 +120,14 @@ class Search:
         return sorted(found, key=lambda detection: -detection.score)
 
     def _newcomer(
-        self, image: Image, detection: Detection, seen: list[Sighting], min_score: float
+        self, image: Image, detection: Detection, seen: list[Sighting], thresholds: _Thresholds
     ) -> Sighting | None:
         """Whom `detection` shows, added to `seen` if not yet there; None: nobody, it is a false box."""
-        first = self._finder.find(image, detection.region, min_score=min_score)
+        first = self._finder.find(image, detection.region, min_score=thresholds.first_look)
         if first is None or not belongs(first):
             return None
         # A false box can pass once; a person is still the same when looked at where he says he is.
-        landmarks = self._finder.find(image, first.following, min_score=min_score)
+        landmarks = self._finder.find(image, first.following, min_score=thresholds.second_look)
         if landmarks is None or not belongs(landmarks):
             return None
         known = _same(landmarks, seen)
@@ -138,6 +139,13 @@ class Search:
 
 def _same(landmarks: Landmarks, seen: Sequence[Sighting]) -> Sighting | None:
     return next((one for one in seen if same_person(one.landmarks, landmarks)), None)
+
+
+def _unconfirmed(expected: Sequence[Expected], seen: Sequence[Sighting]) -> list[Region]:
+    """Where the detector should look closer: at those who were not found, or only by following them."""
+    met = [one.expected for one in seen]
+    lost = [region_of_joints(one.joints) for one in expected if one not in met]
+    return lost + [one.landmarks.following for one in seen if not one.detected]
 
 
 def _strangeness(sighting: Sighting) -> float:
