@@ -31,13 +31,13 @@ def predict(tracks: Sequence[TrackState], *, step: int) -> list[TrackState]:
     travelled = (1 - DAMPING**step) / (1 - DAMPING)
     left = DAMPING**step
     spin = _at_most(np.stack([track.spin for track in tracks]), MAX_SPIN)
-    before = np.stack([track.rotations for track in tracks])
-    rotations = orthonormal(before @ rotation_from_vector(spin * travelled))
+    before = np.stack([track.turns for track in tracks])
+    turns = orthonormal(before @ rotation_from_vector(spin * travelled))
     return [
         replace(
             track,
             unseen=track.unseen + step,
-            rotations=rotations[index],
+            turns=turns[index],
             spin=spin[index] * left,
             place=_within_reach(track, track.place + track.drift * travelled),
             drift=track.drift * left,

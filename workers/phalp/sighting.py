@@ -8,6 +8,7 @@ import numpy as np
 from workers.phalp.location import normalised_box, picture_of, place_of
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import Floats
+from workers.phalp.turns import turns_of
 from workers.types import Observation
 
 #: A body nearer to the camera than this, metres, is not in front of it.
@@ -18,7 +19,7 @@ _NEAREST_M = 0.1
 class Sighting:
     """One person seen in this frame. Places and boxes as in `location`."""
 
-    rotations: Floats  # (24, 3, 3)
+    turns: Floats  # (24, 3, 3) joint axes to camera axes
     measured_betas: Floats  # (10,) the shape that this frame alone suggests
     joints: Floats  # (24, 3) metres, camera axes, from the pelvis
     picture: Floats  # (24, 2) where the joints are in the picture
@@ -46,13 +47,14 @@ def lift(
     betas = np.stack([seen.pose.betas for seen in usable]).astype(np.float64)
     measured = [seen.pose.betas if seen.betas_measured is None else seen.betas_measured for seen in usable]
     translations = np.stack([seen.pose.translation for seen in usable]).astype(np.float64)
+    turns = turns_of(rotations)
     joints = skeleton.joints(rotations, betas)
     pelvis = skeleton.pelvis(betas) + translations
     places = place_of(pelvis, skeleton.length(betas))
     pictures = picture_of(joints, pelvis)
     return [
         Sighting(
-            rotations=rotations[index],
+            turns=turns[index],
             measured_betas=measured[index].astype(np.float64),
             joints=joints[index],
             picture=pictures[index],

@@ -26,19 +26,19 @@ class Response:
 
 
 #: Radians. Hands, feet and head are measured worse than the trunk, but move less of the picture.
-JOINTS: Final = Response(noise=0.10, low=0.30, high=0.95, velocity_share=0.5)
+JOINTS: Final = Response(noise=0.13, low=0.30, high=0.98, velocity_share=0.5)
 #: Body lengths in the picture, for the pelvis' place in it.
-PLACE: Final = Response(noise=0.010, low=0.35, high=0.95, velocity_share=0.5)
+PLACE: Final = Response(noise=0.0115, low=0.40, high=0.98, velocity_share=0.35)
 #: Log distance: the picture hardly shows it, so it moves slowly.
-DISTANCE: Final = Response(noise=0.03, low=0.15, high=0.9, velocity_share=0.3)
+DISTANCE: Final = Response(noise=0.027, low=0.25, high=0.98, velocity_share=0.3)
 
 #: Share of the running mean of surprises that is kept from frame to frame.
 SURPRISE_KEPT: Final = 0.5
 #: Share of the running mean of their squares that is kept, and how much of it counts as noise.
-SPREAD_KEPT: Final = 0.8
-SPREAD_SHARE: Final = 0.5
+SPREAD_KEPT: Final = 0.98
+SPREAD_SHARE: Final = 0.35
 #: Share of a velocity that is kept from one observation to the next.
-VELOCITY_KEPT: Final = 0.9
+VELOCITY_KEPT: Final = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)

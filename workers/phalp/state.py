@@ -34,7 +34,7 @@ class TrackState:
     doubts: int  # observations in a row that the motion could not explain
     detected: bool  # the last observation needed no help of the tracker
     trust: float  # confidence of the last observation, 0..1
-    rotations: Floats  # (24, 3, 3) smoothed
+    turns: Floats  # (24, 3, 3) smoothed, joint axes to camera axes
     spin: Floats  # (24, 3) rotation vector per frame, in each joint's own axes
     spin_surprise: Floats  # (24, 3) running mean of what the motion did not explain
     spin_spread: Floats  # (24,) running mean of its square

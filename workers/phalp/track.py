@@ -17,6 +17,7 @@ from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import Filtered
 from workers.phalp.state import Floats, TrackState
+from workers.phalp.turns import rotations_of
 
 #: Longest life without a sighting, frames (PHALP's).
 MAX_UNSEEN: Final = 50
@@ -79,7 +80,7 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         doubts=0,
         detected=seen.detected,
         trust=_trust(seen),
-        rotations=seen.rotations,
+        turns=seen.turns,
         spin=np.zeros((24, 3)),
         spin_surprise=np.zeros((24, 3)),
         spin_spread=np.zeros(24),
@@ -111,10 +112,11 @@ def judge(
     if jumped and seen.detected:
         return Verdict.JUMPED
     bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
-    if not jumped and bent_m <= POSE_JUMP_M * slack:
-        return Verdict.EXPECTED
-    if not steady:
+    bent = jumped or bent_m > POSE_JUMP_M * slack
+    if bent and not steady:
         return Verdict.JUMPED
+    if not bent:
+        return Verdict.EXPECTED
     return Verdict.DOUBTED if before.doubts < MAX_DOUBTS else Verdict.CHANGED
 
 
@@ -156,7 +158,7 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         doubts=before.doubts + 1 if match.verdict is Verdict.DOUBTED else 0,
         detected=seen.detected,
         trust=_trust(seen) if match.verdict is not Verdict.DOUBTED else min(before.trust, DOUBTED_TRUST),
-        rotations=pose.value,
+        turns=pose.value,
         spin=pose.velocity,
         spin_surprise=pose.surprise,
         spin_spread=pose.spread,
@@ -181,10 +183,10 @@ def _shape(before: TrackState, seen: Sighting) -> Floats:
 
 
 def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) -> Filtered:
-    measured = np.stack([match.seen.rotations for match in matches])
+    measured = np.stack([match.seen.turns for match in matches])
     smoothed = smooth.rotations(
         Filtered(
-            np.stack([match.expected.rotations for match in matches]),
+            np.stack([match.expected.turns for match in matches]),
             np.stack([match.before.spin for match in matches]),
             np.stack([match.before.spin_surprise for match in matches]),
             np.stack([match.before.spin_spread for match in matches]),
@@ -197,11 +199,12 @@ def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) ->
 
 
 def _weights(matches: Sequence[Match]) -> Floats:
+    """How much of each sighting (T,) is believed."""
     return np.array([DOUBTED_WEIGHT if match.verdict is Verdict.DOUBTED else 1.0 for match in matches])
 
 
 def _place_onto(
-    rotations: Floats, shapes: Sequence[Floats], matches: Sequence[Match], skeleton: Skeleton
+    turns: Floats, shapes: Sequence[Floats], matches: Sequence[Match], skeleton: Skeleton
 ) -> Floats:
     """The places (T, 3) at which the smoothed bodies, in their tracks' own shapes, lie on what was seen.
 
@@ -210,7 +213,7 @@ def _place_onto(
     betas = np.stack(shapes)
     pictures = np.stack([match.seen.picture for match in matches])
     weights = np.stack([match.seen.visibility for match in matches]) + HIDDEN_JOINT_WEIGHT
-    pelvis = translation_onto(skeleton.joints(rotations, betas), pictures, weights)
+    pelvis = translation_onto(skeleton.joints(rotations_of(turns), betas), pictures, weights)
     return place_of(pelvis, skeleton.length(betas))
 
 

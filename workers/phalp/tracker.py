@@ -23,6 +23,7 @@ from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import Match, Verdict, begin, is_over, judge, observe
+from workers.phalp.turns import rotations_of
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
 #: Steadiness after a jump, as a share of what it was; and the share of what is missing to 1 that a
@@ -152,7 +153,7 @@ class Tracker:
         """The body in front of the camera: its pelvis at the track's place."""
         pelvis = pelvis_at(track.place, self._skeleton.length(track.betas))
         return BodyPose(
-            rotations=track.rotations.astype(np.float32),
+            rotations=rotations_of(track.turns).astype(np.float32),
             betas=track.betas.astype(np.float32),
             translation=(pelvis - self._skeleton.pelvis(track.betas)).astype(np.float32),
         )
@@ -162,7 +163,8 @@ class Tracker:
         if not tracks:
             return np.zeros((0, 24, 3))
         return self._skeleton.joints(
-            np.stack([track.rotations for track in tracks]), np.stack([track.betas for track in tracks])
+            rotations_of(np.stack([track.turns for track in tracks])),
+            np.stack([track.betas for track in tracks]),
         )
 
 
