@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wire.skeleton import SMPL_JOINTS
 from workers.blazepose.detector import Detection, Tile, merge_overlapping, whole_frame
 from workers.blazepose.landmarks import Landmarks, refine
-from workers.blazepose.likeness import belongs, explains, same_person, strangeness
+from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import SIDE_RADII, Region, region_of_circle, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, tiles
 
@@ -237,6 +237,13 @@ def test_landmarks_that_lie_outside_their_region_are_a_neighbours() -> None:
     assert belongs(person())
     assert not belongs(replace(person(), region=Region(cx=800, cy=500, side_px=500, angle=0)))
     assert not belongs(replace(person(), region=Region(cx=500, cy=500, side_px=200, angle=0)))
+
+
+def test_a_bust_is_a_person_and_a_leg_at_the_edge_is_not() -> None:
+    assert in_picture(person(), width=1000, height=1000)
+    assert in_picture(person(), width=1000, height=480)  # the hips are below the edge
+    assert not in_picture(person(x=-60), width=1000, height=1000)
+    assert not in_picture(replace(person(), visibility=np.zeros(33, np.float32)), width=1000, height=1000)
 
 
 # ------------------------------------------------------------------ decoding

@@ -1,4 +1,4 @@
-"""Do landmarks, a detection or an expected body show the same person? Pure geometry.
+"""Do landmarks show a person, and the same one as a detection or an expected body? Pure geometry.
 
 Distances are in radii of the circle around the whole body, about a metre on a standing person.
 """
@@ -25,6 +25,9 @@ _SAME_SIZE = 1.5
 _NEAR_HIPS = 0.75
 _NEAR_SIZE = 1.4
 _INSIDE = 0.6
+#: Shoulders and hips; landmarks are no guess when this part of them is visible in the picture.
+_TRUNK = np.array([11, 12, 23, 24])
+_TRUNK_SHOWN = 0.4
 
 
 def same_person(one: Landmarks, other: Landmarks) -> bool:
@@ -57,6 +60,13 @@ def belongs(landmarks: Landmarks) -> bool:
     visible = landmarks.visibility
     inside = landmarks.region.contains(landmarks.pixels[:, :2])
     return bool(visible @ inside >= _INSIDE * visible.sum())
+
+
+def in_picture(landmarks: Landmarks, *, width: int, height: int) -> bool:
+    """Whether enough of the trunk is in the picture: a bust is a person, a leg at the edge is not."""
+    points = landmarks.pixels[_TRUNK, :2]
+    inside = np.all((points >= 0) & (points < np.array([width, height])), axis=-1)
+    return bool(landmarks.visibility[_TRUNK] @ inside >= _TRUNK_SHOWN * len(_TRUNK))
 
 
 def _alike(one: Region, other: Region, *, hips: float, size: float) -> bool:

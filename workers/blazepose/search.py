@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
-from workers.blazepose.likeness import belongs, explains, same_person, strangeness
+from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import Region, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, tiles
 from workers.types import Array, Image, Proposal
@@ -79,8 +79,8 @@ class Search:
         """Those of the expected people who are where they are expected."""
         seen: list[Sighting] = []
         for one in expected:
-            landmarks = self._finder.find(image, region_of_joints(one.joints), min_score=_EXPECTED_SCORE)
-            if landmarks is None or not belongs(landmarks):
+            landmarks = self._look(image, region_of_joints(one.joints), _EXPECTED_SCORE)
+            if landmarks is None:
                 continue
             if one.proposal.continuous and strangeness(landmarks, one.joints) > _EXPECTED_STRANGENESS:
                 continue
@@ -123,18 +123,25 @@ class Search:
         self, image: Image, detection: Detection, seen: list[Sighting], thresholds: _Thresholds
     ) -> Sighting | None:
         """Whom `detection` shows, added to `seen` if not yet there; None: nobody, it is a false box."""
-        first = self._finder.find(image, detection.region, min_score=thresholds.first_look)
-        if first is None or not belongs(first):
+        first = self._look(image, detection.region, thresholds.first_look)
+        if first is None:
             return None
-        # A false box can pass once; a person is still the same when looked at where he says he is.
-        landmarks = self._finder.find(image, first.following, min_score=thresholds.second_look)
-        if landmarks is None or not belongs(landmarks):
+        # A false box can pass once; a person is still there when looked at where the first look put him.
+        landmarks = self._look(image, first.following, thresholds.second_look)
+        if landmarks is None:
             return None
         known = _same(landmarks, seen)
         if known is None:
             known = Sighting(landmarks, None, detected=True)
             seen.append(known)
         return known
+
+    def _look(self, image: Image, region: Region, min_score: float) -> Landmarks | None:
+        """The landmarks of the person whom `region` is drawn around; None: nobody, or someone else."""
+        landmarks = self._finder.find(image, region, min_score=min_score)
+        if landmarks is None or not belongs(landmarks):
+            return None
+        return landmarks if in_picture(landmarks, width=image.shape[1], height=image.shape[0]) else None
 
 
 def _same(landmarks: Landmarks, seen: Sequence[Sighting]) -> Sighting | None:
