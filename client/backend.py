@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip, deflate, br"}
@@ -22,7 +23,7 @@ class Answer:
 
 
 class Backend:
-    """One kept-alive connection to `/pose/hybrid`."""
+    """One kept-alive connection to the service; leaving its context closes it."""
 
     def __init__(self, host: str, port: int, *, timeout_s: float = 120.0) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
@@ -44,8 +45,12 @@ class Backend:
         """The service's own word on how it is."""
         return self._exchange("GET", "/health", None)
 
-    def close(self) -> None:
-        """Close the connection."""
+    def __enter__(self) -> "Backend":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> Answer:

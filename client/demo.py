@@ -3,16 +3,9 @@
 import argparse
 import base64
 import io
-import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -21,15 +14,13 @@ import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from client import video
 from client.backend import Answer, Backend
+from client.private_service import private_service
 from client.video import Image
-
-#: Longest wait for the networks to load.
-_READY_WITHIN_S = 120.0
 
 #: Colour of a frame's border by where its pose came from, RGB.
 _STATE_COLOURS = {
@@ -60,70 +51,22 @@ def main() -> int:
     console = Console()
     pictures = [_jpeg(frame) for frame in video.frames(given.clip, first=given.first, last=given.last)]
     given.out.mkdir(parents=True, exist_ok=True)
-    with (
-        _service(given.out / "service.log") as (host, port),
-        Progress(
-            TextColumn("{task.description:24}"),
-            *Progress.get_default_columns()[1:3],
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        ) as progress,
-    ):
-        backend = Backend(host, port)
+    log, overlay, sheet = (given.out / name for name in ("service.log", "overlay.mp4", "contact-sheet.jpg"))
+    bar = Progress(
+        TextColumn("{task.description:18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )
+    with private_service(log) as service, service.backend() as backend, bar as progress:
         run = _stream(backend, pictures, progress)
         drawn = _drawn(backend, pictures, progress)
-        overlay, sheet = given.out / "overlay.mp4", given.out / "contact-sheet.jpg"
-        labelled = [
-            _labelled(picture, given.first + number, answer)
-            for number, (picture, answer) in enumerate(zip(drawn, run.answers, strict=True))
-        ]
-        video.write(overlay, labelled, rate=video.frame_rate(given.clip))
-        _contact_sheet(labelled).save(sheet, quality=88)
-        backend.close()
+    labelled = [
+        _labelled(picture, given.first + number, answer)
+        for number, (picture, answer) in enumerate(zip(drawn, run.answers, strict=True))
+    ]
+    video.write(overlay, labelled, rate=video.frame_rate(given.clip))
+    _contact_sheet(labelled).save(sheet, quality=88)
     covered = _report(console, run)
-    console.print(
-        f"overlay video:  {overlay}\ncontact sheet:  {sheet}\nservice log:    {given.out / 'service.log'}"
-    )
+    console.print(f"overlay video:  {overlay}\ncontact sheet:  {sheet}\nservice log:    {log}")
     return 0 if covered == len(pictures) else 1
-
-
-@contextmanager
-def _service(log: Path) -> Iterator[tuple[str, int]]:
-    """A private service under supervisord, ready to answer; stopped at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="everyframe-demo-") as runtime_dir, log.open("wb") as output:
-        environment = os.environ | {
-            "POSE_HOST": "127.0.0.1",
-            "POSE_PORT": str(port),
-            "POSE_RUNTIME_DIR": runtime_dir,
-        }
-        service = subprocess.Popen(
-            [sys.executable, "-m", "tools.serve"], env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            _wait_until_ready(service, port, log)
-            yield "127.0.0.1", port
-        finally:
-            service.send_signal(signal.SIGTERM)
-            service.wait(timeout=60)
-
-
-def _wait_until_ready(service: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < deadline and service.poll() is None:
-        try:
-            backend = Backend("127.0.0.1", port, timeout_s=5)
-            ready = backend.health().body["ready"]
-            backend.close()
-            if ready:
-                return
-        except OSError:
-            pass  # the edge is not listening yet
-        time.sleep(0.1)
-    raise SystemExit(f"the service did not become ready; its log is {log}:\n{log.read_text()[-4000:]}")
 
 
 def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> Run:

@@ -38,6 +38,11 @@ _ALLOCATOR = {
 }
 
 
+#: Our matrices are small: threads that OpenBLAS would start for them cost far more than they give,
+#: and fight with the networks' own.
+_LINEAR_ALGEBRA = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
 def main(arguments: list[str]) -> NoReturn:
     """Become supervisord, or supervisorctl."""
     try:
@@ -51,9 +56,12 @@ def main(arguments: list[str]) -> NoReturn:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
     _append_to_stdout()
-    module = ["supervisor.supervisorctl", *arguments] if arguments else ["supervisor.supervisord"]
-    command = [sys.executable, "-m", module[0], "-c", str(CONFIGURATION), *module[1:]]
-    os.execve(sys.executable, command, environment(settings, os.environ))
+    if arguments:
+        socket = f"unix://{settings.runtime_dir}/supervisor.sock"
+        program = ["supervisor.supervisorctl", "-s", socket, *arguments]
+    else:
+        program = ["supervisor.supervisord", "-c", str(CONFIGURATION)]
+    os.execve(sys.executable, [sys.executable, "-m", *program], environment(settings, os.environ))
 
 
 def _append_to_stdout() -> None:
@@ -69,6 +77,7 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
     """What the programs find: everything inherited, and a value for each name that the file expands."""
     return {
         **_ALLOCATOR,
+        **_LINEAR_ALGEBRA,
         **inherited,
         "PYTHONUNBUFFERED": "1",
         "EVERYFRAME_PYTHON": sys.executable,

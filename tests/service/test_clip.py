@@ -5,15 +5,18 @@ import io
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
 from client import video
-from client.backend import Answer
-from tests.service.running import Service, wait_for
+from client.backend import Answer, Backend
+from client.private_service import PrivateService
+from tests.service.running import pids, supervisorctl, wait_for
 from wire.camera import project
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES
 
@@ -34,8 +37,7 @@ def pictures(sports_clip: Path) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def answers(service: Service, pictures: list[bytes]) -> list[Answer]:
-    backend = service.backend()
+def answers(backend: Backend, pictures: list[bytes]) -> list[Answer]:
     return [backend.pose(picture, frame_number=number) for number, picture in enumerate(pictures)]
 
 
@@ -83,9 +85,7 @@ def test_a_predicted_pose_stays_usable(answers: list[Answer]) -> None:
         assert confidence >= 0.3, answer.body["tracking"]
 
 
-def test_the_overlay_is_the_frame_with_a_body_on_it(service: Service, pictures: list[bytes]) -> None:
-    backend = service.backend()
-
+def test_the_overlay_is_the_frame_with_a_body_on_it(backend: Backend, pictures: list[bytes]) -> None:
     answer = backend.pose(pictures[0], frame_number=0, visualize=True, session_id="overlay")
 
     encoded = answer.body["visualization"].removeprefix("data:image/png;base64,")
@@ -99,22 +99,25 @@ def test_the_overlay_is_the_frame_with_a_body_on_it(service: Service, pictures: 
     assert (points.min(axis=0) >= [columns.min() - 5, rows.min() - 5]).all()
 
 
-def test_a_pool_of_four_gets_a_pose_for_every_frame(service: Service, pictures: list[bytes]) -> None:
-    backends = [service.backend() for _ in range(4)]
+def test_a_pool_of_four_gets_a_pose_for_every_frame(service: PrivateService, pictures: list[bytes]) -> None:
+    with ExitStack() as stack:
+        free = SimpleQueue[Backend]()
+        for _ in range(4):
+            free.put(stack.enter_context(service.backend()))
 
-    def send(number: int) -> Answer:
-        return backends[number % 4].pose(pictures[number], frame_number=number, session_id="pool")
+        def send(number: int) -> Answer:
+            backend = free.get()
+            answer = backend.pose(pictures[number], frame_number=number, session_id="pool")
+            free.put(backend)
+            return answer
 
-    with ThreadPoolExecutor(4) as pool:
-        pooled = list(pool.map(send, range(60)))
+        pooled = list(stack.enter_context(ThreadPoolExecutor(4)).map(send, range(60)))
 
     assert [answer.status for answer in pooled] == [200] * 60
     assert all(answer.body["has_3d"] for answer in pooled)
 
 
-def test_a_repeated_frame_gets_the_same_answer(service: Service, pictures: list[bytes]) -> None:
-    backend = service.backend()
-
+def test_a_repeated_frame_gets_the_same_answer(backend: Backend, pictures: list[bytes]) -> None:
     *_, once, again = (
         backend.pose(pictures[number], frame_number=number, session_id="repeat") for number in (0, 1, 2, 2)
     )
@@ -127,21 +130,22 @@ def small_pictures(sports_clip: Path) -> list[bytes]:
     return [jpeg(frame, width=640) for frame in video.frames(sports_clip, first=60, last=140)]
 
 
-def test_a_killed_worker_loses_no_frame(service: Service, small_pictures: list[bytes]) -> None:
+def test_a_killed_worker_loses_no_frame(
+    service: PrivateService, backend: Backend, small_pictures: list[bytes]
+) -> None:
     """Each worker is killed in turn, mid-clip: every frame is answered, and supervisord starts them anew."""
-    backend = service.backend()
-    before = set(service.pids("worker"))
+    before = set(pids(service, "worker"))
     statuses = []
     for number, picture in enumerate(small_pictures):
         if number in (20, 50):
-            os.kill(sorted(service.pids("worker"))[number // 50], signal.SIGKILL)
+            os.kill(pids(service, "worker")[0], signal.SIGKILL)
         statuses.append(backend.pose(picture, frame_number=number, session_id="killed").status)
 
     assert statuses == [200] * len(small_pictures)
-    wait_for(lambda: len(service.pids("worker")) == 2 and service.backend().health().body["workers"] == 2)
-    assert set(service.pids("worker")) != before
+    wait_for(lambda: len(pids(service, "worker")) == 2 and backend.health().body["workers"] == 2)
+    assert set(pids(service, "worker")) != before
 
 
-def test_the_socket_of_supervisord_is_the_operators_own(service: Service) -> None:
+def test_the_socket_of_supervisord_is_the_operators_own(service: PrivateService) -> None:
     assert (service.runtime_dir / "supervisor.sock").stat().st_mode & 0o777 == 0o700
-    assert "broker" in service.supervisorctl("status")
+    assert "broker" in supervisorctl(service, "status")

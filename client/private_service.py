@@ -1,0 +1,72 @@
+"""A service of one's own: started under supervisord for as long as it is needed, stopped afterwards."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.backend import Backend
+
+#: Longest wait for the networks to load, and for the programs to stop.
+_READY_WITHIN_S = 120.0
+_STOPPED_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateService:
+    """A running service on the loopback; its files are in `runtime_dir`, its output in `log`."""
+
+    port: int
+    runtime_dir: Path
+    log: Path
+
+    def backend(self, *, timeout_s: float = 120.0) -> Backend:
+        """A new connection to it."""
+        return Backend("127.0.0.1", self.port, timeout_s=timeout_s)
+
+    def is_ready(self) -> bool:
+        """Whether a worker has passed its self-test."""
+        with self.backend(timeout_s=5) as backend, suppress(OSError):  # the edge may not listen yet
+            return bool(backend.health().body["ready"])
+        return False
+
+
+@contextmanager
+def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Iterator[PrivateService]:
+    """A service that is ready to answer; `settings` are `POSE_` variables.
+
+    Raises `RuntimeError` with the end of its log if it does not come up.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="everyframe-") as runtime_dir, log.open("wb") as output:
+        own = {"POSE_HOST": "127.0.0.1", "POSE_PORT": str(port), "POSE_RUNTIME_DIR": runtime_dir}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tools.serve"],
+            env={**os.environ, **own, **(settings or {})},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        service = PrivateService(port, Path(runtime_dir), log)
+        try:
+            _wait_until_ready(service, process)
+            yield service
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=_STOPPED_WITHIN_S)
+
+
+def _wait_until_ready(service: PrivateService, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while not service.is_ready():
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError(f"the service did not become ready:\n{service.log.read_text()[-4000:]}")
+        time.sleep(0.1)
