@@ -47,26 +47,27 @@ LANDMARK_NAMES = (
 
 INDEX = {name: index for index, name in enumerate(LANDMARK_NAMES)}
 
-#: Landmark -> the joint that carries it, and its offset in trunk lengths (pelvis to neck).
-#: The right side mirrors the left.
-_ATTACHED: dict[str, tuple[str, tuple[float, float, float]]] = {
-    "nose": ("head", (0.0, 0.002, 0.225)),
-    "left_eye_inner": ("head", (0.03, 0.08, 0.178)),
-    "left_eye": ("head", (0.052, 0.081, 0.174)),
-    "left_eye_outer": ("head", (0.08, 0.08, 0.16)),
-    "left_ear": ("head", (0.135, 0.044, 0.018)),
-    "mouth_left": ("head", (0.041, -0.054, 0.177)),
-    "left_shoulder": ("left_shoulder", (0.0, 0.0, 0.0)),
-    "left_elbow": ("left_elbow", (0.0, 0.0, 0.0)),
-    "left_wrist": ("left_wrist", (0.0, 0.0, 0.0)),
-    "left_pinky": ("left_wrist", (0.17, -0.02, -0.06)),
-    "left_index": ("left_wrist", (0.19, -0.01, 0.05)),
-    "left_thumb": ("left_wrist", (0.10, -0.06, 0.11)),
-    "left_hip": ("left_hip", (0.0, 0.0, 0.0)),
-    "left_knee": ("left_knee", (0.0, 0.0, 0.0)),
-    "left_ankle": ("left_ankle", (0.0, 0.0, 0.0)),
-    "left_heel": ("left_ankle", (0.0, -0.063, -0.105)),
-    "left_foot_index": ("left_ankle", (0.0, -0.10, 0.35)),
+#: Landmark -> the joint that carries it, the joint that it is near, and its offset from that in trunk
+#: lengths (pelvis to neck). The right side mirrors the left. `bench/markers.py` tells how the offsets
+#: were found, and measures them again.
+_ATTACHED: dict[str, tuple[str, str, tuple[float, float, float]]] = {
+    "nose": ("head", "head", (0.0, 0.016, 0.208)),
+    "left_eye_inner": ("head", "head", (0.028, 0.071, 0.171)),
+    "left_eye": ("head", "head", (0.048, 0.072, 0.162)),
+    "left_eye_outer": ("head", "head", (0.069, 0.073, 0.152)),
+    "left_ear": ("head", "head", (0.1, 0.047, 0.062)),
+    "mouth_left": ("head", "head", (0.034, -0.04, 0.181)),
+    "left_shoulder": ("left_shoulder", "left_shoulder", (0.0, 0.01, 0.0)),
+    "left_elbow": ("left_elbow", "left_elbow", (0.0, 0.0, 0.0)),
+    "left_wrist": ("left_wrist", "left_wrist", (0.0, 0.0, 0.0)),
+    "left_pinky": ("left_wrist", "left_wrist", (0.154, -0.014, -0.012)),
+    "left_index": ("left_wrist", "left_wrist", (0.168, -0.028, 0.05)),
+    "left_thumb": ("left_wrist", "left_wrist", (0.123, -0.039, 0.07)),
+    "left_hip": ("left_hip", "left_hip", (-0.015, -0.015, 0.0)),
+    "left_knee": ("left_knee", "left_knee", (0.0, -0.01, 0.0)),
+    "left_ankle": ("left_knee", "left_ankle", (-0.01, 0.03, 0.0)),
+    "left_heel": ("left_ankle", "left_ankle", (-0.038, -0.035, -0.056)),
+    "left_foot_index": ("left_ankle", "left_ankle", (-0.011, -0.061, 0.27)),
 }
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
@@ -83,21 +84,23 @@ def other_side(name: str) -> str:
 SWAPPED = np.array([INDEX[other_side(name)] for name in LANDMARK_NAMES])
 
 
-def _attachment(name: str) -> tuple[int, Array]:
-    joint, offset = _ATTACHED.get(name) or _ATTACHED[other_side(name)]
+def _attachment(name: str) -> tuple[int, int, Array]:
     if name in _ATTACHED:
-        return SMPL_JOINTS.index(joint), np.array(offset)
-    return SMPL_JOINTS.index(other_side(joint)), _MIRROR * offset
+        carrier, anchor, offset = _ATTACHED[name]
+        return SMPL_JOINTS.index(carrier), SMPL_JOINTS.index(anchor), np.array(offset)
+    carrier, anchor, offset = _ATTACHED[other_side(name)]
+    return SMPL_JOINTS.index(other_side(carrier)), SMPL_JOINTS.index(other_side(anchor)), _MIRROR * offset
 
 
 _ATTACHMENTS = [_attachment(name) for name in LANDMARK_NAMES]
 
-#: (33,) the joint that carries each landmark, and (33, 3) its offset in trunk lengths.
-OWNERS = np.array([joint for joint, _ in _ATTACHMENTS])
-OFFSETS = np.array([offset for _, offset in _ATTACHMENTS])
+#: (33,) the joint that carries each landmark.
+OWNERS = np.array([carrier for carrier, _, _ in _ATTACHMENTS])
+_ANCHORS = np.array([anchor for _, anchor, _ in _ATTACHMENTS])
+_OFFSETS = np.array([offset for _, _, offset in _ATTACHMENTS])
 
 
 def attach(joints: Array) -> Rest:
     """The resting skeleton `joints` (24, 3), metres, with the 33 landmarks on it."""
     trunk = np.linalg.norm(joints[_NECK] - joints[_PELVIS])
-    return Rest(joints, OWNERS, OFFSETS * trunk)
+    return Rest(joints, OWNERS, joints[_ANCHORS] + _OFFSETS * trunk - joints[OWNERS])

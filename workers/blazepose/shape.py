@@ -14,18 +14,18 @@ from workers.blazepose.markers import INDEX
 #: Pairs of landmarks whose distance hardly changes with the pose, and how far one frame's distance
 #: is trusted, metres.
 _LENGTHS = (
-    ("left_shoulder", "right_shoulder", 0.015),
-    ("left_hip", "right_hip", 0.015),
-    ("left_shoulder", "left_elbow", 0.01),
-    ("right_shoulder", "right_elbow", 0.01),
-    ("left_elbow", "left_wrist", 0.01),
-    ("right_elbow", "right_wrist", 0.01),
-    ("left_hip", "left_knee", 0.01),
-    ("right_hip", "right_knee", 0.01),
-    ("left_knee", "left_ankle", 0.01),
-    ("right_knee", "right_ankle", 0.01),
-    ("left_shoulder", "left_hip", 0.02),
-    ("right_shoulder", "right_hip", 0.02),
+    ("left_shoulder", "right_shoulder", 0.03),
+    ("left_hip", "right_hip", 0.03),
+    ("left_shoulder", "left_elbow", 0.02),
+    ("right_shoulder", "right_elbow", 0.02),
+    ("left_elbow", "left_wrist", 0.02),
+    ("right_elbow", "right_wrist", 0.02),
+    ("left_hip", "left_knee", 0.02),
+    ("right_hip", "right_knee", 0.02),
+    ("left_knee", "left_ankle", 0.02),
+    ("right_knee", "right_ankle", 0.02),
+    ("left_shoulder", "left_hip", 0.03),
+    ("right_shoulder", "right_hip", 0.03),
 )
 
 _FIRST = np.array([INDEX[first] for first, _, _ in _LENGTHS])

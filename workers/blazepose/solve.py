@@ -15,9 +15,9 @@ from workers.blazepose.kinematics import JOINTS, Array, Posed, Rest
 from workers.blazepose.markers import INDEX, OWNERS
 from workers.geometry import rotation_from_vector
 
-_STEPS = 6
+_STEPS = 5
 #: Steps end when no joint turns and nothing moves by more than this, radians and metres.
-_SETTLED = 3e-3
+_SETTLED = 2e-2
 _DAMPING = 1e-4
 _DAMPING_GROWTH = 10.0
 _LARGEST_TURN = 1.0  # radians in one step
