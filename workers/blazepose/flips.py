@@ -4,10 +4,10 @@ Now and then the network takes the left limbs for the right ones, for a frame or
 or without their depth mirrored. One frame seldom tells; the pose that the tracker expects does.
 Shoulders, arms and hips swap together; head and legs follow them or not.
 
-Should the expected pose itself be the swapped one, it must not hold: a person whose feet point as
-the hips face, and whose shoulders do, is believed as seen. Where that does not show, a tracker
-that sees every frame flipped for longer than the person was seen unflipped does well to ask
-without an expected pose.
+Should the expected pose itself be the swapped one, it must not hold. A swap turns shoulders and hips
+round but not the feet, so a person whose feet, hips and shoulders face one way is believed as seen,
+unless the expected pose does too and only the depth is mirrored. Where that does not show, a tracker
+that sees a person flipped for longer than unflipped does well to ask without continuity.
 """
 
 import numpy as np
@@ -48,7 +48,7 @@ def unflip(points: Array, expected: Array) -> tuple[Array, npt.NDArray[np.intp],
     away = np.linalg.norm(readings - expected, axis=-1) @ _MEAN  # (3 readings, 3 groups)
     nearest = np.argmin(away, axis=0)
     clear = (away.min(axis=0) < _NEARER * away[0]) & (away[0] > _FAR_M)
-    if nearest[_TORSO] == 1 and faces_one_way(points):
+    if faces_one_way(points) and (nearest[_TORSO] == 1 or not faces_one_way(expected)):
         clear[:] = False
     if clear[_TORSO]:
         hips = readings[nearest[_TORSO]][_HIPS]
