@@ -58,7 +58,7 @@ def unflip(points: Array, expected: Array) -> tuple[Array, npt.NDArray[np.intp],
     chosen = np.where(clear, nearest, 0)[_GROUP]
     landmark = np.arange(len(points))
     source = np.where(chosen > 0, SWAPPED, landmark)
-    return readings[chosen, landmark], source, bool(clear[_TORSO])
+    return readings[chosen, landmark], source, bool(chosen.any())
 
 
 def _thigh_strain(readings: Array, hips: Array, expected: Array) -> Array:
