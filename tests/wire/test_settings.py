@@ -6,6 +6,7 @@ import stat
 import msgspec
 import pytest
 
+from tools import settings_table
 from wire import settings
 from wire.settings import Settings, load, make_runtime_dir
 
@@ -78,3 +79,7 @@ def test_another_users_runtime_directory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(settings.os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(PermissionError, match="POSE_RUNTIME_DIR"):
         make_runtime_dir(Settings(runtime_dir=str(tmp_path)))
+
+
+def test_the_readme_lists_every_setting_as_it_is():
+    assert settings_table.current() == settings_table.table()
