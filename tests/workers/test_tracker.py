@@ -258,7 +258,7 @@ def test_the_plan_expects_the_person_where_the_motion_leads(tracker):
 
 
 def test_noise_is_smoothed_away(tracker):
-    person = Person(1, swing=0.2)
+    person = Person(1, swing=0.2, height_px=280)
     frames = walk(person, 80, noise=0.03)
     _, answers, _ = follow(tracker, frames)
 
@@ -362,6 +362,19 @@ def test_a_shape_that_settles_does_not_move_the_picture(tracker):
     _, answers, _ = follow(tracker, frames)
     assert answers[1][0].pose.betas[0] == pytest.approx(1.0)
     assert np.abs(pixels(answers[1][0].pose) - pixels(true)).max() < 1
+
+
+def test_a_person_seen_upside_down_for_a_frame_keeps_place_and_size(tracker):
+    person = Person(1)
+    frames = walk(person, 30, noise=0.01)
+    upside_down = frames[20][0].pose.rotations.copy()
+    upside_down[0] = np.diag([-1.0, -1.0, 1.0]).astype(np.float32) @ upside_down[0]
+    frames[20] = [replace(frames[20][0], pose=replace(frames[20][0].pose, rotations=upside_down))]
+    _, answers, _ = follow(tracker, frames)
+    for number in (20, 21):
+        shown, true = answers[number][0].pose, person.pose(number)
+        assert np.linalg.norm(pixels(shown)[0] - pixels(true)[0]) < 10
+        assert shown.translation[2] == pytest.approx(true.translation[2], rel=0.1)
 
 
 def test_an_observation_that_is_no_number_shows_nobody(tracker):

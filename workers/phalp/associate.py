@@ -24,7 +24,7 @@ POSE_UNIT_M: Final = 0.15
 DEPTH_UNIT: Final = 0.15
 #: Distance in the picture, in body lengths, that costs 1, and how much it grows for each unseen frame.
 LOCATION_UNIT: Final = 0.25
-LOCATION_GROWTH: Final = 0.02
+LOCATION_GROWTH: Final = 0.04
 #: Most that pose may cost: people move.
 MAX_POSE: Final = 1.0
 #: What appearance counts for beside the others.

@@ -54,10 +54,8 @@ def held(tracks: Sequence[TrackState], *, step: int) -> list[TrackState]:
             unseen=track.unseen + step,
             spin=np.zeros_like(track.spin),
             spin_surprise=np.zeros_like(track.spin_surprise),
-            spin_spread=np.zeros_like(track.spin_spread),
             drift=np.zeros_like(track.drift),
             drift_surprise=np.zeros_like(track.drift_surprise),
-            drift_spread=np.zeros_like(track.drift_spread),
         )
         for track in tracks
     ]

@@ -6,7 +6,7 @@ running mean of the surprises, signs kept (after Trigg and Leach's tracking sign
 who stands still is held still, one who moves is followed at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,66 +26,74 @@ class Response:
 
 
 #: Radians. Hands, feet and head are measured worse than the trunk, but move less of the picture.
-JOINTS: Final = Response(noise=0.13, low=0.30, high=0.98, velocity_share=0.5)
+TURNS: Final = Response(noise=0.14, low=0.25, high=0.98, velocity_share=0.5)
 #: Body lengths in the picture, for the pelvis' place in it.
-PLACE: Final = Response(noise=0.0115, low=0.40, high=0.98, velocity_share=0.35)
+PLACE: Final = Response(noise=0.012, low=0.25, high=0.98, velocity_share=0.4)
 #: Log distance: the picture hardly shows it, so it moves slowly.
-DISTANCE: Final = Response(noise=0.027, low=0.25, high=0.98, velocity_share=0.3)
+DISTANCE: Final = Response(noise=0.05, low=0.25, high=0.98, velocity_share=0.3)
+
+#: Size in the picture, in its longer sides, from which people are smoothed in full; and the least share.
+FULL_SIZE: Final = 0.45
+MIN_STRENGTH: Final = 0.2
 
 #: Share of the running mean of surprises that is kept from frame to frame.
 SURPRISE_KEPT: Final = 0.5
-#: Share of the running mean of their squares that is kept, and how much of it counts as noise.
-SPREAD_KEPT: Final = 0.98
-SPREAD_SHARE: Final = 0.35
 #: Share of a velocity that is kept from one observation to the next.
 VELOCITY_KEPT: Final = 0.97
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filtered:
-    """Values after a measurement, their velocities per frame, and the running means of their surprises.
-
-    surprise: of the surprises, signs kept, shaped as the velocity; spread (...): of their squared length.
-    """
+    """Values after a measurement, their velocities per frame, and their running mean surprises."""
 
     value: Floats
     velocity: Floats
     surprise: Floats
-    spread: Floats
 
 
-def rotations(expected: Filtered, measured: Floats, *, frames: Floats, weight: Floats) -> Filtered:
-    """Joint rotations (T, 24, 3, 3) of T tracks after measurements (T, 24, 3, 3).
+def rotations(
+    expected: Filtered, measured: Floats, *, size: Floats, frames: Floats, weight: Floats
+) -> Filtered:
+    """Rotations (T, 24, 3, 3) of T tracks after measurements (T, 24, 3, 3).
 
-    `frames` (T,) since the measurement before; `weight` (T,) 0..1 scales what a measurement may change.
-    Velocities and surprises are rotation vectors (T, 24, 3) in each joint's own axes.
+    `size` (T,) of the people in the picture, `location.size_at`; `frames` (T,) since the measurement
+    before; `weight` (T,) 0..1 scales what a measurement may change. Velocities and surprises are rotation
+    vectors (T, 24, 3) in each joint's own axes.
     """
     innovation = vector_from_rotation(np.swapaxes(expected.value, -1, -2) @ measured)
-    noise = np.full((len(weight), 1, 1), JOINTS.noise)
-    change, velocity, surprise, spread = _answer(
+    moved = _answer(
         expected,
         innovation,
-        noise=noise,
+        strength=_column(_strength(size), 3),
+        unit=1.0,
         frames=_column(frames, 3),
         weight=_column(weight, 3),
-        response=JOINTS,
+        response=TURNS,
     )
-    return Filtered(orthonormal(expected.value @ rotation_from_vector(change)), velocity, surprise, spread)
+    return replace(moved, value=orthonormal(expected.value @ rotation_from_vector(moved.value)))
 
 
 def vectors(
-    expected: Filtered, measured: Floats, *, noise: Floats, frames: Floats, weight: Floats, response: Response
+    expected: Filtered,
+    measured: Floats,
+    *,
+    unit: Floats,
+    size: Floats,
+    frames: Floats,
+    weight: Floats,
+    response: Response,
 ) -> Filtered:
-    """Vectors (T, N) of T tracks after measurements (T, N); `noise` (T,) stands for `response.noise`."""
-    change, velocity, surprise, spread = _answer(
+    """Vectors (T, N) of T tracks after measurements (T, N); `response.noise` is in units of `unit` (T,)."""
+    moved = _answer(
         expected,
         measured - expected.value,
-        noise=_column(noise, 2),
+        strength=_column(_strength(size), 2),
+        unit=_column(unit, 2),
         frames=_column(frames, 2),
         weight=_column(weight, 2),
         response=response,
     )
-    return Filtered(expected.value + change, velocity, surprise, spread)
+    return replace(moved, value=expected.value + moved.value)
 
 
 def orthonormal(matrix: Floats) -> Floats:
@@ -97,19 +105,24 @@ def _answer(
     expected: Filtered,
     innovation: Floats,
     *,
-    noise: Floats,
+    strength: Floats,
+    unit: Floats | float,
     frames: Floats,
     weight: Floats,
     response: Response,
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Change, velocity and the means of surprises, of what a measurement shows beyond what was expected."""
-    believed = weight * innovation
-    surprise = SURPRISE_KEPT * expected.surprise + (1 - SURPRISE_KEPT) * believed
-    spread = SPREAD_KEPT * expected.spread + (1 - SPREAD_KEPT) * np.square(believed).sum(axis=-1)
-    ratio = np.square(surprise).sum(axis=-1, keepdims=True) / (noise**2 + SPREAD_SHARE * spread[..., None])
-    gain = weight * (response.low + (response.high - response.low) * ratio / (1 + ratio))
+) -> Filtered:
+    """What to change for a measurement that shows `innovation` beyond what was expected, as `value`."""
+    surprise = SURPRISE_KEPT * expected.surprise + (1 - SURPRISE_KEPT) * weight * innovation
+    ratio = np.square(surprise).sum(axis=-1, keepdims=True) / (response.noise * unit * strength) ** 2
+    low = response.low**strength
+    gain = weight * (low + (response.high - low) * ratio / (1 + ratio))
     velocity = VELOCITY_KEPT * expected.velocity + response.velocity_share * gain**2 * innovation / frames
-    return gain * innovation, velocity, surprise, spread
+    return Filtered(gain * innovation, velocity, surprise)
+
+
+def _strength(size: Floats) -> Floats:
+    """How strongly people of `size` (T,) are smoothed, 0..1: a small one shows less of the noise."""
+    return np.clip(size / FULL_SIZE, MIN_STRENGTH, 1.0)
 
 
 def _column(numbers: Floats, axes: int) -> Floats:

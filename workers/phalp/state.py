@@ -37,11 +37,9 @@ class TrackState:
     turns: Floats  # (24, 3, 3) smoothed, joint axes to camera axes
     spin: Floats  # (24, 3) rotation vector per frame, in each joint's own axes
     spin_surprise: Floats  # (24, 3) running mean of what the motion did not explain
-    spin_spread: Floats  # (24,) running mean of its square
     place: Floats  # (3,) smoothed
     drift: Floats  # (3,) per frame
     drift_surprise: Floats  # (3,)
-    drift_spread: Floats  # (2,) across the picture, and in distance
     betas: Floats  # (10,) shape
     appearance: Floats  # (P, 3) mean colours of the body's patches
     patch_weight: Floats  # (P,) how much each colour has been seen

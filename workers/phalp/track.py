@@ -33,6 +33,9 @@ LATE_SHAPE_SHARE: Final = 0.001
 #: What a joint out of view counts for when a body is laid onto the picture, beside its visibility.
 HIDDEN_JOINT_WEIGHT: Final = 0.1
 
+#: Most that laying a body onto the picture may change its log distance.
+MAX_RESIZED: Final = 0.3
+
 #: Share of the old visibility of a joint that is kept.
 VISIBILITY_KEPT: Final = 0.5
 
@@ -83,11 +86,9 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         turns=seen.turns,
         spin=np.zeros((24, 3)),
         spin_surprise=np.zeros((24, 3)),
-        spin_spread=np.zeros(24),
         place=seen.place,
         drift=np.zeros(3),
         drift_surprise=np.zeros(3),
-        drift_spread=np.zeros(2),
         betas=seen.measured_betas,
         appearance=seen.appearance,
         patch_weight=seen.patch_weight,
@@ -161,11 +162,9 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         turns=pose.value,
         spin=pose.velocity,
         spin_surprise=pose.surprise,
-        spin_spread=pose.spread,
         place=place.value,
         drift=place.velocity,
         drift_surprise=place.surprise,
-        drift_spread=place.spread,
         betas=betas,
         appearance=colours,
         patch_weight=patch_weight,
@@ -189,9 +188,9 @@ def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) ->
             np.stack([match.expected.turns for match in matches]),
             np.stack([match.before.spin for match in matches]),
             np.stack([match.before.spin_surprise for match in matches]),
-            np.stack([match.before.spin_spread for match in matches]),
         ),
         measured,
+        size=size_at(np.stack([match.expected.place for match in matches])),
         frames=frames,
         weight=_weights(matches),
     )
@@ -208,13 +207,17 @@ def _place_onto(
 ) -> Floats:
     """The places (T, 3) at which the smoothed bodies, in their tracks' own shapes, lie on what was seen.
 
-    So neither a shape that settles nor a joint that lags moves a whole body off the picture.
+    So neither a shape that settles nor a joint that lags moves a whole body off the picture. Where the
+    smoothed pose is so unlike the one seen that they fit nowhere, the place is the one seen.
     """
     betas = np.stack(shapes)
     pictures = np.stack([match.seen.picture for match in matches])
     weights = np.stack([match.seen.visibility for match in matches]) + HIDDEN_JOINT_WEIGHT
     pelvis = translation_onto(skeleton.joints(rotations_of(turns), betas), pictures, weights)
-    return place_of(pelvis, skeleton.length(betas))
+    laid = place_of(pelvis, skeleton.length(betas))
+    seen = np.stack([match.seen.place for match in matches])
+    unlike = np.abs(laid[:, 2:] - seen[:, 2:]) > MAX_RESIZED
+    return np.where(unlike, seen, laid)
 
 
 def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, restarted: Floats) -> Filtered:
@@ -223,21 +226,22 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         np.stack([match.expected.place for match in matches]),
         np.stack([match.before.drift for match in matches]),
         np.stack([match.before.drift_surprise for match in matches]),
-        np.stack([match.before.drift_spread for match in matches]),
     )
-    weights = _weights(matches)
+    weights, size = _weights(matches), size_at(expected.value)
     across = smooth.vectors(
-        _part(expected, slice(0, 2), 0),
+        _part(expected, slice(0, 2)),
         measured[:, :2],
-        noise=smooth.PLACE.noise * size_at(expected.value),
+        unit=size,
+        size=size,
         frames=frames,
         weight=weights,
         response=smooth.PLACE,
     )
     distance = smooth.vectors(
-        _part(expected, slice(2, 3), 1),
+        _part(expected, slice(2, 3)),
         measured[:, 2:],
-        noise=np.full(len(matches), smooth.DISTANCE.noise),
+        unit=np.ones(len(matches)),
+        size=size,
         frames=frames,
         weight=weights,
         response=smooth.DISTANCE,
@@ -246,7 +250,6 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
         np.concatenate([across.value, distance.value], axis=-1),
         np.concatenate([across.velocity, distance.velocity], axis=-1),
         np.concatenate([across.surprise, distance.surprise], axis=-1),
-        np.stack([across.spread, distance.spread], axis=-1),
     )
     return _restart(both, measured, restarted)
 
@@ -261,20 +264,16 @@ def _restart(smoothed: Filtered, measured: Floats, restarted: Floats) -> Filtere
         choose(measured, smoothed.value),
         choose(0.0, smoothed.velocity),
         choose(0.0, smoothed.surprise),
-        choose(0.0, smoothed.spread),
     )
 
 
 def _row(filtered: Filtered, index: int) -> Filtered:
-    return Filtered(
-        filtered.value[index], filtered.velocity[index], filtered.surprise[index], filtered.spread[index]
-    )
+    return Filtered(filtered.value[index], filtered.velocity[index], filtered.surprise[index])
 
 
-def _part(filtered: Filtered, columns: slice, spread: int) -> Filtered:
+def _part(filtered: Filtered, columns: slice) -> Filtered:
     return Filtered(
         filtered.value[:, columns],
         filtered.velocity[:, columns],
         filtered.surprise[:, columns],
-        filtered.spread[:, spread],
     )
