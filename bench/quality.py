@@ -1,4 +1,4 @@
-"""How good the answers to real clips are: `python -m bench.quality clip.mp4 ...` prints a row for each.
+"""How good the answers to real clips are: `python -m bench.quality [clip.mp4 ...]` prints a row for each.
 
 Observer and tracker run in this process, as one worker would run them for one session in true order.
 """
@@ -143,19 +143,25 @@ HEADER = (
 
 
 def main() -> None:
-    """Print a row for each clip."""
+    """Print a row for each clip; without arguments, for those that are fetched for the benches."""
     arguments = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    arguments.add_argument("clips", nargs="+", type=Path)
+    arguments.add_argument("clips", nargs="*", type=Path)
+    given = arguments.parse_args().clips
     config = settings.load(os.environ)
     worker = build(config)
-    weights = assets.path("pose_landmark_full.tflite", assets.directory(config)).read_bytes()
-    finder = LandmarkFinder(weights, threads=config.threads)
+    directory = assets.directory(config)
+    finder = LandmarkFinder(assets.read("pose_landmark_full.tflite", directory), threads=config.threads)
     clip = Clip(pipeline=worker.pipeline, body=worker.body, finder=finder)
     print(HEADER)
-    for path in arguments.parse_args().clips:
+    for path in given or _fetched_clips(directory):
         height, width = next(video.frames(path)).shape[:2]
         shown = clip.answers(video.frames(path))
         print(row(path.name, shown, width=width, height=height), flush=True)
+
+
+def _fetched_clips(directory: Path) -> list[Path]:
+    names = [asset.name for asset in assets.in_groups(["clips"])]
+    return [assets.path(name, directory) for name in names if name.endswith(".mp4")]
 
 
 def _observation_of(person: TrackedPerson, observations: list[Observation]) -> Observation | None:
