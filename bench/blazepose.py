@@ -16,7 +16,8 @@ from wire import settings as wire_settings
 from wire.camera import project
 from workers import assets
 from workers.blazepose.detector import Detector, whole_frame
-from workers.blazepose.landmarks import LandmarkFinder
+from workers.blazepose.graph import pruned
+from workers.blazepose.landmarks import READ, LandmarkFinder
 from workers.blazepose.network import Network
 from workers.blazepose.region import region_of_joints
 from workers.blazepose.search import Expected, Search
@@ -44,7 +45,7 @@ def main() -> None:
     expected = [Expected(proposal, joints_px(body, proposal.pose, image)) for proposal in proposals]
 
     detect_ms = median_ms(network_run(detection, settings.threads))
-    find_ms = median_ms(network_run(landmark, settings.threads))
+    find_ms = median_ms(network_run(pruned(landmark, outputs=READ), settings.threads))
     print(f"{'step':<34}{'median ms':>10}{'networks':>10}   {len(people)} people, {settings.threads} threads")
     row("detector", lambda: detector.detect(image, whole), detect_ms)
     row("landmarks", lambda: finder.find(image, region_of_joints(expected[0].joints)), find_ms)

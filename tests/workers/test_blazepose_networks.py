@@ -7,7 +7,9 @@ import pytest
 
 from workers import assets
 from workers.blazepose.detector import Detector, Tile, whole_frame
+from workers.blazepose.graph import pruned
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.network import Network
 from workers.blazepose.region import Region
 from workers.types import Image
 
@@ -65,6 +67,26 @@ def test_networks_keep_no_state_and_threads_change_nothing(
         assert same.pixels.tobytes() == first.pixels.tobytes()
         assert same.world.tobytes() == first.world.tobytes()
         assert (same.score, same.region, same.following) == (first.score, first.region, first.following)
+
+
+def test_a_graph_without_its_unread_outputs_gives_the_same_numbers(model_files: Path) -> None:
+    model = assets.read("pose_landmark_full.tflite", model_files)
+    read = (3, 0)
+    whole, part = Network(model, threads=1), Network(pruned(model, outputs=read), threads=1)
+    crop = np.random.default_rng(3).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+
+    whole.run(crop, low=0.0, high=1.0)
+    part.run(crop, low=0.0, high=1.0)
+
+    for place, index in enumerate(read):
+        assert part.output(place).tobytes() == whole.output(index).tobytes()
+
+
+def test_what_cannot_be_pruned_is_refused(model_files: Path) -> None:
+    with pytest.raises(ValueError, match="not a TFLite file"):
+        pruned(b"something else altogether", outputs=(0,))
+    with pytest.raises(ValueError, match="5 outputs"):
+        pruned(assets.read("pose_landmark_full.tflite", model_files), outputs=(0, 5))
 
 
 def test_a_tile_shows_the_people_at_their_place_in_the_picture(clips: Clips, detector: Detector) -> None:

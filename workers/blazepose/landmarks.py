@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.blazepose.crop import cut
+from workers.blazepose.graph import pruned
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region, region_of_circle
 from workers.types import Array, Image
@@ -14,6 +15,8 @@ from workers.types import Array, Image
 #: Landmarks of the body; the network adds two that span the next region, and four we do not use.
 LANDMARKS = 33
 _POINTS = 39
+#: What is read of the network's outputs: points, score, heat maps, world points; not the segmentation.
+READ = (0, 1, 3, 4)
 _CIRCLE_CENTRE, _CIRCLE_TOP = 33, 34
 
 #: Half the window, in heat map cells, in which a landmark is refined, and the peak that it needs there.
@@ -47,7 +50,7 @@ class LandmarkFinder:
 
     def __init__(self, model: bytes, *, threads: int) -> None:
         """`model`: the contents of `pose_landmark_full.tflite`."""
-        self._network = Network(model, threads=threads)
+        self._network = Network(pruned(model, outputs=READ), threads=threads)
 
     def find(self, image: Image, region: Region, *, min_score: float = 0.5) -> Landmarks | None:
         """The landmarks of the person in `region` of `image`, HWC uint8 RGB; None: nobody is there."""
@@ -59,7 +62,7 @@ class LandmarkFinder:
         if not score >= min_score:
             return None
         raw = network.output(0).reshape(_POINTS, 5)
-        heat = network.output(3)
+        heat = network.output(2)
         points = refine(raw[:, :2], heat, crop_px=network.input_px)
         placed = points @ to_image[:, :2].T + to_image[:, 2]  # (39, 2)
         depth = raw[:LANDMARKS, 2] * (region.side_px / network.input_px)
@@ -68,7 +71,7 @@ class LandmarkFinder:
             pixels=np.column_stack([placed[:LANDMARKS], depth]).astype(np.float32),
             visibility=certainty[:, 0],
             presence=certainty[:, 1],
-            world=_upright_to_camera(network.output(4).reshape(_POINTS, 3)[:LANDMARKS], region),
+            world=_upright_to_camera(network.output(3).reshape(_POINTS, 3)[:LANDMARKS], region),
             score=score,
             region=region,
             following=region_of_circle(placed[_CIRCLE_CENTRE], placed[_CIRCLE_TOP]),
