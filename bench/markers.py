@@ -4,9 +4,9 @@ Bodies are fitted with the table of `workers.blazepose.markers` as it is; then e
 is solved for from all frames, both sides alike, and held near the table's because few sides of a
 person are seen. Head, hands and feet were measured by adding what this prints until it vanished.
 Shoulders, elbows, wrists, hips, knees and ankles can hide their offsets in the pose: theirs came
-from triangulating the four Pose2Sim views, where BlazePose puts hips inside and below the joints,
-knees below and ankles above them; about half of that is in the table, so that the joints, which
-callers see, stay near the landmarks too.
+from triangulating the four Pose2Sim views, where BlazePose puts hips a centimetre outside and above
+the joints, knees below and ankles above them; of knees and ankles about half of that is in the
+table, so that the joints, which callers see, stay near the landmarks too.
 """
 
 import os

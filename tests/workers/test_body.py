@@ -161,6 +161,17 @@ def test_straight_limbs_measure_180_degrees_and_a_right_angle_90(body):
     assert angles["right_knee"] == pytest.approx(90, abs=1)
 
 
+def test_a_body_that_stands_straight_measures_what_smpls_does(body):
+    upright = body.rest_joints(np.concatenate([np.zeros((1, 10)), 2 * np.eye(10), -2 * np.eye(10)]))
+    angles = dict(zip(JOINT_ANGLES, joint_angles(upright.astype(np.float32)).T, strict=True))
+    for side in ("left", "right"):
+        # SMPL's mean body: 164, 162 and 178.
+        assert angles[f"{side}_hip"][0] >= 160
+        assert angles[f"{side}_shoulder"][0] == pytest.approx(162, abs=5)
+        assert np.ptp(angles[f"{side}_hip"]) < 5, "whatever the shape"
+    assert angles["spine"].min() >= 170
+
+
 def test_angles_of_joints_that_coincide_are_finite():
     assert np.array_equal(joint_angles(np.zeros((1, 24, 3), np.float32)), np.zeros((1, 9)))
 

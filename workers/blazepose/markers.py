@@ -51,23 +51,23 @@ INDEX = {name: index for index, name in enumerate(LANDMARK_NAMES)}
 #: lengths (pelvis to neck). The right side mirrors the left. `bench/markers.py` tells how the offsets
 #: were found, and measures them again.
 _ATTACHED: dict[str, tuple[str, str, tuple[float, float, float]]] = {
-    "nose": ("head", "head", (0.0, 0.016, 0.208)),
-    "left_eye_inner": ("head", "head", (0.028, 0.071, 0.171)),
-    "left_eye": ("head", "head", (0.048, 0.072, 0.162)),
-    "left_eye_outer": ("head", "head", (0.069, 0.073, 0.152)),
-    "left_ear": ("head", "head", (0.1, 0.047, 0.062)),
-    "mouth_left": ("head", "head", (0.034, -0.04, 0.181)),
-    "left_shoulder": ("left_shoulder", "left_shoulder", (0.0, 0.01, 0.0)),
+    "nose": ("head", "head", (0.0, 0.018, 0.228)),
+    "left_eye_inner": ("head", "head", (0.031, 0.078, 0.188)),
+    "left_eye": ("head", "head", (0.053, 0.079, 0.178)),
+    "left_eye_outer": ("head", "head", (0.076, 0.08, 0.167)),
+    "left_ear": ("head", "head", (0.11, 0.052, 0.068)),
+    "mouth_left": ("head", "head", (0.037, -0.044, 0.199)),
+    "left_shoulder": ("left_shoulder", "left_shoulder", (0.0, 0.011, 0.0)),
     "left_elbow": ("left_elbow", "left_elbow", (0.0, 0.0, 0.0)),
     "left_wrist": ("left_wrist", "left_wrist", (0.0, 0.0, 0.0)),
-    "left_pinky": ("left_wrist", "left_wrist", (0.154, -0.014, -0.012)),
-    "left_index": ("left_wrist", "left_wrist", (0.168, -0.028, 0.05)),
-    "left_thumb": ("left_wrist", "left_wrist", (0.123, -0.039, 0.07)),
-    "left_hip": ("left_hip", "left_hip", (-0.015, -0.015, 0.0)),
-    "left_knee": ("left_knee", "left_knee", (0.0, -0.01, 0.0)),
-    "left_ankle": ("left_knee", "left_ankle", (-0.01, 0.03, 0.0)),
-    "left_heel": ("left_ankle", "left_ankle", (-0.038, -0.035, -0.056)),
-    "left_foot_index": ("left_ankle", "left_ankle", (-0.011, -0.061, 0.27)),
+    "left_pinky": ("left_wrist", "left_wrist", (0.169, -0.015, -0.013)),
+    "left_index": ("left_wrist", "left_wrist", (0.184, -0.031, 0.055)),
+    "left_thumb": ("left_wrist", "left_wrist", (0.135, -0.043, 0.077)),
+    "left_hip": ("left_hip", "left_hip", (0.015, 0.016, 0.0)),
+    "left_knee": ("left_knee", "left_knee", (0.0, -0.011, 0.0)),
+    "left_ankle": ("left_knee", "left_ankle", (-0.011, 0.033, 0.0)),
+    "left_heel": ("left_ankle", "left_ankle", (-0.042, -0.038, -0.061)),
+    "left_foot_index": ("left_ankle", "left_ankle", (-0.012, -0.067, 0.296)),
 }
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
