@@ -34,11 +34,17 @@ class BodyPose:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """A person whom the tracker expects in this frame: where to look again, and what for."""
+    """A person whom the tracker expects in this frame: where to look again, and what for.
+
+    unseen: frames since the person was last observed, 1 where that was the frame before this one.
+    trusted: seen often enough to be worth a search when he is not where he is expected.
+    """
 
     track_id: int
     pose: BodyPose  # predicted for this frame
     continuous: bool  # False: the picture may have jumped; the pose is a weak prior only
+    unseen: int = 1
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,11 +26,20 @@ def search(detector: Detector, finder: LandmarkFinder) -> Search:
 
 
 def expect(
-    landmarks: Landmarks, *, track_id: int = 1, moved_px: float = 0, continuous: bool = True
+    landmarks: Landmarks,
+    *,
+    track_id: int = 1,
+    moved_px: float = 0,
+    turned: float = 0,
+    continuous: bool = True,
+    unseen: int = 1,
+    trusted: bool = False,
 ) -> Expected:
-    """Someone who was seen with `landmarks`, expected `moved_px` farther right."""
+    """Someone who was seen with `landmarks`, expected `moved_px` farther right, `turned` radians."""
     joints = np.array([landmarks.pixels[list(points), :2].mean(axis=0) for points in LANDMARKS_OF_JOINT])
-    return Expected(Proposal(track_id, NO_POSE, continuous), joints + np.array([moved_px, 0]))
+    turn = np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
+    joints = (joints - joints[0]) @ turn + joints[0] + np.array([moved_px, 0])
+    return Expected(Proposal(track_id, NO_POSE, continuous, unseen, trusted), joints)
 
 
 def hips(sighting: Sighting) -> tuple[int, int]:
@@ -97,6 +106,15 @@ def test_a_neighbour_does_not_stand_in_for_the_expected_person(search: Search, c
     (man, *_) = search.people(image, [], turn=0)
     farther = expect(man.landmarks, moved_px=0.6 * man.landmarks.following.side_px)
     assert all(one.expected is None for one in search.people(image, [farther], turn=0))
+
+
+def test_who_turned_over_is_sought_if_trusted(search: Search, clips: Clips) -> None:
+    image = clips["cam01"][0]
+    (man, *_) = search.people(image, [], turn=0)
+    over = [expect(man.landmarks, turned=1.2, continuous=False, trusted=trusted) for trusted in (False, True)]
+    waiting, sought = ([one for one in search.people(image, [who], turn=0) if one.expected] for who in over)
+    assert waiting == []
+    assert hips(sought[0]) == pytest.approx(hips(man), abs=20)
 
 
 def test_a_picture_without_people_stays_empty(search: Search) -> None:

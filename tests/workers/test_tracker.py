@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of, pixels, swapped
+from tests.workers.stick_people import HEIGHT, WIDTH, Person, box_of, joints_of, pixels, swapped
+from workers.geometry import rotation_from_vector
 from workers.phalp.confidence import USABLE
 from workers.phalp.state import SessionState, UnreadableState
 from workers.phalp.track import MAX_UNSEEN
@@ -401,6 +402,35 @@ def test_a_hidden_person_comes_back_with_their_id(tracker):
     assert {one.track_id for people in answers for one in people} == {1, 2}
     assert [one.state for one in answers[-1]] == ["detected", "detected"]
     assert np.abs(pixels(answers[-1][0].pose) - pixels(frames[-1][0].pose)).mean() < 10
+
+
+def test_who_turns_over_out_of_sight_is_found_again_at_once_and_predicted_from_there(tracker):
+    jumper = Person(1, speed_px=(3.0, 0.0), swing=0.3)
+    over = rotation_from_vector(np.array([0.0, 0.0, 2.5]))
+
+    def landed(number: int) -> Observation:
+        seen = jumper.observed(number, noise=0.01)
+        pose = replace(seen.pose, rotations=seen.pose.rotations.copy())
+        pose.rotations[0] = over @ pose.rotations[0]
+        pose.translation[:2] += 0.3
+        return replace(seen, pose=pose, box=box_of(pose))
+
+    frames: Frames = [*walk(jumper, 20, noise=0.01), [], [], [], [], [landed(24)], [], []]
+    _, answers, _ = follow(tracker, frames)
+    assert {one.track_id for people in answers for one in people} == {1}
+    shown = pixels(landed(24).pose)
+    assert np.abs(pixels(answers[24][0].pose) - shown).max() < 8
+    assert np.abs(pixels(answers[26][0].pose) - shown).max() < 8
+
+
+def test_a_limb_that_moves_at_once_is_believed_at_once(tracker):
+    person = Person(1, swing=0.1, speed_px=(0.0, 0.0))
+    frames = walk(person, 32, noise=0.0)
+    for seen in frames[30:]:
+        for joint in (1, 2, 16, 17):  # crouches, arms up
+            seen[0].pose.rotations[joint] = rotation_from_vector(np.array([-1.6, 0.0, 0.0]))
+    _, answers, _ = follow(tracker, frames)
+    assert np.abs(pixels(answers[30][0].pose) - pixels(frames[30][0].pose)).mean() < 2
 
 
 def test_people_who_cross_keep_their_ids(tracker):

@@ -12,6 +12,7 @@ from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import Region, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, tiles
+from workers.blazepose.seeking import regions_around
 from workers.types import Array, Image, Proposal
 
 
@@ -33,6 +34,9 @@ _LAST_RESORT = _Thresholds(detection=0.2, first_look=0.5, second_look=0.5)
 #: the prediction, in radii of the body; a fast turn in the air makes 0.35 in a frame.
 _EXPECTED_SCORE = 0.75
 _EXPECTED_STRANGENESS = 0.4
+#: How much farther for each frame in which they were not seen, and at most.
+_STRANGER = 0.1
+_STRANGEST = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,13 +80,13 @@ class Search:
         return seen
 
     def _follow(self, image: Image, expected: Sequence[Expected]) -> list[Sighting]:
-        """Those of the expected people who are where they are expected."""
+        """Those of the expected people who are where they are expected, or near it."""
         seen: list[Sighting] = []
+        lost: list[Expected] = []
         for one in expected:
-            landmarks = self._look(image, region_of_joints(one.joints), _EXPECTED_SCORE)
+            landmarks = self._look_for(one, image, region_of_joints(one.joints))
             if landmarks is None:
-                continue
-            if one.proposal.continuous and strangeness(landmarks, one.joints) > _EXPECTED_STRANGENESS:
+                lost.append(one)
                 continue
             twin = _same(landmarks, seen)
             if twin is None:
@@ -90,7 +94,30 @@ class Search:
             elif strangeness(landmarks, one.joints) < _strangeness(twin):
                 # Two people are expected where one is seen: he is the one whom he resembles more.
                 twin.landmarks, twin.expected = landmarks, one
-        return seen
+        return seen + self._seek(image, [one for one in lost if one.proposal.trusted], seen)
+
+    def _seek(self, image: Image, lost: Sequence[Expected], seen: Sequence[Sighting]) -> list[Sighting]:
+        """The one of `lost` who was in view last, if he is near; the others wait: looks are dear."""
+        if not lost:
+            return []
+        one = min(lost, key=lambda other: other.proposal.unseen)
+        found = [
+            landmarks
+            for region in regions_around(region_of_joints(one.joints), unseen=one.proposal.unseen)
+            if (landmarks := self._look_for(one, image, region)) is not None
+            and _same(landmarks, seen) is None
+        ]
+        # Upside down the network imagines people too, but it believes less in them.
+        surest = max(found, key=lambda landmarks: landmarks.score, default=None)
+        return [] if surest is None else [Sighting(surest, one, detected=False)]
+
+    def _look_for(self, one: Expected, image: Image, region: Region) -> Landmarks | None:
+        """The landmarks of the expected person in `region`; None: nobody is there, or someone else."""
+        landmarks = self._look(image, region, _EXPECTED_SCORE)
+        if landmarks is None or not one.proposal.continuous:
+            return landmarks
+        allowed = min(_EXPECTED_STRANGENESS + _STRANGER * (one.proposal.unseen - 1), _STRANGEST)
+        return landmarks if strangeness(landmarks, one.joints) <= allowed else None
 
     def _discover(
         self,

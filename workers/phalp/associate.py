@@ -24,15 +24,16 @@ POSE_UNIT_M: Final = 0.15
 DEPTH_UNIT: Final = 0.15
 #: Distance in the picture, in body lengths, that costs 1, and how much it grows for each unseen frame.
 LOCATION_UNIT: Final = 0.25
-LOCATION_GROWTH: Final = 0.04
-#: Most that pose may cost: people move.
+LOCATION_GROWTH: Final = 0.08
+#: Most that pose and depth may cost: people move, and how far a curled up body is away hardly shows.
 MAX_POSE: Final = 1.0
+MAX_DEPTH: Final = 1.5
 #: What appearance counts for beside the others.
 APPEARANCE_SHARE: Final = 2.0
 #: Being seen in the region that a track proposed speaks for that track, a little.
 PROPOSAL_BONUS: Final = 0.2
 #: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
-MAX_COST: Final = 5.0
+MAX_COST: Final = 6.0
 MAX_LOOKS_COST: Final = 3.0
 
 
@@ -97,7 +98,7 @@ def pair_costs(
 
     distance = np.hypot(places[..., 0] - seen_places[..., 0], places[..., 1] - seen_places[..., 1]) / sizes
     location = distance / (LOCATION_UNIT + LOCATION_GROWTH * unseen)
-    depth = np.abs(places[..., 2] - seen_places[..., 2]) / DEPTH_UNIT
+    depth = np.minimum(np.abs(places[..., 2] - seen_places[..., 2]) / DEPTH_UNIT, MAX_DEPTH)
     pose = np.sqrt(np.square(joints[:, None] - seen_joints).sum(axis=-1)).mean(axis=-1) / POSE_UNIT_M
     colour = _colour_distances(tracks, sightings) / APPEARANCE_UNIT
     proposed = np.array([[seen.proposal == track.track_id for seen in sightings] for track in tracks])

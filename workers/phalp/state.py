@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 
 class UnreadableState(ValueError):
@@ -32,6 +32,7 @@ class TrackState:
     hits: int  # observations, ever
     unseen: int  # frames since the last observation; 0: observed in the latest frame
     doubts: int  # observations in a row that the motion could not explain
+    known: int  # observations since its motion began anew, that one included
     detected: bool  # the last observation needed no help of the tracker
     trust: float  # confidence of the last observation, 0..1
     turns: Floats  # (24, 3, 3) smoothed, joint axes to camera axes

@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 
+from wire.skeleton import SMPL_JOINTS
+from workers.geometry import vector_from_rotation
 from workers.phalp import appearance, smooth
 from workers.phalp.confidence import trust_of
 from workers.phalp.location import place_of, size_at, translation_onto
@@ -47,11 +49,18 @@ DEPTH_JUMP: Final = 0.35
 #: Growth of these limits for each frame since the person was last seen, and the most they grow.
 JUMP_GROWTH: Final = 0.15
 MAX_JUMP_GROWTH: Final = 3.0
+#: Observations after which the motion of a track that began it anew is known.
+SETTLED: Final = 3
+#: A trunk that turns by more than this in a frame, radians, is most likely its left and right mistaken.
+TURNED_ROUND: Final = 1.2
 #: How much of an implausible pose is believed, and after how many in a row it is believed in full.
 DOUBTED_WEIGHT: Final = 0.08
 MAX_DOUBTS: Final = 3
 #: Most confidence in a pose that is mostly the prediction.
 DOUBTED_TRUST: Final = 0.6
+
+
+_CHEST: Final = SMPL_JOINTS.index("spine3")
 
 
 class Verdict(Enum):
@@ -60,7 +69,12 @@ class Verdict(Enum):
     EXPECTED = "expected"
     DOUBTED = "doubted"  # most likely a bad frame: left and right swapped, a limb on the wrong side
     CHANGED = "changed"  # a doubted pose that stays
+    FOUND = "found"  # not where or how a person who was out of sight was imagined
     JUMPED = "jumped"  # the picture is not continuous
+
+
+#: Verdicts after which a track begins its motion anew, from what was seen.
+ANEW: Final = (Verdict.CHANGED, Verdict.FOUND, Verdict.JUMPED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +95,7 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         hits=1,
         unseen=0,
         doubts=0,
+        known=1,
         detected=seen.detected,
         trust=_trust(seen),
         turns=seen.turns,
@@ -103,22 +118,23 @@ def judge(
 ) -> Verdict:
     """How `seen` fits `expected`, the prediction from `before`, with its joints (24, 3) from the pelvis.
 
-    Who is found only where the tracker looked cannot have jumped. In a session whose pictures jump
+    Who was out of sight is believed as seen: what was imagined since is worth no doubt. Who is found only
+    where the tracker looked cannot have jumped. In a session whose pictures jump
     (`steady` False) a pose that changes at once is nothing unusual.
     """
     slack = min(1 + JUMP_GROWTH * (expected.unseen - 1), MAX_JUMP_GROWTH)
     moved = seen.place - expected.place
     away = float(np.hypot(*moved[:2])) / float(size_at(expected.place))
     jumped = away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack
-    if jumped and seen.detected:
-        return Verdict.JUMPED
     bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
-    bent = jumped or bent_m > POSE_JUMP_M * slack
-    if bent and not steady:
-        return Verdict.JUMPED
-    if not bent:
+    if not jumped and bent_m <= POSE_JUMP_M * slack:
         return Verdict.EXPECTED
-    return Verdict.DOUBTED if before.doubts < MAX_DOUBTS else Verdict.CHANGED
+    if before.unseen or before.known < SETTLED:
+        return Verdict.FOUND
+    if not steady or (jumped and seen.detected):
+        return Verdict.JUMPED
+    turned = _angle(expected.turns[_CHEST], seen.turns[_CHEST]) > TURNED_ROUND
+    return Verdict.DOUBTED if (turned or jumped) and before.doubts < MAX_DOUBTS else Verdict.CHANGED
 
 
 def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]:
@@ -126,7 +142,7 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
     if not matches:
         return []
     shapes = [_shape(match.before, match.seen) for match in matches]
-    restarted = np.array([match.verdict in (Verdict.JUMPED, Verdict.CHANGED) for match in matches])
+    restarted = np.array([match.verdict in ANEW for match in matches])
     frames = np.array([match.expected.unseen for match in matches], dtype=np.float64)
     pose = _smooth_pose(matches, frames, restarted)
     measured = _place_onto(pose.value, shapes, matches, skeleton)
@@ -143,6 +159,11 @@ def is_over(track: TrackState, *, inside: float) -> bool:
     return track.unseen > min(limit, FRAMES_PER_HIT * track.hits)
 
 
+def _angle(one: Floats, other: Floats) -> float:
+    """Radians between two rotations (3, 3)."""
+    return float(np.linalg.norm(vector_from_rotation(one.T @ other)))
+
+
 def _trust(seen: Sighting) -> float:
     return trust_of(score=seen.score, visibility=seen.visibility, detected=seen.detected)
 
@@ -157,6 +178,7 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         hits=before.hits + 1,
         unseen=0,
         doubts=before.doubts + 1 if match.verdict is Verdict.DOUBTED else 0,
+        known=1 if match.verdict in ANEW else before.known + 1,
         detected=seen.detected,
         trust=_trust(seen) if match.verdict is not Verdict.DOUBTED else min(before.trust, DOUBTED_TRUST),
         turns=pose.value,

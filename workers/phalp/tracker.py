@@ -72,7 +72,17 @@ class Tracker:
         expected = _advance(state.tracks, step, in_order=in_order)
         continuous = in_order and state.continuous
         return Plan(
-            tuple(Proposal(track.track_id, self._pose(track), continuous) for track in expected), state.turn
+            tuple(
+                Proposal(
+                    track.track_id,
+                    self._pose(track),
+                    continuous and track.known > 1,
+                    unseen=track.unseen,
+                    trusted=track.hits >= CONFIRMED_HITS,
+                )
+                for track in expected
+            ),
+            state.turn,
         )
 
     def track(

@@ -1,0 +1,30 @@
+"""Where to look for a person who is not where he is expected. Pure: the frames out of sight are the clock.
+
+The landmark network sees those who stand more or less upright in their region. Whoever turns over in
+the air faster than predicted lies in it, or hangs head down: he is looked for in regions that are
+turned from the predicted one.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from workers.blazepose.region import Region
+
+#: By frame out of sight, two regions: turned from the predicted one by eighths of a turn, and by how much
+#: larger than it. Those who turn over also stretch.
+_ROUNDS = (
+    ((1, 1.0), (-1, 1.0)),
+    ((2, 1.0), (-2, 1.0)),
+    ((1, 1.4), (-1, 1.4)),
+    ((3, 1.0), (-3, 1.0)),
+    ((4, 1.0), (0, 1.4)),
+)
+
+
+def regions_around(predicted: Region, *, unseen: int) -> tuple[Region, ...]:
+    """Two regions for someone last seen `unseen` frames ago (from 1) who is not in the predicted one."""
+    return tuple(
+        replace(predicted, side_px=predicted.side_px * larger, angle=predicted.angle + eighths * np.pi / 4)
+        for eighths, larger in _ROUNDS[(unseen - 1) % len(_ROUNDS)]
+    )
