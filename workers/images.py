@@ -1,15 +1,20 @@
 """Encoded pictures to RGB arrays, with every way in which that fails named."""
 
 import io
+from contextlib import suppress
 
 import numpy as np
+import simplejpeg
+from PIL import ExifTags, ImageOps
 from PIL import Image as PillowImage
-from PIL import ImageOps
 
 from wire import images
 from wire.errors import InvalidImage, TruncatedImage
 from wire.messages import Buffer
 from workers.types import Image
+
+#: EXIF's number for a picture that is stored as it is shown.
+_UPRIGHT = 1
 
 
 def decode(encoded: Buffer, *, max_pixels: int) -> Image:
@@ -23,8 +28,11 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
     try:
         # The format is named, or Pillow would sniff its way through dozens of parsers.
         with PillowImage.open(io.BytesIO(encoded), formats=[header.format]) as picture:
-            picture.load()
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            if _is_plain_jpeg(picture):
+                # A flaw raises here; Pillow may forgive it, and else says what it is.
+                with suppress(ValueError):
+                    return simplejpeg.decode_jpeg(encoded, strict=True)
+            return _by_pillow(picture)
     except MemoryError:
         raise
     except Exception as error:
@@ -35,10 +43,29 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
         raise InvalidImage(f"the picture is broken: {error}") from None
 
 
+def _is_plain_jpeg(picture: PillowImage.Image) -> bool:
+    """Whether libjpeg by itself gives the array: colour or grey, upright.
+
+    The same decoder is inside of Pillow, which takes its rows over one by one, and copies
+    them once more for numpy: 4 ms of a 1080p picture.
+    """
+    return (
+        picture.format == "JPEG"
+        and picture.mode in ("RGB", "L")
+        and picture.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) == _UPRIGHT
+    )
+
+
+def _by_pillow(picture: PillowImage.Image) -> Image:
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)  # which copies only what has to be turned
+    return _to_rgb(picture)
+
+
 def _to_rgb(picture: PillowImage.Image) -> Image:
     if picture.mode.startswith("I"):  # 16-bit grey; `convert` would clip instead of scaling
         grey = (np.asarray(picture, dtype=np.uint32) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.mode == "P" and "transparency" in picture.info:
         picture = picture.convert("RGBA")  # by way of RGBA, as Pillow asks for such palettes
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

@@ -1,5 +1,7 @@
 """Pictures of every accepted kind decode to RGB; broken ones fail by name."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
@@ -30,6 +32,34 @@ def test_exif_orientation_is_applied() -> None:
     image = images.decode(encoded(RGB, "PNG", exif=exif), max_pixels=LIMIT)
 
     np.testing.assert_array_equal(image, np.rot90(gradient(3), -1))
+
+
+def test_a_turned_jpeg_is_turned_back() -> None:
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+
+    image = images.decode(encoded(RGB, "JPEG", quality=95, exif=exif), max_pixels=LIMIT)
+
+    assert image.shape == (WIDTH, HEIGHT, 3)
+    assert np.abs(image.astype(int) - np.rot90(gradient(3), -1)).mean() < 4
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_a_jpeg_has_the_pixels_that_pillow_gives_it(subsampling: str) -> None:
+    picture = encoded(RGB, "JPEG", quality=60, subsampling=subsampling)
+
+    image = images.decode(picture, max_pixels=LIMIT)
+
+    np.testing.assert_array_equal(image, np.asarray(PillowImage.open(io.BytesIO(picture))))
+
+
+def test_a_jpeg_with_a_forgivable_flaw_is_read() -> None:
+    whole = ACCEPTED["jpeg"][0]
+    tables = whole.index(b"\xff\xc4")
+
+    image = images.decode(whole[:tables] + b"\0\0\0" + whole[tables:], max_pixels=LIMIT)
+
+    np.testing.assert_array_equal(image, images.decode(whole, max_pixels=LIMIT))
 
 
 def test_bytes_of_another_kind_are_no_picture() -> None:
