@@ -1,0 +1,135 @@
+"""Each step of a request through edge and broker, warm and alone, beside the least it could cost.
+
+The floor of a step is the same bytes through the barest call that touches them.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import orjson
+from isal import igzip_lib
+
+from bench.timing import median_ms
+from http_edge import contract, intake, topology
+from http_edge.__main__ import BODY_FILE
+from http_edge.compression import LEVEL, Gzip
+from http_edge.topology import Topology
+from wire import images, messages
+from wire.messages import Decoder, FromBroker, Person, Result
+from workers.sessions import digest_of
+from workers.types import Array
+
+_MAX_PIXELS = 40_000_000
+
+
+class Step(NamedTuple):
+    """One step, its floor, and what that is."""
+
+    name: str
+    ours: Callable[[], object]
+    floor: Callable[[], object]
+    floor_is: str
+
+
+def request(picture: bytes, *, frame_number: int) -> bytes:
+    """The body of a request."""
+    return orjson.dumps(
+        {"image_base64": base64.b64encode(picture).decode(), "frame_number": frame_number, "visualize": False}
+    )
+
+
+def compressed_answer(arrays: Mapping[str, Array]) -> bytes:
+    """The body of the answer, as it travels."""
+    faces = topology.load(Path(BODY_FILE))
+    return Gzip(contract.beginning(faces))(_answer(arrays, faces))
+
+
+def show(picture: bytes, arrays: Mapping[str, Array]) -> None:
+    """Print the table."""
+    print(f"{'step, median ms':34}{'ours':>8}{'floor':>8}   floor")
+    for step in _steps(picture, arrays):
+        print(f"{step.name:34}{median_ms(step.ours):>8.3f}{median_ms(step.floor):>8.3f}   {step.floor_is}")
+
+
+def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
+    faces = topology.load(Path(BODY_FILE))
+    body, result = request(picture, frame_number=0), _result(arrays)
+    header, payload = messages.encode(result), messages.pack_arrays(arrays)[1]
+    decode: Decoder[Result] = Decoder(FromBroker)
+    text, gzip = _answer(arrays, faces), Gzip(contract.beginning(faces))
+    changing = memoryview(text)[len(contract.beginning(faces)) :]
+    vertices, encoded = arrays["vertices"], base64.b64encode(picture)
+    text_bytes = np.zeros(len(text), np.uint8)
+    return [
+        Step(
+            "read JSON and base64",
+            lambda: intake.from_json(body),
+            lambda: base64.b64decode(encoded),
+            "base64 alone, of the standard library",
+        ),
+        Step(
+            "check the picture's header",
+            lambda: images.check(picture, max_pixels=_MAX_PIXELS),
+            lambda: bytearray(picture),
+            "a copy of the picture",
+        ),
+        Step(
+            "tell a repeat (broker and worker)",
+            lambda: digest_of(picture),
+            lambda: bytearray(picture),
+            "a copy of the picture",
+        ),
+        Step(
+            "read the result's header",
+            lambda: decode(header),
+            lambda: msgspec.msgpack.decode(header),
+            "untyped MessagePack",
+        ),
+        Step(
+            "unpack and check the arrays",
+            lambda: _people(result, payload, faces),
+            lambda: vertices.min() + vertices.max(),
+            "least and greatest coordinate",
+        ),
+        Step("write JSON", lambda: _answer(arrays, faces), lambda: text_bytes.copy(), "a copy of the answer"),
+        Step(
+            "compress",
+            lambda: gzip(text),
+            lambda: igzip_lib.compress(changing, LEVEL, igzip_lib.COMP_DEFLATE),
+            "igzip over what changes",
+        ),
+    ]
+
+
+def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> contract.People:
+    return contract.read(result, payload, topology=faces, full_people=False)
+
+
+def _answer(arrays: Mapping[str, Array], faces: Topology) -> bytes:
+    people = _people(_result(arrays), messages.pack_arrays(arrays)[1], faces)
+    return contract.answer(people, topology=faces, keypoints="coco17", full_people=False, elapsed_ms=1.0)
+
+
+def _result(arrays: Mapping[str, Array]) -> Result:
+    return Result(
+        request_id=bytes(16),
+        session_id="bench",
+        epoch=1,
+        frame_number=0,
+        width_px=1920,
+        height_px=1080,
+        people=[Person(track_id=1, state="detected", frames_since_detected=0, confidence=0.9)],
+        primary=0,
+        history="complete",
+        num_persons_detected=1,
+        num_tracks=1,
+        observer="bench",
+        tracker="bench",
+        model_version="bench",
+        stages_ms={"decode": 1.0, "observe": 1.0, "track": 1.0},
+        arrays=messages.pack_arrays(arrays)[0],
+    )
