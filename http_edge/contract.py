@@ -75,6 +75,7 @@ def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, full_
     shapes = {name: (count, *shape) for name, shape in _PERSON_SHAPES.items()}
     shapes["vertices"] = (meshes, topology.vertex_count, 3)
     checked = {name: _checked(name, arrays.get(name), shape) for name, shape in shapes.items()}
+    _refuse_immeasurable(checked)
     return People(result, checked, payload[len(result.arrays)] if result.has_png else None)
 
 
@@ -277,6 +278,16 @@ def _checked(name: str, array: npt.NDArray[np.generic] | None, shape: tuple[int,
         raise ValueError(f"the result has no array {name!r} of floating-point numbers")
     if array.shape[1:] != shape[1:] or array.shape[0] < shape[0]:
         raise ValueError(f"array {name!r} is {list(array.shape)}, not {list(shape)}")
-    if array.size and not (array.min() >= -_LARGEST and array.max() <= _LARGEST):
-        raise ValueError(f"array {name!r} has a number that is not finite, or beyond all measure")
     return cast(Array, array)
+
+
+def _refuse_immeasurable(arrays: Mapping[str, Array]) -> None:
+    # All at once: eleven small looks take ten times as long.
+    if _measurable(np.concatenate([array.ravel() for array in arrays.values()])):
+        return
+    name = next(name for name, array in arrays.items() if not _measurable(array))
+    raise ValueError(f"array {name!r} has a number that is not finite, or beyond all measure")
+
+
+def _measurable(array: Array) -> bool:
+    return bool(array.min(initial=0) >= -_LARGEST and array.max(initial=0) <= _LARGEST)

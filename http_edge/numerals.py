@@ -16,8 +16,9 @@ _LARGEST = 32767
 
 _DIGITS = 4
 
-#: One vertex, `[-0.1234, 0.5678,-0.9012],`; each number comes with the character that follows it.
-_VERTEX = np.dtype([("open", "S1"), ("x", "S8"), ("y", "S8"), ("z", "S8"), ("comma", "S1")])
+#: One vertex, `[-0.1234, 0.5678,-0.9012],`; each number comes with the character that follows it,
+#: eight in all, which move as one integer.
+_VERTEX = np.dtype([("open", "S1"), ("x", "u8"), ("y", "u8"), ("z", "u8"), ("comma", "S1")])
 
 
 def vertices_json(vertices: npt.NDArray[np.floating]) -> orjson.Fragment:
@@ -34,7 +35,7 @@ def vertices_json(vertices: npt.NDArray[np.floating]) -> orjson.Fragment:
 
 
 @cache
-def _table(follower: str) -> npt.NDArray[np.bytes_]:
+def _table(follower: str) -> npt.NDArray[np.uint64]:
     """Eight characters for each length in two's complement; a space, which JSON allows, stands for plus."""
     units = np.arange(2**16, dtype=np.uint16).view(np.int16).astype(np.int32)
     rest = np.abs(units)
@@ -44,4 +45,4 @@ def _table(follower: str) -> npt.NDArray[np.bytes_]:
         text[:, place] = ord("0") + digit
     text[:, 0] = np.where(units < 0, ord("-"), ord(" "))
     text[:, 2], text[:, 7] = ord("."), ord(follower)
-    return text.view("S8").ravel()
+    return text.view(np.uint64).ravel()
