@@ -190,8 +190,9 @@ class Connection:
                 self._take_submitted()
             if monitor in ready:
                 self._send_again(monitor)
-            self._receive(dealer)
             self._send_unsent(dealer)
+            if ready.get(dealer, 0) & zmq.POLLIN:
+                self._receive(dealer)
             self._expire()
 
     def _done(self) -> bool:
