@@ -88,6 +88,7 @@ class _Opened:
     image: Image
     plan: Plan
     decode_ms: float
+    plan_ms: float
 
 
 class Pipeline:
@@ -129,7 +130,9 @@ class Pipeline:
         decode_ms = _since(started)
         height, width = image.shape[:2]
         facts = FrameFacts(frame_number=frame.frame_number, width=width, height=height)
-        return _Opened(state, frame.options, facts, image, self.tracker.plan(state, facts), decode_ms)
+        started = time.perf_counter()
+        plan = self.tracker.plan(state, facts)
+        return _Opened(state, frame.options, facts, image, plan, decode_ms, _since(started))
 
     def _decode(self, frame: FrameInput) -> Image:
         return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
@@ -138,7 +141,7 @@ class Pipeline:
         """Track the people, and pose their bodies."""
         started = time.perf_counter()
         state, people, primary = self.tracker.track(frame.state, frame.facts, observations)
-        track_ms = _since(started)
+        track_ms = frame.plan_ms + _since(started)
         started = time.perf_counter()
         arrays = self._bodies(people, frame.facts)
         answer = FrameAnswer(
