@@ -37,6 +37,7 @@ class Proposal:
     """A person whom the tracker expects in this frame: where to look again, and what for.
 
     unseen: frames since the person was last observed, 1 where that was the frame before this one.
+    settled: seen often enough of late for the prediction to follow the person's motion.
     trusted: seen often enough to be worth a search when he is not where he is expected.
     """
 
@@ -44,6 +45,7 @@ class Proposal:
     pose: BodyPose  # predicted for this frame
     continuous: bool  # False: the picture may have jumped; the pose is a weak prior only
     unseen: int = 1
+    settled: bool = True
     trusted: bool = False
 
 

@@ -39,7 +39,7 @@ def expect(
     joints = np.array([landmarks.pixels[list(points), :2].mean(axis=0) for points in LANDMARKS_OF_JOINT])
     turn = np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
     joints = (joints - joints[0]) @ turn + joints[0] + np.array([moved_px, 0])
-    return Expected(Proposal(track_id, NO_POSE, continuous, unseen, trusted), joints)
+    return Expected(Proposal(track_id, NO_POSE, continuous, unseen, trusted=trusted), joints)
 
 
 def hips(sighting: Sighting) -> tuple[int, int]:

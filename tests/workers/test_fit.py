@@ -118,7 +118,7 @@ def test_a_known_body_is_found_again_without_an_expected_pose(pose):
 @POSES
 def test_a_known_body_is_found_again_from_an_expected_pose(pose):
     found = fit(landmarks_of(pose), prior=shaken(pose, seed=1))
-    assert np.linalg.norm(markers(found.pose) - markers(pose), axis=1).mean() < 0.005
+    assert np.linalg.norm(markers(found.pose) - markers(pose), axis=1).mean() < 0.008
     assert np.median(turned_apart(found.pose, pose)) < 3
     assert found.pose.translation == pytest.approx(pose.translation, abs=0.1)
 
@@ -175,9 +175,10 @@ def test_what_was_not_swapped_is_left_alone(pose):
 
 def test_a_swapped_expectation_does_not_hold_a_person_who_faces_one_way():
     seen = landmarks_of(STANDING)
-    swapped_track = fit(swapped(seen)).pose
-    found = fit(seen, prior=swapped_track)
-    assert not found.flipped
+    found = fit(swapped(seen))
+    for _ in range(3):
+        found = fit(seen, prior=found.pose)
+        assert not found.flipped
     assert pixel_error(found, seen).mean() < 5
     assert turned_apart(found.pose, STANDING)[0] < 20
 

@@ -29,10 +29,16 @@ from workers.types import BodyPose
 #: Weight of a landmark that the network takes for hidden: it still guesses better than nothing.
 _HIDDEN = 0.05
 
-#: How near the expected pose is held, radians: only what landmarks leave open follows it; smoothing
-#: is the tracker's.
+#: How near the expected pose is held, radians: limbs follow it only in what landmarks leave open, for
+#: smoothing is the tracker's.
 _CONTINUOUS_SIGMA = 0.5
 _JUMPED_SIGMA = 3.0
+#: The same for the trunk and head of an upright person: how they are turned shows in depth alone, and
+#: where left and right were mistaken it hardly shows at all.
+_TRUNK_SIGMA = 0.2
+_FLIPPED_TRUNK_SIGMA = 0.08
+_UPRIGHT = 0.5  # cosine
+_TRUNK = [SMPL_JOINTS.index(joint) for joint in ("pelvis", "spine1", "spine2", "spine3", "neck", "head")]
 #: The expected pose is where the steps begin when its markers are this near on average, metres.
 _CLOSE_M = 0.2
 
@@ -124,7 +130,10 @@ class Fit:
         )
         pull = self._habits
         if expected is not None:
-            pull += near(expected, _CONTINUOUS_SIGMA if continuous else _JUMPED_SIGMA)
+            sigma = np.full(JOINTS, _CONTINUOUS_SIGMA if continuous else _JUMPED_SIGMA)
+            if continuous and _is_upright(expected):
+                sigma[_TRUNK] = _FLIPPED_TRUNK_SIGMA if flipped else _TRUNK_SIGMA
+            pull += near(expected, sigma)
         guess = solve(rest, seen, pull, Guess(local, _place(rest, local, seen, focal / pixels_per_m)))
         return FittedBody(
             pose=BodyPose(
@@ -147,6 +156,11 @@ def _place(rest: Rest, local: Array, seen: Seen, depth: float) -> Array:
     share = seen.weight / seen.weight.sum()
     middle = share @ kinematics.pose(rest, local).markers
     return np.append(depth * (share @ seen.rays) - middle[:2], depth - middle[2])
+
+
+def _is_upright(rotations: Array) -> bool:
+    """Whether the trunk of rotations (24, 3, 3) points up in the picture: who lies or tumbles turns fast."""
+    return bool(-rotations[0, 1, 1] > _UPRIGHT)
 
 
 def _finite(values: npt.NDArray[np.floating], bound: float) -> Array:

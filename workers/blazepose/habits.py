@@ -79,10 +79,11 @@ class Pull:
         )
 
 
-def near(rotations: Array, sigma: float) -> Pull:
-    """The wish to stay near `rotations` (24, 3, 3), within `sigma` radians."""
+def near(rotations: Array, sigma: Array) -> Pull:
+    """The wish to stay near `rotations` (24, 3, 3), within `sigma` (24,) radians."""
     anywhere = np.full((1, len(rotations), 3), np.inf)
-    return Pull(rotations[None], np.full_like(anywhere, sigma**-2.0), -anywhere, anywhere)
+    precision = np.broadcast_to(sigma[:, None] ** -2.0, anywhere.shape)
+    return Pull(rotations[None], precision, -anywhere, anywhere)
 
 
 def habits() -> Pull:

@@ -116,8 +116,7 @@ class Search:
         landmarks = self._look(image, region, _EXPECTED_SCORE)
         if landmarks is None or not one.proposal.continuous:
             return landmarks
-        allowed = min(_EXPECTED_STRANGENESS + _STRANGER * (one.proposal.unseen - 1), _STRANGEST)
-        return landmarks if strangeness(landmarks, one.joints) <= allowed else None
+        return landmarks if strangeness(landmarks, one.joints) <= _allowed(one.proposal) else None
 
     def _discover(
         self,
@@ -169,6 +168,13 @@ class Search:
         if landmarks is None or not belongs(landmarks):
             return None
         return landmarks if in_picture(landmarks, width=image.shape[1], height=image.shape[0]) else None
+
+
+def _allowed(proposal: Proposal) -> float:
+    """How strange an expected person may be, in radii of the body."""
+    if not proposal.settled:
+        return _STRANGEST
+    return min(_EXPECTED_STRANGENESS + _STRANGER * (proposal.unseen - 1), _STRANGEST)
 
 
 def _same(landmarks: Landmarks, seen: Sequence[Sighting]) -> Sighting | None:

@@ -15,7 +15,7 @@ from workers.blazepose.kinematics import JOINTS, Array, Posed, Rest
 from workers.blazepose.markers import INDEX, OWNERS
 from workers.geometry import rotation_from_vector
 
-_STEPS = 5
+_STEPS = 6
 #: Steps end when no joint turns and nothing moves by more than this, radians and metres.
 _SETTLED = 2e-2
 _DAMPING = 1e-4
@@ -23,10 +23,10 @@ _DAMPING_GROWTH = 10.0
 _LARGEST_TURN = 1.0  # radians in one step
 
 #: What a landmark is worth in the image, and a direction between two in space, metres at the person.
-_IMAGE_SIGMA_M = 0.012
+_IMAGE_SIGMA_M = 0.007
 _SPACE_SIGMA_M = 0.05
 #: Errors in the image beyond this lose their pull (Cauchy's loss), metres at the person.
-_OUTLIER_M = 0.06
+_OUTLIER_M = 0.10
 
 _LIMB_PAIRS = (
     ("ear", "shoulder"),

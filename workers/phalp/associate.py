@@ -32,6 +32,9 @@ MAX_DEPTH: Final = 1.5
 APPEARANCE_SHARE: Final = 2.0
 #: Being seen in the region that a track proposed speaks for that track, a little.
 PROPOSAL_BONUS: Final = 0.2
+#: What a track that was seen only once gives way to an old one by; nothing any more after `FAMILIAR` hits.
+NOVICE_COST: Final = 2.0
+FAMILIAR: Final = 10
 #: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
 MAX_COST: Final = 6.0
 MAX_LOOKS_COST: Final = 3.0
@@ -57,13 +60,15 @@ def associate(
     pairs: list[tuple[int, int]] = []
     if tracks and sightings:
         looks, location = pair_costs(tracks, joints, sightings)
-        pairs = _cheapest(looks + location, limit=MAX_COST)
+        pairs = _cheapest(looks + location, limit=MAX_COST, handicap=_handicaps(tracks))
         recent = {row for row, track in enumerate(tracks) if track.unseen == step}
         kept = recent.intersection(row for row, _ in pairs)
         if not steady or 2 * len(kept) < len(recent):
             rows = sorted(recent - kept)
             columns = _others(len(sightings), [column for _, column in pairs])
-            found = _cheapest(looks[np.ix_(rows, columns)], limit=MAX_LOOKS_COST)
+            found = _cheapest(
+                looks[np.ix_(rows, columns)], limit=MAX_LOOKS_COST, handicap=np.zeros((len(rows), 1))
+            )
             pairs += [(rows[row], columns[column]) for row, column in found]
     return Association(
         tuple(sorted(pairs)),
@@ -72,9 +77,16 @@ def associate(
     )
 
 
-def _cheapest(costs: Floats, *, limit: float) -> list[tuple[int, int]]:
-    """The pairs of the cheapest assignment that cost no more than `limit` each."""
-    rows, columns = linear_sum_assignment(np.minimum(costs, limit + 1e-3))
+def _handicaps(tracks: Sequence[TrackState]) -> Floats:
+    """What each track (T, 1) gives way by: who was lost and is found again often looks like a newcomer."""
+    hits = np.array([[track.hits] for track in tracks])
+    return NOVICE_COST * np.maximum(1 - hits / FAMILIAR, 0)
+
+
+def _cheapest(costs: Floats, *, limit: float, handicap: Floats) -> list[tuple[int, int]]:
+    """The pairs that cost no more than `limit` each, of the assignment cheapest after `handicap` (T, 1)."""
+    possible = np.where(costs <= limit, costs + handicap, limit + NOVICE_COST + 1e-3)
+    rows, columns = linear_sum_assignment(possible)
     return [
         (int(row), int(column))
         for row, column in zip(rows, columns, strict=True)

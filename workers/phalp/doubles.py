@@ -15,6 +15,11 @@ SAME_PLACE: Final = 0.2
 SAME_SIZE: Final = 0.3
 SAME_BOX: Final = 0.5
 
+#: Who was found only where the tracker looked is a part of who was found without help when their sizes
+#: are this similar and his box lies in the other's by this share: a limb was taken for a body.
+PART_SIZE: Final = 0.5
+SWALLOWED: Final = 0.85
+
 #: A box that lies in a known person's by this share shows a part of them.
 PART: Final = 0.6
 
@@ -44,6 +49,10 @@ def _sureness(seen: Sighting) -> tuple[bool, float, float]:
 
 
 def _same(one: Sighting, other: Sighting) -> bool:
+    """Whether two sightings, the surer one second, show one person."""
     apart = one.place - other.place
+    guessed = other.detected and not one.detected
+    if guessed and abs(apart[2]) < PART_SIZE and inner_share(one.box, other.box[None])[0] > SWALLOWED:
+        return True
     near = float(np.hypot(*apart[:2])) < SAME_PLACE * float(size_at(one.place))
     return bool(near and abs(apart[2]) < SAME_SIZE and union_share(one.box, other.box[None])[0] > SAME_BOX)

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from wire.skeleton import SMPL_JOINTS
 from workers.geometry import rotation_from_vector, vector_from_rotation
 from workers.phalp.state import Floats
 
@@ -19,14 +20,27 @@ from workers.phalp.state import Floats
 class Response:
     """How a filter answers surprises: `noise` is the surprise at which the gain is half way up."""
 
-    noise: float
+    noise: float | Floats  # for each of N vectors (N, 1) where they differ
     low: float  # gain when nothing but noise is seen
     high: float  # gain in a change of motion
     velocity_share: float  # of the gain squared, that goes into the velocity
 
 
-#: Radians. Hands, feet and head are measured worse than the trunk, but move less of the picture.
-TURNS: Final = Response(noise=0.14, low=0.25, high=0.98, velocity_share=0.5)
+#: Radians. How trunk and head are turned is seen worse than where limbs point; what noise there is in the
+#: head moves the five keypoints of the face at once.
+_LIMB_NOISE: Final = 0.17
+_TRUNK_NOISE: Final = 0.25
+_HEAD_NOISE: Final = 1.0
+_NOISE_OF: Final = {
+    **dict.fromkeys(("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar"), _TRUNK_NOISE),
+    **dict.fromkeys(("neck", "head"), _HEAD_NOISE),
+}
+TURNS: Final = Response(
+    noise=np.array([[_NOISE_OF.get(joint, _LIMB_NOISE)] for joint in SMPL_JOINTS]),
+    low=0.25,
+    high=0.98,
+    velocity_share=0.5,
+)
 #: Body lengths in the picture, for the pelvis' place in it.
 PLACE: Final = Response(noise=0.012, low=0.25, high=0.98, velocity_share=0.4)
 #: Log distance: the picture hardly shows it, so it moves slowly.

@@ -53,14 +53,16 @@ MAX_JUMP_GROWTH: Final = 3.0
 SETTLED: Final = 3
 #: A trunk that turns by more than this in a frame, radians, is most likely its left and right mistaken.
 TURNED_ROUND: Final = 1.2
+#: Cosine between the picture's up and the trunk's from which a person is upright.
+UPRIGHT: Final = 0.5
 #: How much of an implausible pose is believed, and after how many in a row it is believed in full.
 DOUBTED_WEIGHT: Final = 0.08
-MAX_DOUBTS: Final = 3
+MAX_DOUBTS: Final = 5
 #: Most confidence in a pose that is mostly the prediction.
 DOUBTED_TRUST: Final = 0.6
 
 
-_CHEST: Final = SMPL_JOINTS.index("spine3")
+_TRUNK: Final = [SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("spine3")]
 
 
 class Verdict(Enum):
@@ -129,11 +131,11 @@ def judge(
     bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
     if not jumped and bent_m <= POSE_JUMP_M * slack:
         return Verdict.EXPECTED
-    if before.unseen or before.known < SETTLED:
+    turned = _turned_round(expected.turns[_TRUNK], seen.turns[_TRUNK])
+    if before.unseen or (before.known < SETTLED and not turned):
         return Verdict.FOUND
     if not steady or (jumped and seen.detected):
         return Verdict.JUMPED
-    turned = _angle(expected.turns[_CHEST], seen.turns[_CHEST]) > TURNED_ROUND
     return Verdict.DOUBTED if (turned or jumped) and before.doubts < MAX_DOUBTS else Verdict.CHANGED
 
 
@@ -159,9 +161,11 @@ def is_over(track: TrackState, *, inside: float) -> bool:
     return track.unseen > min(limit, FRAMES_PER_HIT * track.hits)
 
 
-def _angle(one: Floats, other: Floats) -> float:
-    """Radians between two rotations (3, 3)."""
-    return float(np.linalg.norm(vector_from_rotation(one.T @ other)))
+def _turned_round(expected: Floats, seen: Floats) -> bool:
+    """Whether an upright trunk, with turns (N, 3, 3), seems to have turned round; a lying one may roll."""
+    angle = np.linalg.norm(vector_from_rotation(np.swapaxes(expected, -1, -2) @ seen), axis=-1)
+    upright = -expected[..., 1, 1] > UPRIGHT  # up is -y in the picture
+    return bool(((angle > TURNED_ROUND) & upright).any())
 
 
 def _trust(seen: Sighting) -> float:

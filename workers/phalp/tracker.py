@@ -22,13 +22,15 @@ from workers.phalp.predict import held, predict
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
-from workers.phalp.track import Match, Verdict, begin, is_over, judge, observe
+from workers.phalp.track import SETTLED, Match, Verdict, begin, is_over, judge, observe
 from workers.phalp.turns import rotations_of
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
-#: Steadiness after a jump, as a share of what it was; and the share of what is missing to 1 that a
-#: step without a jump gives back. Below `STEADY` a session is one whose pictures jump.
+#: Steadiness after a jump, and after a pose that changed at once, as shares of what it was; and the share
+#: of what is missing to 1 that a step without either gives back. Below `STEADY` a session is one whose
+#: pictures jump.
 STEADINESS_AFTER_JUMP: Final = 0.4
+STEADINESS_AFTER_CHANGE: Final = 0.7
 STEADINESS_REGAINED: Final = 0.04
 STEADY: Final = 0.6
 
@@ -76,8 +78,9 @@ class Tracker:
                 Proposal(
                     track.track_id,
                     self._pose(track),
-                    continuous and track.known > 1,
+                    continuous,
                     unseen=track.unseen,
+                    settled=track.known >= SETTLED,
                     trusted=track.hits >= CONFIRMED_HITS,
                 )
                 for track in expected
@@ -132,7 +135,8 @@ class Tracker:
         tracks = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
         tracks += begun[: self._max_people - len(tracks)]
 
-        jumped = not in_order or any(match.verdict in (Verdict.JUMPED, Verdict.CHANGED) for match in matches)
+        verdicts = {match.verdict for match in matches}
+        jumped = not in_order or Verdict.JUMPED in verdicts
         primary_id = _primary(tracks, state.primary_id)
         after = SessionState(
             tracks=tuple(tracks),
@@ -141,7 +145,9 @@ class Tracker:
             last_frame=facts.frame_number,
             turn=state.turn + 1,
             continuous=not jumped,
-            steadiness=_steadiness(state.steadiness, jumped=jumped, matched=bool(matches)),
+            steadiness=_steadiness(
+                state.steadiness, jumped=jumped, changed=Verdict.CHANGED in verdicts, matched=bool(matches)
+            ),
         )
         ids = [track.track_id for track in tracks]
         people = [self._person(track, facts) for track in tracks]
@@ -224,9 +230,11 @@ def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -
     return [track for track in tracks if track.track_id not in given_up]
 
 
-def _steadiness(steadiness: float, *, jumped: bool, matched: bool) -> float:
+def _steadiness(steadiness: float, *, jumped: bool, changed: bool, matched: bool) -> float:
     if jumped:
         return steadiness * STEADINESS_AFTER_JUMP
+    if changed:
+        return steadiness * STEADINESS_AFTER_CHANGE
     return steadiness + STEADINESS_REGAINED * (1 - steadiness) if matched else steadiness
 
 
