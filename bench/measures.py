@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import butter, sosfiltfilt
 
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
@@ -88,6 +89,20 @@ def limb_error(keypoints: Floats, landmarks: Floats, boxes: Floats) -> Floats:
 def lag_px(keypoints: Floats, raw: Floats) -> Floats:
     """Mean distance (T,) between the keypoints (T, K, 2) shown and those that were observed."""
     return np.linalg.norm(keypoints - raw, axis=-1).mean(axis=1)
+
+
+def beyond_box(keypoints: Floats, boxes: Floats) -> Floats:
+    """How far (T,) the farthest of keypoints (T, K, 2) lies outside its box (T, 4), in heights of the box."""
+    outside = np.maximum(np.maximum(boxes[:, None, :2] - keypoints, keypoints - boxes[:, None, 2:]), 0)
+    return np.linalg.norm(outside, axis=-1).max(axis=1) / (boxes[:, 3] - boxes[:, 1])
+
+
+def low_passed(keypoints: Floats, cutoff: float) -> Floats:
+    """Keypoints (T, K, 2) without their motion above `cutoff` cycles per frame (0..0.5), and without lag.
+
+    It looks ahead, as no stream can: a bound of what smoothing may gain.
+    """
+    return sosfiltfilt(butter(4, cutoff, fs=1.0, output="sos"), keypoints, axis=0)
 
 
 def shape_spread(lengths: Floats, *, settled: int = 30) -> float:

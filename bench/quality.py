@@ -1,6 +1,7 @@
 """How good the answers to real clips are: `python -m bench.quality [clip.mp4 ...]` prints a row for each.
 
 Observer and tracker run in this process, as one worker would run them for one session in true order.
+Beside each row: what the backend would keep of the same motion were it smoothed with hindsight.
 """
 
 import argparse
@@ -17,12 +18,14 @@ from client import video
 from wire import settings
 from wire.camera import project
 from workers import assets
-from workers.blazepose.landmarks import LandmarkFinder
-from workers.blazepose.region import region_of_joints
+from workers.appearance import Appearance
+from workers.blazepose.detector import Detector
+from workers.blazepose.fit import Fit, FittedBody
+from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.observer import BlazePoseObserver
+from workers.blazepose.search import Search
 from workers.body.model import Body
-from workers.build import build
-from workers.phalp.tracker import FrameFacts
-from workers.pipeline import Pipeline
+from workers.phalp.tracker import FrameFacts, Tracker
 from workers.types import BodyPose, Image, Observation, TrackedPerson
 
 Floats = npt.NDArray[np.floating]
@@ -33,6 +36,9 @@ SIDE_PX = 640
 #: BlazePose's landmarks for the 12 limb joints, in COCO's order, and the same with left and right swapped.
 _LIMB_LANDMARKS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 _SWAPPED = _LIMB_LANDMARKS.reshape(-1, 2)[:, ::-1].ravel()
+
+#: Cut-offs of the smoothing with hindsight, Hz.
+HINDSIGHT_HZ = (3, 4, 6, 8)
 
 #: A person whose box is this near an observation's, pixels, is the one whom it shows.
 _SAME_BOX_PX = 1.0
@@ -49,67 +55,98 @@ class Shown:
     observed: Floats  # (17, 2) before smoothing
     landmarks: Floats  # (12, 2)
     box: Floats  # (4,)
+    seen_box: Floats  # (4,) when last observed
     height_m: float  # of the body at rest
 
 
 NOBODY = Shown(
     -1, "none", np.full((17, 2), np.nan), 0.0, np.full((17, 2), np.nan), np.full((12, 2), np.nan),
-    np.full(4, np.nan), np.nan,
+    np.full(4, np.nan), np.full(4, np.nan), np.nan,
 )  # fmt: skip
+
+
+class RememberingFit(Fit):
+    """A fit that remembers the landmarks it was given, in the order of the observations."""
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body)
+        self.given: list[Landmarks] = []
+
+    def fit(
+        self, landmarks: Landmarks, *, width: int, height: int, prior: BodyPose | None, continuous: bool
+    ) -> FittedBody:
+        """As `Fit.fit`."""
+        self.given.append(landmarks)
+        return super().fit(landmarks, width=width, height=height, prior=prior, continuous=continuous)
 
 
 class Clip:
     """Follows one clip from its first frame to its last."""
 
-    def __init__(self, *, pipeline: Pipeline, body: Body, finder: LandmarkFinder) -> None:
-        self._observer = pipeline.observer
-        self._tracker = pipeline.tracker
-        self._body = body
-        self._face = body.restricted_to(list(body.points.values()))
-        self._finder = finder
+    def __init__(self, config: settings.Settings) -> None:
+        directory = assets.directory(config)
+        self._body = Body.open()
+        self._face = self._body.restricted_to(list(self._body.points.values()))
+        self._fit = RememberingFit(self._body)
+        self._observer = BlazePoseObserver(
+            search=Search(
+                detector=Detector(assets.read("pose_detection.tflite", directory), threads=config.threads),
+                finder=LandmarkFinder(
+                    assets.read("pose_landmark_full.tflite", directory), threads=config.threads
+                ),
+                max_people=config.max_people,
+            ),
+            fit=self._fit,
+            appearance=Appearance(self._body),
+            body=self._body,
+        )
+        self._tracker = Tracker(joints_of=self._body.joints, max_people=config.max_people)
 
     def answers(self, frames: Iterable[Image]) -> list[Shown]:
         """The primary person of every frame."""
         state = self._tracker.start()
-        shown = []
+        shown: list[Shown] = []
         for number, image in enumerate(frames):
             height, width = image.shape[:2]
             facts = FrameFacts(number, width, height)
+            self._fit.given.clear()
             [observations] = self._observer.observe([(image, self._tracker.plan(state, facts))])
             state, people, primary = self._tracker.track(state, facts, observations)
-            shown.append(NOBODY if primary is None else self._shown(image, people[primary], observations))
+            if primary is None:
+                shown.append(NOBODY)
+                continue
+            before = shown[-1].seen_box if shown else NOBODY.seen_box
+            shown.append(self._shown(people[primary], observations, facts, seen_box=before))
         return shown
 
-    def _shown(self, image: Image, person: TrackedPerson, observations: list[Observation]) -> Shown:
-        height, width = image.shape[:2]
-        keypoints = self._keypoints(person.pose, width, height)
-        seen = _observation_of(person, observations)
+    def _shown(
+        self, person: TrackedPerson, observations: list[Observation], facts: FrameFacts, *, seen_box: Floats
+    ) -> Shown:
+        keypoints = self._keypoints(person.pose, facts)
+        index = _observation_of(person, observations)
         rest = self._body.rest_joints(person.pose.betas[None])[0]
         return Shown(
             track_id=person.track_id,
             state=person.state,
             keypoints=keypoints,
             confidence=float(person.joint_confidence.mean()),
-            observed=NOBODY.observed if seen is None else self._keypoints(seen.pose, width, height),
-            landmarks=NOBODY.landmarks if seen is None else self._landmarks(image, seen.pose, keypoints),
+            observed=NOBODY.observed if index is None else self._keypoints(observations[index].pose, facts),
+            landmarks=NOBODY.landmarks if index is None else _limbs(self._fit.given[index], keypoints),
             box=person.box,
+            seen_box=seen_box if person.frames_since_detected else person.box,
             height_m=float(np.ptp(rest[:, 1])),
         )
 
-    def _keypoints(self, pose: BodyPose, width: int, height: int) -> Floats:
+    def _keypoints(self, pose: BodyPose, facts: FrameFacts) -> Floats:
         mesh = self._face.mesh(pose.rotations[None], pose.betas[None])
-        return project(self._face.keypoints(mesh)[0], pose.translation, width, height)
+        return project(self._face.keypoints(mesh)[0], pose.translation, facts.width, facts.height)
 
-    def _landmarks(self, image: Image, pose: BodyPose, keypoints: Floats) -> Floats:
-        """The limb landmarks, left and right as in `keypoints`: the network mistakes them at times."""
-        height, width = image.shape[:2]
-        joints = self._body.joints(pose.rotations[None], pose.betas[None])[0]
-        found = self._finder.find(image, region_of_joints(project(joints, pose.translation, width, height)))
-        if found is None:
-            return NOBODY.landmarks
-        readings = found.pixels[np.stack([_LIMB_LANDMARKS, _SWAPPED]), :2]  # (2, 12, 2)
-        away = np.linalg.norm(readings - keypoints[measures.LIMBS], axis=-1).mean(axis=-1)
-        return readings[away.argmin()]
+
+def _limbs(landmarks: Landmarks, keypoints: Floats) -> Floats:
+    """The limb landmarks (12, 2), left and right as in `keypoints`: the network mistakes them at times."""
+    readings = landmarks.pixels[np.stack([_LIMB_LANDMARKS, _SWAPPED]), :2]  # (2, 12, 2)
+    away = np.linalg.norm(readings - keypoints[measures.LIMBS], axis=-1).mean(axis=-1)
+    return readings[away.argmin()]
 
 
 def row(name: str, shown: list[Shown], *, width: int, height: int) -> str:
@@ -125,11 +162,14 @@ def row(name: str, shown: list[Shown], *, width: int, height: int) -> str:
     boxes = np.stack([one.box for one in shown])
     limbs = measures.limb_error(keypoints / scale, np.stack([one.landmarks for one in shown]), boxes)
     states = [one.state for one in shown]
+    detected = np.array([state == "detected" for state in states])
+    beyond = measures.beyond_box(keypoints / scale, np.stack([one.seen_box for one in shown]))
     return (
         f"{name:22} {len(shown):4} {measures.coverage(keypoints):6.1%}"
         f" {states.count('detected'):4} {states.count('recovered'):4} {states.count('predicted'):4}"
         f" {verdicts.kept():6.1%} {(measures.deviations(raw) <= measures.MAX_MEAN_DEVIATION).mean():6.1%}"
-        f" {verdicts.off_screen.sum():4} {np.nanmean(limbs):6.2%} {np.nanpercentile(limbs, 95):6.2%}"
+        f" {np.nanmean(limbs[detected]):6.2%} {np.nanpercentile(limbs[detected], 95):6.2%}"
+        f" {np.nanmean(limbs):6.2%} {np.nanmax(beyond):6.2f}"
         f" {np.nanmean(measures.lag_px(keypoints, observed)):5.2f}"
         f" {measures.shape_spread(np.array([[one.height_m] for one in shown])):6.2%}"
         f" {measures.switches(np.array([one.track_id for one in shown])):3}"
@@ -138,8 +178,23 @@ def row(name: str, shown: list[Shown], *, width: int, height: int) -> str:
 
 HEADER = (
     f"{'clip':22} {'n':>4} {'cover':>6} {'det':>4} {'rec':>4} {'pred':>4} {'kept':>6} {'raw':>6}"
-    f" {'off':>4} {'limb':>6} {'p95':>6} {'lag':>5} {'shape':>6} {'sw':>3}"
+    f" {'limb':>6} {'p95':>6} {'all':>6} {'beyond':>6} {'lag':>5} {'shape':>6} {'sw':>3}"
 )
+
+
+def hindsight(shown: list[Shown], *, width: int, height: int, rate: float) -> str:
+    """What the backend would keep of a clip of `rate` frames a second that was smoothed with hindsight."""
+    scale = SIDE_PX / max(width, height)
+    posed = [one for one in shown if one is not NOBODY]
+    keypoints = np.stack([one.keypoints for one in posed]) * scale
+    confidence = np.ones(keypoints.shape[:2])
+    size = {"width": round(width * scale), "height": round(height * scale)}
+    kept = [
+        measures.backend_filter(measures.low_passed(keypoints, cutoff / rate), confidence, **size).kept()
+        for cutoff in HINDSIGHT_HZ
+    ]
+    figures = ", ".join(f"{cutoff} Hz {share:.1%}" for cutoff, share in zip(HINDSIGHT_HZ, kept, strict=True))
+    return f"{'':22} kept with hindsight, below: {figures}"
 
 
 def main() -> None:
@@ -148,15 +203,13 @@ def main() -> None:
     arguments.add_argument("clips", nargs="*", type=Path)
     given = arguments.parse_args().clips
     config = settings.load(os.environ)
-    worker = build(config)
-    directory = assets.directory(config)
-    finder = LandmarkFinder(assets.read("pose_landmark_full.tflite", directory), threads=config.threads)
-    clip = Clip(pipeline=worker.pipeline, body=worker.body, finder=finder)
+    clip = Clip(config)
     print(HEADER)
-    for path in given or _fetched_clips(directory):
+    for path in given or _fetched_clips(assets.directory(config)):
         height, width = next(video.frames(path)).shape[:2]
         shown = clip.answers(video.frames(path))
-        print(row(path.name, shown, width=width, height=height), flush=True)
+        print(row(path.name, shown, width=width, height=height))
+        print(hindsight(shown, width=width, height=height, rate=float(video.frame_rate(path))), flush=True)
 
 
 def _fetched_clips(directory: Path) -> list[Path]:
@@ -164,13 +217,13 @@ def _fetched_clips(directory: Path) -> list[Path]:
     return [assets.path(name, directory) for name in names if name.endswith(".mp4")]
 
 
-def _observation_of(person: TrackedPerson, observations: list[Observation]) -> Observation | None:
-    """The observation that is behind this frame's pose, if any."""
+def _observation_of(person: TrackedPerson, observations: list[Observation]) -> int | None:
+    """The index of the observation that is behind this frame's pose, if any."""
     if person.frames_since_detected or not observations:
         return None
     away = [float(np.abs(seen.box - person.box).max()) for seen in observations]
     nearest = int(np.argmin(away))
-    return observations[nearest] if away[nearest] < _SAME_BOX_PX else None
+    return nearest if away[nearest] < _SAME_BOX_PX else None
 
 
 if __name__ == "__main__":

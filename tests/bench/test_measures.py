@@ -102,3 +102,17 @@ def test_shape_spread_ignores_the_frames_in_which_it_settles():
 
 def test_switches_count_changes_of_the_person_shown_only():
     assert measures.switches(np.array([1, 1, -1, 1, 2, 2, 1])) == 2
+
+
+def test_a_pose_beyond_its_box_is_measured_in_heights_of_the_box():
+    keypoints = np.array([[[15.0, 60.0], [10.0, 50.0]], [[15.0, 20.0], [12.0, 30.0]]])
+    boxes = np.array([[10.0, 10.0, 20.0, 40.0]] * 2)
+    assert measures.beyond_box(keypoints, boxes) == pytest.approx([20 / 30, 0])
+
+
+def test_smoothing_with_hindsight_takes_the_noise_and_leaves_the_motion_where_it_is():
+    time = np.arange(120)
+    slow = np.sin(2 * np.pi * 0.02 * time)
+    both = slow + 0.3 * (-1.0) ** time
+    smoothed = measures.low_passed(both[:, None, None], 0.1)[:, 0, 0]
+    assert np.abs(smoothed - slow)[30:-30].max() < 0.02

@@ -458,6 +458,21 @@ def test_two_observations_of_one_person_make_one_track(tracker):
     assert {len(people) for people in answers} == {1}
 
 
+def test_a_limb_taken_for_a_body_where_the_tracker_looked_makes_way_for_the_person(tracker):
+    person = Person(1)
+    frames = walk(person, 20, noise=0.01)
+    for number in range(15, 20):
+        whole = frames[number][0]
+        low, high = whole.box[:2], whole.box[2:]
+        middle = np.concatenate([low + 0.3 * (high - low), high - 0.1 * (high - low)]).astype(np.float32)
+        pose = replace(whole.pose, translation=whole.pose.translation + np.float32([0.3, 0.3, 0]))
+        limb = replace(whole, box=middle, pose=pose, detected=False, proposal=1)
+        frames[number] = [limb, whole]
+    _, answers, _ = follow(tracker, frames)
+    assert {len(people) for people in answers} == {1}
+    assert np.abs(pixels(answers[-1][0].pose) - pixels(frames[-1][1].pose)).mean() < 3
+
+
 def test_the_primary_person_is_the_most_prominent_and_stays(tracker):
     small = Person(1, start_px=(100.0, 200.0), speed_px=(0.0, 0.0), height_px=80)
     big = Person(2, start_px=(330.0, 180.0), speed_px=(0.0, 0.0), height_px=180)

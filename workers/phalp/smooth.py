@@ -29,7 +29,7 @@ class Response:
 #: Radians. How trunk and head are turned is seen worse than where limbs point; what noise there is in the
 #: head moves the five keypoints of the face at once.
 _LIMB_NOISE: Final = 0.17
-_TRUNK_NOISE: Final = 0.25
+_TRUNK_NOISE: Final = 0.4
 _HEAD_NOISE: Final = 1.0
 _NOISE_OF: Final = {
     **dict.fromkeys(("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar"), _TRUNK_NOISE),
@@ -42,7 +42,7 @@ TURNS: Final = Response(
     velocity_share=0.5,
 )
 #: Body lengths in the picture, for the pelvis' place in it.
-PLACE: Final = Response(noise=0.012, low=0.25, high=0.98, velocity_share=0.4)
+PLACE: Final = Response(noise=0.01, low=0.25, high=0.98, velocity_share=0.4)
 #: Log distance: the picture hardly shows it, so it moves slowly.
 DISTANCE: Final = Response(noise=0.05, low=0.25, high=0.98, velocity_share=0.3)
 
