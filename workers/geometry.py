@@ -46,13 +46,15 @@ def vector_from_rotation(rotation: Array) -> Array:
     cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2
     angle = np.arctan2(sine, cosine)
     regular = skew * np.where(sine > 1e-6, angle / np.maximum(2 * sine, 1e-12), 0.5)[..., None]
+    half_turn = (sine <= 1e-3) & (cosine < 0)
+    if not half_turn.any():
+        return regular
     # Near a half turn the skew part vanishes; the axis is then the largest column of R + 1.
     symmetric = (rotation + np.eye(3, dtype=rotation.dtype)) / 2
     best = np.argmax(np.diagonal(symmetric, axis1=-2, axis2=-1), axis=-1)
     axis = np.take_along_axis(symmetric, best[..., None, None], axis=-1)[..., 0]
     axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-12)
     sign = np.where(np.sum(axis * skew, axis=-1, keepdims=True) < 0, -1, 1)
-    half_turn = (sine <= 1e-3) & (cosine < 0)
     return np.where(half_turn[..., None], axis * sign * angle[..., None], regular)
 
 

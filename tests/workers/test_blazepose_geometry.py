@@ -14,7 +14,7 @@ from workers.blazepose.detector import Detection, Tile, merge_overlapping, whole
 from workers.blazepose.landmarks import Landmarks, refine
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import SIDE_RADII, Region, region_of_circle, region_of_joints
-from workers.blazepose.scouting import keeps, next_tile, tiles
+from workers.blazepose.scouting import keeps, next_tile, one_look, tiles
 
 coordinates = st.floats(-5000, 5000)
 radii = st.floats(1, 3000)
@@ -182,6 +182,15 @@ def test_known_people_whom_the_whole_picture_does_not_show_are_confirmed_by_turn
 
     assert {tile for tile in looked_at if tile.side_px == 300} == {Tile(50, 150, 300), Tile(750, 150, 300)}
     assert sum(tile in tiles(1920, 1080) for tile in looked_at) == 2
+
+
+def test_while_nobody_is_lost_one_look_a_frame_takes_in_everything_by_turns() -> None:
+    region = Region(cx=900, cy=300, side_px=200, angle=0)
+
+    looks = [one_look(1920, 1080, turn=turn, followed=[region]) for turn in range(4 * len(tiles(1920, 1080)))]
+
+    assert set(looks) == {whole_frame(1920, 1080), Tile(750, 150, 300), *tiles(1920, 1080)}
+    assert looks.count(whole_frame(1920, 1080)) == len(looks) / 2
 
 
 def test_a_tile_reports_only_people_whose_hips_it_sees() -> None:

@@ -1,8 +1,9 @@
 """Which parts of a picture the detector looks at, when.
 
 The detector sees people down to about a quarter of its square, and costs the same whatever the
-square is. So it looks at the whole picture in every frame, and at overlapping tiles of it, where
-smaller people are large enough, one after the other. Pure: the session's frame count is the clock.
+square is. So it looks at the whole picture and at overlapping tiles of it, where smaller people are
+large enough: one look a frame while all who are expected are found without it, two while someone is
+lost. Pure: the session's frame count is the clock.
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,13 @@ def tiles(width: int, height: int) -> tuple[Tile, ...]:
         for y in _starts(height, side)
         for x in _starts(width, side)
     )
+
+
+def one_look(width: int, height: int, *, turn: int, followed: Sequence[Region]) -> Tile:
+    """Where the detector looks when all who are expected were found: everywhere, or closer, by turns."""
+    half, odd = divmod(turn, 2)
+    tile = next_tile(width, height, turn=half, unconfirmed=followed) if odd else None
+    return tile or whole_frame(width, height)
 
 
 def next_tile(width: int, height: int, *, turn: int, unconfirmed: Sequence[Region]) -> Tile | None:

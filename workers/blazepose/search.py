@@ -11,7 +11,7 @@ from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import Region, region_of_joints
-from workers.blazepose.scouting import keeps, next_tile, tiles
+from workers.blazepose.scouting import keeps, next_tile, one_look, tiles
 from workers.blazepose.seeking import regions_around
 from workers.types import Array, Image, Proposal
 
@@ -69,6 +69,10 @@ class Search:
         height, width = image.shape[:2]
         seen = self._follow(image, expected)
         whole = whole_frame(width, height)
+        if expected and len(seen) == len(expected):
+            regions = [one.landmarks.following for one in seen]
+            self._discover(image, [one_look(width, height, turn=turn, followed=regions)], seen)
+            return seen
         self._discover(image, [whole], seen)
         if seen:
             tile = next_tile(width, height, turn=turn, unconfirmed=_unconfirmed(expected, seen))
