@@ -22,8 +22,15 @@ class Answer:
     """One HTTP answer, and how long it took from the first byte out to the last byte in."""
 
     status: int
-    body: Mapping[str, Any]  # the contract's JSON
+    raw: bytes  # the body as it came
+    compressed: bool
     elapsed_ms: float
+
+    def body(self) -> Mapping[str, Any]:
+        """The contract's JSON: 60,000 numbers, so it is read only when it is asked for, and not kept."""
+        text = isal_zlib.decompress(self.raw, wbits=_GZIP) if self.compressed else self.raw
+        body: Mapping[str, Any] = orjson.loads(text)
+        return body
 
 
 class Backend:
@@ -63,6 +70,4 @@ class Backend:
         response = self._connection.getresponse()
         raw = response.read()
         elapsed_ms = (time.perf_counter() - started) * 1e3
-        if response.headers.get("Content-Encoding") == "gzip":
-            raw = isal_zlib.decompress(raw, wbits=_GZIP)
-        return Answer(response.status, orjson.loads(raw), elapsed_ms)
+        return Answer(response.status, raw, response.headers.get("Content-Encoding") == "gzip", elapsed_ms)

@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -33,11 +33,12 @@ _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_CELL_PX = 5, 4, 384
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What came back for one clip."""
+class Shown:
+    """What came back for one frame, less its half megabyte of mesh."""
 
-    answers: list[Answer]
-    elapsed_s: float
+    state: str  # of the primary person, or "nobody"
+    confidence: float
+    elapsed_ms: float
 
 
 def main() -> int:
@@ -56,46 +57,44 @@ def main() -> int:
         TextColumn("{task.description:18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )
     with private_service(log) as service, service.backend() as backend, bar as progress:
-        run = _stream(backend, pictures, progress)
-        drawn = _drawn(backend, pictures, progress)
-    labelled = [
-        _labelled(picture, given.first + number, answer)
-        for number, (picture, answer) in enumerate(zip(drawn, run.answers, strict=True))
-    ]
-    video.write(overlay, labelled, rate=video.frame_rate(given.clip))
-    _contact_sheet(labelled).save(sheet, quality=88)
-    covered = _report(console, run)
+        shown, elapsed_s = _stream(backend, pictures, progress)
+        with video.writing(overlay, rate=video.frame_rate(given.clip)) as add:
+            cells = []
+            for number, picture in enumerate(progress.track(pictures, description="overlay")):
+                drawn = _label(_drawn(backend, number, picture), given.first + number, shown[number])
+                add(drawn)
+                if number in _chosen(len(pictures)):
+                    cells.append(drawn)
+    _contact_sheet(cells).save(sheet, quality=88)
+    covered = _report(console, shown, elapsed_s)
     console.print(f"overlay video:  {overlay}\ncontact sheet:  {sheet}\nservice log:    {log}")
     return 0 if covered == len(pictures) else 1
 
 
-def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> Run:
-    """Send the clip one frame after the other, as the backend does."""
+def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> tuple[list[Shown], float]:
+    """Send the clip frame by frame, as the backend does; what came back, and the seconds that it took."""
     started = time.perf_counter()
     answers = [
-        _without_mesh(backend.pose(picture, frame_number=number))
+        backend.pose(picture, frame_number=number)
         for number, picture in enumerate(progress.track(pictures, description="poses over HTTP"))
     ]
-    return Run(answers, time.perf_counter() - started)
+    elapsed_s = time.perf_counter() - started
+    return [_shown(answer) for answer in answers], elapsed_s
 
 
-def _without_mesh(answer: Answer) -> Answer:
-    """The answer less what makes it half a megabyte; a clip's worth is kept."""
-    body = {name: value for name, value in answer.body.items() if not name.endswith("_data")}
-    return replace(answer, body=body)
+def _shown(answer: Answer) -> Shown:
+    body = answer.body()
+    if answer.status != HTTPStatus.OK or not body["has_3d"]:
+        return Shown("nobody", 0.0, answer.elapsed_ms)
+    return Shown(body["tracking"]["state"], body["tracking_confidence"], answer.elapsed_ms)
 
 
-def _drawn(backend: Backend, pictures: list[bytes], progress: Progress) -> list[Image]:
-    """The clip once more, the service drawing each pose over its frame; not timed."""
-    return [
-        _picture(backend.pose(picture, frame_number=number, visualize=True, session_id="demo-overlay"))
-        for number, picture in enumerate(progress.track(pictures, description="overlay"))
-    ]
-
-
-def _picture(answer: Answer) -> Image:
-    _, _, encoded = answer.body["visualization"].partition(",")
-    return np.asarray(PillowImage.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))
+def _drawn(backend: Backend, number: int, picture: bytes) -> Image:
+    """A frame once more, the pose drawn over it by the service; the frame itself where that fails."""
+    answer = backend.pose(picture, frame_number=number, visualize=True, session_id="demo-overlay")
+    _, _, encoded = answer.body().get("visualization", "").partition(",")
+    shown = io.BytesIO(base64.b64decode(encoded) or picture)
+    return np.asarray(PillowImage.open(shown).convert("RGB"))
 
 
 def _jpeg(frame: Image) -> bytes:
@@ -104,55 +103,44 @@ def _jpeg(frame: Image) -> bytes:
     return stream.getvalue()
 
 
-def _has_pose(answer: Answer) -> bool:
-    return answer.status == HTTPStatus.OK and answer.body["has_3d"]
-
-
-def _state(answer: Answer) -> str:
-    return answer.body["tracking"]["state"] if _has_pose(answer) else "nobody"
-
-
-def _labelled(picture: Image, number: int, answer: Answer) -> Image:
+def _label(picture: Image, number: int, shown: Shown) -> Image:
     """The picture in a border of its state's colour, with the frame's number and confidence."""
-    state = _state(answer)
-    confidence = answer.body.get("tracking_confidence") or 0.0
-    framed = picture.copy()
-    corner = (picture.shape[1] - 1, picture.shape[0] - 1)
-    cv2.rectangle(framed, (0, 0), corner, _STATE_COLOURS[state], 16)
-    text = f"{number}  {state}  {confidence:.2f}"
+    framed, colour = picture.copy(), _STATE_COLOURS[shown.state]
+    cv2.rectangle(framed, (0, 0), (picture.shape[1] - 1, picture.shape[0] - 1), colour, 16)
+    text = f"{number}  {shown.state}  {shown.confidence:.2f}"
     scale = picture.shape[0] / 700
-    origin = (30, int(50 * scale))
-    cv2.putText(framed, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _STATE_COLOURS[state], 3)
+    cv2.putText(framed, text, (30, int(50 * scale)), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 3)
     return framed
 
 
+def _chosen(count: int) -> set[int]:
+    """Which of `count` frames the contact sheet shows: evenly spaced ones."""
+    return set(np.linspace(0, count - 1, min(count, _SHEET_COLUMNS * _SHEET_ROWS)).astype(int).tolist())
+
+
 def _contact_sheet(pictures: list[Image]) -> PillowImage.Image:
-    """Evenly chosen pictures in rows and columns."""
-    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), _SHEET_COLUMNS * _SHEET_ROWS)).astype(int)
+    """The pictures in rows and columns."""
     height, width = pictures[0].shape[:2]
     cell = (_SHEET_CELL_PX, round(_SHEET_CELL_PX * height / width))
-    rows = -(-len(chosen) // _SHEET_COLUMNS)
+    rows = -(-len(pictures) // _SHEET_COLUMNS)
     sheet = PillowImage.new("RGB", (cell[0] * _SHEET_COLUMNS, cell[1] * rows))
-    for place, index in enumerate(chosen):
+    for place, picture in enumerate(pictures):
         row, column = divmod(place, _SHEET_COLUMNS)
-        sheet.paste(PillowImage.fromarray(pictures[index]).resize(cell), (column * cell[0], row * cell[1]))
+        sheet.paste(PillowImage.fromarray(picture).resize(cell), (column * cell[0], row * cell[1]))
     return sheet
 
 
-def _report(console: Console, run: Run) -> int:
+def _report(console: Console, shown: list[Shown], elapsed_s: float) -> int:
     """Print what came back; the number of frames with a pose."""
-    states = Counter(_state(answer) for answer in run.answers)
-    total = len(run.answers)
-    covered = total - states["nobody"]
-    latency_ms = np.percentile([answer.elapsed_ms for answer in run.answers], [50, 90, 99, 100])
-    table = Table(title=f"{total} frames sent, {covered} of {total} have a pose", show_header=False)
-    for state in ("detected", "recovered", "predicted", "nobody"):
+    states = Counter(frame.state for frame in shown)
+    covered = len(shown) - states["nobody"]
+    table = Table(title=f"{len(shown)} frames sent, {covered} of {len(shown)} have a pose", show_header=False)
+    for state in _STATE_COLOURS:
         table.add_row(state, str(states[state]))
-    table.add_row("frames per second", f"{total / run.elapsed_s:.1f}")
-    for name, value in zip(
-        ("median", "90th percentile", "99th percentile", "slowest"), latency_ms, strict=True
-    ):
-        table.add_row(f"latency, {name}", f"{value:.1f} ms")
+    table.add_row("frames per second", f"{len(shown) / elapsed_s:.1f}")
+    for name, share in (("median", 50), ("90th percentile", 90), ("99th percentile", 99), ("slowest", 100)):
+        latency_ms = np.percentile([frame.elapsed_ms for frame in shown], share)
+        table.add_row(f"latency, {name}", f"{latency_ms:.1f} ms")
     console.print(table)
     return covered
 

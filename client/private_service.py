@@ -34,7 +34,7 @@ class PrivateService:
     def is_ready(self) -> bool:
         """Whether a worker has passed its self-test."""
         with self.backend(timeout_s=5) as backend, suppress(OSError):  # the edge may not listen yet
-            return bool(backend.health().body["ready"])
+            return bool(backend.health().body()["ready"])
         return False
 
 

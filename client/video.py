@@ -1,6 +1,7 @@
 """Video files to RGB frames, and RGB frames to video files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,14 +31,22 @@ def frames(path: Path, *, first: int = 0, last: int | None = None) -> Iterator[I
             yield np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
-def write(path: Path, pictures: Sequence[Image], *, rate: Fraction) -> None:
-    """Write pictures of one size as an MP4. Odd edges lose their last pixel: 4:2:0 wants even sides."""
-    height, width = (side - side % 2 for side in pictures[0].shape[:2])
+@contextmanager
+def writing(path: Path, *, rate: Fraction) -> Iterator[Callable[[Image], None]]:
+    """A function that adds a picture to an MP4; all of one size. Odd edges lose their last pixel.
+
+    4:2:0 colour wants even sides.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
-        stream.height, stream.width = height, width
-        for picture in pictures:
+
+        def add(picture: Image) -> None:
+            height, width = (side - side % 2 for side in picture.shape[:2])
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = height, width
             even = np.ascontiguousarray(picture[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+
+        yield add
         container.mux(stream.encode())

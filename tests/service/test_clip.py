@@ -43,29 +43,29 @@ def answers(backend: Backend, pictures: list[bytes]) -> list[Answer]:
 
 def test_every_frame_has_a_pose(answers: list[Answer]) -> None:
     assert [answer.status for answer in answers] == [200] * 140
-    assert [answer.body["frame_number"] for answer in answers] == list(range(140))
-    assert all(answer.body["has_3d"] for answer in answers)
+    assert [answer.body()["frame_number"] for answer in answers] == list(range(140))
+    assert all(answer.body()["has_3d"] for answer in answers)
 
 
 def test_the_primary_person_stays_the_same(answers: list[Answer]) -> None:
-    assert len({answer.body["tracking"]["track_id"] for answer in answers}) == 1
+    assert len({answer.body()["tracking"]["track_id"] for answer in answers}) == 1
 
 
 def test_counts_and_names_never_change(answers: list[Answer]) -> None:
     for answer in answers:
-        body = answer.body
+        body = answer.body()
         assert [point["name"] for point in body["keypoints"]] == list(COCO_KEYPOINTS)
         assert body["keypoint_count"] == 17
         assert list(body["joint_angles_3d"]) == list(JOINT_ANGLES)
         assert np.shape(body["joints_3d_raw"]) == (24, 3)
         assert np.shape(body["mesh_vertices_data"]) == (body["mesh_vertices"], 3) == (6890, 3)
-    assert np.shape(answers[0].body["mesh_faces_data"]) == (13776, 3)
+    assert np.shape(answers[0].body()["mesh_faces_data"]) == (13776, 3)
 
 
 def test_the_mesh_lies_on_the_keypoints(answers: list[Answer]) -> None:
     """Every keypoint is in the mesh, or on it: within 5 px of the projected surface or inside of it."""
     for answer in answers:
-        body = answer.body
+        body = answer.body()
         size = body["frame_width"], body["frame_height"]
         translation = np.array(body["camera_translation"])
         points = np.array([[point[axis] for axis in ("x_3d", "y_3d", "z_3d")] for point in body["keypoints"]])
@@ -81,20 +81,20 @@ def test_the_mesh_lies_on_the_keypoints(answers: list[Answer]) -> None:
 
 def test_a_predicted_pose_stays_usable(answers: list[Answer]) -> None:
     for answer in answers:
-        confidence = np.mean([point["confidence"] for point in answer.body["keypoints"]])
-        assert confidence >= 0.3, answer.body["tracking"]
+        confidence = np.mean([point["confidence"] for point in answer.body()["keypoints"]])
+        assert confidence >= 0.3, answer.body()["tracking"]
 
 
 def test_the_overlay_is_the_frame_with_a_body_on_it(backend: Backend, pictures: list[bytes]) -> None:
     answer = backend.pose(pictures[0], frame_number=0, visualize=True, session_id="overlay")
 
-    encoded = answer.body["visualization"].removeprefix("data:image/png;base64,")
+    encoded = answer.body()["visualization"].removeprefix("data:image/png;base64,")
     drawn = np.asarray(PillowImage.open(io.BytesIO(base64.b64decode(encoded)))).astype(int)
     original = np.asarray(PillowImage.open(io.BytesIO(pictures[0]))).astype(int)
     changed = np.abs(drawn - original).sum(axis=-1) > 0
     assert drawn.shape == original.shape
     rows, columns = np.nonzero(changed)
-    points = np.array([[point["x"], point["y"]] for point in answer.body["keypoints"]])
+    points = np.array([[point["x"], point["y"]] for point in answer.body()["keypoints"]])
     assert 0.001 < changed.mean() < 0.5
     assert (points.min(axis=0) >= [columns.min() - 5, rows.min() - 5]).all()
 
@@ -114,7 +114,7 @@ def test_a_pool_of_four_gets_a_pose_for_every_frame(service: PrivateService, pic
         pooled = list(stack.enter_context(ThreadPoolExecutor(4)).map(send, range(60)))
 
     assert [answer.status for answer in pooled] == [200] * 60
-    assert all(answer.body["has_3d"] for answer in pooled)
+    assert all(answer.body()["has_3d"] for answer in pooled)
 
 
 def test_a_repeated_frame_gets_the_same_answer(backend: Backend, pictures: list[bytes]) -> None:
@@ -122,7 +122,7 @@ def test_a_repeated_frame_gets_the_same_answer(backend: Backend, pictures: list[
         backend.pose(pictures[number], frame_number=number, session_id="repeat") for number in (0, 1, 2, 2)
     )
 
-    assert {**again.body, "processing_time_ms": 0} == {**once.body, "processing_time_ms": 0}
+    assert {**again.body(), "processing_time_ms": 0} == {**once.body(), "processing_time_ms": 0}
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_killed_worker_loses_no_frame(
         statuses.append(backend.pose(picture, frame_number=number, session_id="killed").status)
 
     assert statuses == [200] * len(small_pictures)
-    wait_for(lambda: len(pids(service, "worker")) == 2 and backend.health().body["workers"] == 2)
+    wait_for(lambda: len(pids(service, "worker")) == 2 and backend.health().body()["workers"] == 2)
     assert set(pids(service, "worker")) != before
 
 
