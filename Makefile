@@ -18,7 +18,7 @@ help:
 	@echo "make clean   remove .venv and caches; model files stay in the user's cache"
 
 demo: .venv/base models
-	$(PY) -m workers.assets fetch clips
+	$(PY) -m workers.assets fetch demo
 	$(PY) -m client.demo $(CLIP) --first 60 --last 199
 
 serve: .venv/base models
@@ -28,7 +28,7 @@ ctl: .venv/base
 	@$(PY) -m tools.serve $(or $(ARGS),status)
 
 test: .venv/dev models
-	$(PY) -m workers.assets fetch clips
+	$(PY) -m workers.assets fetch demo clips
 	$(PY) -m pytest
 
 lint: .venv/dev
@@ -37,7 +37,7 @@ lint: .venv/dev
 	$(PY) -m mypy
 
 bench: .venv/dev models
-	$(PY) -m workers.assets fetch clips
+	$(PY) -m workers.assets fetch demo clips
 	$(PY) -m bench
 
 models: .venv/base

@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{'step':<34}{'median ms':>10}{'networks':>10}   {len(people)} people, {settings.threads} threads")
     row("detector", lambda: detector.detect(image, whole), detect_ms)
     row("landmarks", lambda: finder.find(image, region_of_joints(expected[0].joints)), find_ms)
-    followed_ms = 2 * detect_ms + len(people) * find_ms
+    followed_ms = detect_ms + len(people) * find_ms
     row("known people, without the fit", lambda: search.people(image, expected, turn=0), followed_ms)
     row("known people", lambda: observer.observe([(image, Plan(proposals, 0))]), followed_ms)
 

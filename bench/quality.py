@@ -213,7 +213,7 @@ def main() -> None:
 
 
 def _fetched_clips(directory: Path) -> list[Path]:
-    names = [asset.name for asset in assets.in_groups(["clips"])]
+    names = [asset.name for asset in assets.in_groups(["demo", "clips"])]
     return [assets.path(name, directory) for name in names if name.endswith(".mp4")]
 
 

@@ -88,7 +88,7 @@ ASSETS = (
     ),
     Asset(
         "sports2d_demo.mp4",
-        "clips",
+        "demo",
         _SPORTS2D,
         "Sports2D/Demo/demo.mp4",
         3_968_304,

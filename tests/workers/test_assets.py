@@ -138,7 +138,7 @@ def test_list_shows_what_is_missing_and_verify_fails_for_it(
 def test_an_unknown_group_is_refused(assets_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         assets.main(["fetch", "blazepoes"], assets_dir)
-    assert "unknown group blazepoes; known: blazepose, clips" in capsys.readouterr().err
+    assert "unknown group blazepoes; known: blazepose, demo, clips" in capsys.readouterr().err
 
 
 def test_a_failed_fetch_ends_with_a_reason_and_no_traceback(

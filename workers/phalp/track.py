@@ -57,7 +57,7 @@ TURNED_ROUND: Final = 1.2
 UPRIGHT: Final = 0.5
 #: How much of an implausible pose is believed, and after how many in a row it is believed in full.
 DOUBTED_WEIGHT: Final = 0.08
-MAX_DOUBTS: Final = 5
+MAX_DOUBTS: Final = 2
 #: Most confidence in a pose that is mostly the prediction.
 DOUBTED_TRUST: Final = 0.6
 
