@@ -36,11 +36,17 @@ class HandBroker:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.set(zmq.LINGER, 0)
         self._socket.bind(endpoint)
+        self._taken = set()
 
     def receive(self):
-        assert self._socket.poll(int(PATIENCE_S * 1000)), "nothing came"
-        client, header, *payload = self._socket.recv_multipart()
-        return client, msgpack.unpackb(header), payload
+        """The next request. One that comes again under its id, as after any handshake, is the same one."""
+        while True:
+            assert self._socket.poll(int(PATIENCE_S * 1000)), "nothing came"
+            client, packed, *payload = self._socket.recv_multipart()
+            header = msgpack.unpackb(packed)
+            if header["request_id"] not in self._taken:
+                self._taken.add(header["request_id"])
+                return client, header, payload
 
     def send(self, client, header, *payload):
         self._socket.send_multipart([client, msgpack.packb(header), *payload])
