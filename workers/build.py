@@ -37,8 +37,7 @@ def build(settings: Settings) -> Parts:
         ),
         body=body,
         device="cpu",
-        # The contract's names for detector, pose and tracker, whoever plays the part.
-        models={"hmr2": "loaded", "phalp": "loaded", "vitdet": "loaded"},
+        models={"pose_detection": "loaded", "pose_landmark_full": "loaded", "open_body": "loaded"},
     )
 
 
