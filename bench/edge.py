@@ -30,7 +30,7 @@ from bench import edge_steps
 from bench.broker import cpu_s
 from bench.render import frame_1080p
 from bench.timing import crowd
-from client.backend import Backend
+from client.backend import is_ready
 from tools import serve
 from wire import settings as wire_settings
 from wire.messages import Person, Ready
@@ -192,15 +192,10 @@ def _work(settings: wire_settings.Settings) -> None:
 
 def _wait_until_ready(port: int) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
-    while time.monotonic() < deadline:
-        try:
-            with Backend("127.0.0.1", port, timeout_s=5) as backend:
-                if backend.health().body["ready"]:
-                    return
-        except OSError:  # the edge does not listen yet
-            pass
+    while not is_ready("127.0.0.1", port):
+        if time.monotonic() > deadline:
+            raise RuntimeError("edge, broker and worker did not become ready")
         time.sleep(0.05)
-    raise RuntimeError("edge, broker and worker did not become ready")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import base64
 import http.client
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -71,3 +72,10 @@ class Backend:
         raw = response.read()
         elapsed_ms = (time.perf_counter() - started) * 1e3
         return Answer(response.status, raw, response.headers.get("Content-Encoding") == "gzip", elapsed_ms)
+
+
+def is_ready(host: str, port: int) -> bool:
+    """Whether a service answers there, and a worker of its has passed the self-test."""
+    with Backend(host, port, timeout_s=5) as backend, suppress(OSError):  # the edge may not listen yet
+        return bool(backend.health().body()["ready"])
+    return False

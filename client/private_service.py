@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.backend import Backend
+from client.backend import Backend, is_ready
 
 #: Longest wait for the networks to load, and for the programs to stop.
 _READY_WITHIN_S = 120.0
@@ -30,12 +30,6 @@ class PrivateService:
     def backend(self, *, timeout_s: float = 120.0) -> Backend:
         """A new connection to it."""
         return Backend("127.0.0.1", self.port, timeout_s=timeout_s)
-
-    def is_ready(self) -> bool:
-        """Whether a worker has passed its self-test."""
-        with self.backend(timeout_s=5) as backend, suppress(OSError):  # the edge may not listen yet
-            return bool(backend.health().body()["ready"])
-        return False
 
 
 @contextmanager
@@ -66,7 +60,7 @@ def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Ite
 
 def _wait_until_ready(service: PrivateService, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
-    while not service.is_ready():
+    while not is_ready("127.0.0.1", service.port):
         if time.monotonic() > deadline or process.poll() is not None:
             raise RuntimeError(f"the service did not become ready:\n{service.log.read_text()[-4000:]}")
         time.sleep(0.1)
