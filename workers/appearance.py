@@ -9,9 +9,9 @@ observer's sample is the tracker's evidence; comparing and remembering it is the
 import numpy as np
 import numpy.typing as npt
 
+from wire.camera import project
 from wire.skeleton import SMPL_JOINTS
 from workers.body.model import Body
-from workers.geometry import project
 from workers.types import Array, BodyPose, Image
 
 Index = npt.NDArray[np.int64]

@@ -1,20 +1,7 @@
-"""Rotations, and the cameras of `wire.camera`: pure functions on arrays."""
+"""Rotations: pure functions on arrays. Cameras are in `wire.camera`."""
 
 import numpy as np
 import numpy.typing as npt
-
-from wire.camera import CROP_PX, FOCAL_256, crop_camera, focal_length_px, project
-
-__all__ = [
-    "CROP_PX",
-    "FOCAL_256",
-    "crop_camera",
-    "focal_length_px",
-    "nearest_rotation",
-    "project",
-    "rotation_from_vector",
-    "vector_from_rotation",
-]
 
 Array = npt.NDArray[np.floating]
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from wire.camera import project
 from wire.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from workers import png
-from workers.geometry import project
 from workers.types import Array, Image
 
 log = logging.getLogger(__name__)

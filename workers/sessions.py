@@ -42,9 +42,6 @@ class Sessions(Generic[StateT, AnswerT]):
         self._kept_answers = kept_answers
         self._held: OrderedDict[str, Session[StateT, AnswerT]] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     def open(self, work: Work, fresh: StateT) -> Session[StateT, AnswerT]:
         """The session that `work` belongs to; `fresh` is its state where none is held.
 

@@ -3,7 +3,7 @@
 Frames of reference: pixels have their origin at the image's top left corner, x right,
 y down, pixel centres at integers. Camera axes are x right, y down, z away from the
 camera, metres. The camera of a frame of `width` x `height` pixels has focal length
-5000/256 * max(width, height) and its principal point at the centre (see `geometry.py`).
+5000/256 * max(width, height) and its principal point at the centre (see `wire/camera.py`).
 """
 
 from dataclasses import dataclass

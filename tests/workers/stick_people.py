@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from wire.camera import project
 from wire.skeleton import SMPL_PARENTS
-from workers.geometry import project, rotation_from_vector
+from workers.geometry import rotation_from_vector
 from workers.types import BodyPose, Observation
 
 Floats = npt.NDArray[np.floating]

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
+from wire.camera import project
 from workers import render
 from workers.body.model import Body
-from workers.geometry import project, rotation_from_vector
+from workers.geometry import rotation_from_vector
 from workers.render import Figure, overlay, rasterise, visualization_png
 
 WIDTH, HEIGHT = 320, 240

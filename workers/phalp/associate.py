@@ -42,10 +42,9 @@ MAX_LOOKS_COST: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """Indices into the tracks and sightings that were given; every index appears once."""
+    """Indices into the tracks and sightings that were given; a track in no pair is lost."""
 
     pairs: tuple[tuple[int, int], ...]  # (track, sighting)
-    lost_tracks: tuple[int, ...]
     new_sightings: tuple[int, ...]
 
 
@@ -72,7 +71,6 @@ def associate(
             pairs += [(rows[row], columns[column]) for row, column in found]
     return Association(
         tuple(sorted(pairs)),
-        tuple(_others(len(tracks), [row for row, _ in pairs])),
         tuple(_others(len(sightings), [column for _, column in pairs])),
     )
 
