@@ -6,12 +6,19 @@ import numpy.typing as npt
 Array = npt.NDArray[np.floating]
 
 
+#: (3, 9): a vector times it is its cross product matrix, row by row.
+_CROSS = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]])
+
+
+def cross_matrix(vector: Array) -> Array:
+    """The matrices (..., 3, 3) that map w to `vector` x w, for vectors (..., 3)."""
+    return (vector @ _CROSS.astype(vector.dtype)).reshape(*vector.shape, 3)
+
+
 def rotation_from_vector(vector: Array) -> Array:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radians (Rodrigues' formula)."""
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
-    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vector.shape, 3)
+    angle = np.sqrt(np.einsum("...i,...i", vector, vector))[..., None, None]
+    cross = cross_matrix(vector)
     small = angle < 1e-6
     safe = np.where(small, 1, angle)
     a = np.where(small, 1 - angle**2 / 6, np.sin(safe) / safe)

@@ -11,7 +11,7 @@ import numpy as np
 from wire.skeleton import SMPL_JOINTS
 from workers.blazepose.kinematics import Array, Posed
 from workers.blazepose.markers import other_side
-from workers.geometry import rotation_from_vector, vector_from_rotation
+from workers.geometry import cross_matrix, rotation_from_vector, vector_from_rotation
 
 _ANY = (-9.0, 9.0)
 _FREE = 20.0  # so weak a pull that only a turn which nothing else shows feels it
@@ -55,28 +55,44 @@ class Pull:
     least: Array
     most: Array
 
-    def linearise(self, posed: Posed, local: Array) -> tuple[Array, Array, float]:
-        """Blocks (24, 3, 3) and slopes (24, 3) of the normal equations in turns, and the cost now.
-
-        local (24, 3, 3): rotations relative to the parent, as they are in `posed`.
-        """
+    def strain(self, local: Array) -> "Strain":
+        """How far `local` (24, 3, 3), rotations relative to the parent, are from what is wished."""
         vector = vector_from_rotation(np.swapaxes(self.rest, -1, -2) @ local)
-        axes = np.swapaxes(posed.parents @ self.rest, -1, -2)
-        derivative = _inverse_left_jacobian(vector) @ axes  # of the vector, by turns in camera axes
         beyond = vector - np.clip(vector, self.least, self.most)
-        strength = self.precision + np.where(beyond != 0, _LIMIT_SIGMA**-2, 0)
         force = self.precision * vector + beyond * _LIMIT_SIGMA**-2
-        transposed = np.swapaxes(derivative, -1, -2)
-        blocks = (transposed * strength[..., None, :]) @ derivative
-        slopes = (transposed @ force[..., None])[..., 0]
-        cost = np.sum(self.precision * vector**2) + np.sum(beyond**2) * _LIMIT_SIGMA**-2
-        return blocks.sum(axis=0), slopes.sum(axis=0), float(cost)
+        cost = np.vdot(self.precision * vector, vector) + np.vdot(beyond, beyond) * _LIMIT_SIGMA**-2
+        strength = self.precision + (beyond != 0) * _LIMIT_SIGMA**-2
+        return Strain(self.rest, vector, strength, force, float(cost))
 
     def __add__(self, other: "Pull") -> "Pull":
         """Both wishes together."""
         return Pull(
             *(np.concatenate([getattr(self, part.name), getattr(other, part.name)]) for part in fields(self))
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strain:
+    """How far rotations are from K wishes.
+
+    rest (K, 24, 3, 3): as wished; vector (K, 24, 3): rotation vectors from there, rest axes, radians;
+    strength and force (K, 24, 3): second and first derivatives of half the cost by them.
+    """
+
+    rest: Array
+    vector: Array
+    strength: Array
+    force: Array
+    cost: float
+
+    def normal_equations(self, posed: Posed) -> tuple[Array, Array]:
+        """Blocks (24, 3, 3) and slopes (24, 3) in turns of the joints of `posed`."""
+        axes = np.swapaxes(posed.parents @ self.rest, -1, -2)
+        derivative = _inverse_left_jacobian(self.vector) @ axes  # of the vector, by turns in camera axes
+        transposed = np.swapaxes(derivative, -1, -2)
+        blocks = (transposed * self.strength[..., None, :]) @ derivative
+        slopes = (transposed @ self.force[..., None])[..., 0]
+        return blocks.sum(axis=0), slopes.sum(axis=0)
 
 
 def near(rotations: Array, sigma: Array) -> Pull:
@@ -109,10 +125,8 @@ def _inverse_left_jacobian(vector: Array) -> Array:
 
     Inverse of the left Jacobian of SO(3), e.g. Sola et al., "A micro Lie theory", eq. 146.
     """
-    angle = np.linalg.norm(vector, axis=-1)[..., None, None]
+    angle = np.sqrt(np.einsum("...i,...i", vector, vector))[..., None, None]
     safe = np.clip(angle, 1e-3, np.pi - 1e-3)  # the limits at no and half a turn are smooth enough
-    x, y, z = np.moveaxis(vector, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*vector.shape, 3)
+    cross = cross_matrix(vector)
     bend = 1 / safe**2 - (1 + np.cos(safe)) / (2 * safe * np.sin(safe))
     return np.eye(3) - cross / 2 + bend * (cross @ cross)

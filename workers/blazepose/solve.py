@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.blazepose import kinematics
-from workers.blazepose.habits import Pull
+from workers.blazepose.habits import Pull, Strain
 from workers.blazepose.kinematics import JOINTS, Array, Posed, Rest
 from workers.blazepose.markers import INDEX, OWNERS
 from workers.geometry import rotation_from_vector
@@ -82,93 +82,111 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Linear:
-    """Normal equations around a guess: matrix (75, 75), slope (75,), and the cost of the guess."""
+class _Errors:
+    """How a guess misses what was seen, cheap beside the normal equations: those follow if it is taken.
 
+    away (33, 1): metres from the camera, not less than a tenth of the body's. image (33, 2) and space
+    (29, 3): errors, metres, with their weights (33,) and (29,) at this guess.
+    """
+
+    guess: Guess
     posed: Posed
-    matrix: Array
-    slope: Array
+    away: Array
+    image: Array
+    image_weight: Array
+    space: Array
+    space_weight: Array
+    strain: Strain
     cost: float
 
 
 def solve(rest: Rest, seen: Seen, pull: Pull, guess: Guess) -> Guess:
     """The best guess after a few steps from `guess`; never a worse one."""
     damping = _DAMPING
-    here = _linearise(rest, seen, pull, guess)
-    for _ in range(_STEPS):
-        step = _step(here, damping)
-        tried = _moved(here.posed, guess, step, seen)
-        there = _linearise(rest, seen, pull, tried)
-        if there.cost < here.cost:
-            guess, here = tried, there
-            damping /= _DAMPING_GROWTH
-            if np.abs(step).max() < _SETTLED:
-                break
-        else:
+    here = _errors(rest, seen, pull, guess)
+    matrix, slope = _normal_equations(here)
+    for left in reversed(range(_STEPS)):
+        step = _step(matrix, slope, damping)
+        there = _errors(rest, seen, pull, _moved(here, step, seen))
+        if there.cost >= here.cost:
             damping = max(damping, _DAMPING) * _DAMPING_GROWTH**2
-    return guess
+            continue
+        here = there
+        if np.abs(step).max() < _SETTLED or not left:
+            break
+        damping /= _DAMPING_GROWTH
+        matrix, slope = _normal_equations(here)
+    return here.guess
 
 
-def _step(here: _Linear, damping: float) -> Array:
-    diagonal = np.diagonal(here.matrix)
-    damped = here.matrix + np.diag(damping * diagonal + 1e-6 * diagonal.max())
-    step = -np.linalg.solve(damped, here.slope)
+def _step(matrix: Array, slope: Array, damping: float) -> Array:
+    diagonal = np.diagonal(matrix)
+    damped = matrix + np.diag(damping * diagonal + 1e-6 * diagonal.max())
+    step = -np.linalg.solve(damped, slope)
     return step * min(1.0, _LARGEST_TURN / max(np.abs(step).max(), 1e-12))
 
 
-def _moved(posed: Posed, guess: Guess, step: Array, seen: Seen) -> Guess:
+def _moved(here: _Errors, step: Array, seen: Seen) -> Guess:
     turns = rotation_from_vector(step[: 3 * JOINTS].reshape(JOINTS, 3))
     right, down, nearer = step[3 * JOINTS :]
-    moved = guess.translation + np.array([right, down, 0.0])
+    moved = here.guess.translation + np.array([right, down, 0.0])
     depth = np.clip(moved[2] * np.exp(nearer), seen.nearest_m, seen.farthest_m)
-    return Guess(kinematics.turn(posed, guess.local, turns), moved * (depth / moved[2]))
+    return Guess(kinematics.turn(here.posed, here.guess.local, turns), moved * (depth / moved[2]))
 
 
-def _linearise(rest: Rest, seen: Seen, pull: Pull, guess: Guess) -> _Linear:
+def _errors(rest: Rest, seen: Seen, pull: Pull, guess: Guess) -> _Errors:
+    """Markers project where they were seen, and point to one another as they were seen to."""
     posed = kinematics.pose(rest, guess.local)
+    distance = guess.translation[2]
+    placed = posed.markers + guess.translation
+    away = np.maximum(placed[:, 2:], 0.1 * distance)
+    # In metres at the body's distance.
+    image = placed[:, :2] * (distance / away) - distance * seen.rays
+    stretched = 1 + np.einsum("nd,nd->n", image, image) / _OUTLIER_M**2
+    trust = seen.weight / _IMAGE_SIGMA_M**2
+    # Whatever their distance from one another.
+    bone = posed.markers[_TO] - posed.markers[_FROM]
+    sight = seen.points[_TO] - seen.points[_FROM]
+    length = np.sqrt(np.einsum("nd,nd->n", sight, sight))
+    space = bone - sight * (np.sqrt(np.einsum("nd,nd->n", bone, bone)) / np.maximum(length, 1e-6))[:, None]
+    space_weight = np.minimum(seen.weight[_TO], seen.weight[_FROM]) * (length > 1e-3) / _SPACE_SIGMA_M**2
+    strain = pull.strain(guess.local)
+    cost = _OUTLIER_M**2 * (trust @ np.log(stretched)) + space_weight @ np.einsum("nd,nd->n", space, space)
+    return _Errors(
+        guess=guess,
+        posed=posed,
+        away=away,
+        image=image,
+        image_weight=trust / stretched,
+        space=space,
+        space_weight=space_weight,
+        strain=strain,
+        cost=float(cost) + strain.cost,
+    )
+
+
+def _normal_equations(here: _Errors) -> tuple[Array, Array]:
+    """Matrix (75, 75) and slope (75,) around a guess."""
+    posed, translation = here.posed, here.guess.translation
     moves = np.empty((len(posed.markers), 3, 3 * JOINTS + 3))
     moves[:, :, :-3] = kinematics.marker_derivative(posed, _CARRIES).reshape(*moves.shape[:2], -1)
     # The body moves right and down by metres, and away along its ray by a share of its distance.
-    moves[:, :, -3:] = np.column_stack([np.eye(3)[:, :2], guess.translation])
-    image_matrix, image_slope, image_cost = _image_wish(posed, seen, guess.translation, moves)
-    space_matrix, space_slope, space_cost = _space_wish(posed, seen, moves)
-    matrix, slope = image_matrix + space_matrix, image_slope + space_slope
+    moves[:, :, -3:] = np.column_stack([np.eye(3)[:, :2], translation])
+    ray = (posed.markers[:, :2] + translation[:2]) / here.away
+    image = moves[:, :2] - ray[:, :, None] * moves[:, 2:]
+    image_root = np.sqrt(here.image_weight)[:, None]
+    space_root = np.sqrt(here.space_weight)[:, None]
+    rows = np.concatenate(
+        [
+            (image * (image_root * translation[2] / here.away)[:, :, None]).reshape(-1, moves.shape[-1]),
+            ((moves[_TO] - moves[_FROM]) * space_root[:, :, None]).reshape(-1, moves.shape[-1]),
+        ]
+    )
+    errors = np.concatenate([(here.image * image_root).ravel(), (here.space * space_root).ravel()])
+    matrix, slope = rows.T @ rows, rows.T @ errors
     joint = np.arange(JOINTS)
     by_joint = matrix.reshape(JOINTS + 1, 3, JOINTS + 1, 3)  # a view: the move stands as a 25th joint
-    blocks, slopes, pull_cost = pull.linearise(posed, guess.local)
+    blocks, slopes = here.strain.normal_equations(posed)
     by_joint[joint, :, joint] += blocks
     slope[:-3] += slopes.ravel()
-    return _Linear(posed, matrix, slope, image_cost + space_cost + pull_cost)
-
-
-def _image_wish(posed: Posed, seen: Seen, translation: Array, moves: Array) -> tuple[Array, Array, float]:
-    """Markers project where they were seen; errors are measured in metres at the body's distance."""
-    placed = posed.markers + translation
-    away = np.maximum(placed[:, 2:], 0.1 * translation[2])
-    shrink = translation[2] / away  # (33, 1)
-    error = shrink * placed[:, :2] - translation[2] * seen.rays  # (33, 2)
-    slope = shrink[:, :, None] * (moves[:, :2] - (placed[:, :2] / away)[:, :, None] * moves[:, 2:])
-    square = np.sum(error**2, axis=1)
-    trust = seen.weight / _IMAGE_SIGMA_M**2
-    weight = trust / (1 + square / _OUTLIER_M**2)
-    cost = np.sum(trust * _OUTLIER_M**2 * np.log1p(square / _OUTLIER_M**2))
-    return *_normal(slope, error, weight), float(cost)
-
-
-def _space_wish(posed: Posed, seen: Seen, moves: Array) -> tuple[Array, Array, float]:
-    """Markers point to one another as they were seen to, whatever their distance."""
-    bone = posed.markers[_TO] - posed.markers[_FROM]
-    sight = seen.points[_TO] - seen.points[_FROM]
-    length = np.linalg.norm(sight, axis=1, keepdims=True)
-    wanted = sight * np.linalg.norm(bone, axis=1, keepdims=True) / np.maximum(length, 1e-6)
-    error = bone - wanted
-    weight = np.minimum(seen.weight[_TO], seen.weight[_FROM]) * (length[:, 0] > 1e-3) / _SPACE_SIGMA_M**2
-    cost = np.sum(weight * np.sum(error**2, axis=1))
-    return *_normal(moves[_TO] - moves[_FROM], error, weight), float(cost)
-
-
-def _normal(derivative: Array, error: Array, weight: Array) -> tuple[Array, Array]:
-    """Normal equations of errors (N, D) with derivatives (N, D, 75) and weights (N,)."""
-    root = np.sqrt(weight)
-    rows = (derivative * root[:, None, None]).reshape(-1, derivative.shape[-1])
-    return rows.T @ rows, rows.T @ (error * root[:, None]).ravel()
+    return matrix, slope
