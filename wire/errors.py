@@ -121,6 +121,17 @@ class Busy(PoseError):
     status = 503
 
 
+class ThumbnailWanted(PoseError):
+    """The frame could belong to several videos: send it again with a thumbnail in its `source`.
+
+    Empty bytes will do where none can be made. Only frames without a session id meet it, and no
+    HTTP caller: the edge does as it says.
+    """
+
+    code = "thumbnail_wanted"
+    status = 409
+
+
 class ProtocolError(PoseError):
     """A ZeroMQ peer sent frames that `PROTOCOL.md` does not allow."""
 

@@ -55,7 +55,8 @@ class Source(Struct, frozen=True, kw_only=True):
     client: Annotated[str, Meta(max_length=256)] = ""  # address of the caller
     width_px: int = 0
     height_px: int = 0
-    thumbnail: bytes = b""  # small grey picture, row-major uint8; empty: none was made
+    #: Small grey picture, row-major uint8 (`wire.thumbnail`); None: not made yet, empty: can't be made.
+    thumbnail: Annotated[bytes, Meta(max_length=4096)] | None = None
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame"):
@@ -117,6 +118,8 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     people: list[Person]
     primary: int | None  # index into people; None: nobody to show
     history: History
+    skipped: int = 0  # frames of this video that were stepped over so far, and of those
+    expired: int = 0  # the ones whose callers' deadlines had passed
     num_persons_detected: int
     num_tracks: int
     observer: str
@@ -174,6 +177,26 @@ class Status(Message, frozen=True, kw_only=True, tag="status_reply"):
 # ------------------------------------------------------------------ broker <-> worker
 
 
+class SeenFrame(Struct, frozen=True, array_like=True):
+    """A frame that was folded: enough to know it again."""
+
+    frame_number: FrameNumber
+    digest: int  # CRC-32 of the picture as it was sent
+    thumbnail: bytes | None = None  # of its `Source`
+
+
+class HeldSession(Struct, frozen=True, kw_only=True):
+    """A session as the store knows it: what a broker that has just started must learn of it."""
+
+    session_id: str
+    generation: int
+    epoch: int
+    frames: list[SeenFrame]  # the last ones that were folded, oldest first
+    source: Source | None = None  # of a session that its caller did not name
+    skipped: int = 0
+    expired: int = 0
+
+
 class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """Worker -> broker: my networks are loaded and a self-test frame came through."""
 
@@ -182,6 +205,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     device: str
     models: dict[str, str]
     observer: str
+    sessions: list[HeldSession] = []  # all that are in the store, whoever folded them
 
 
 class LoadFailed(Message, frozen=True, kw_only=True, tag="load_failed"):
@@ -219,6 +243,9 @@ class Work(Message, frozen=True, kw_only=True, tag="work"):
     options: Options = Options()
     timestamp_ms: float | None = None
     fps: float | None = None
+    source: Source | None = None  # where the caller named no session: to be stored with the frame
+    skipped: int = 0  # as in `Result`
+    expired: int = 0
 
 
 class Forget(Message, frozen=True, kw_only=True, tag="forget"):

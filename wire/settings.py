@@ -47,6 +47,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="ZeroMQ endpoint for workers; empty: ipc in runtime_dir")
     ] = ""
 
+    store_dir: Annotated[
+        str, Meta(description="stored sessions; empty: in runtime_dir, which a reboot may clear")
+    ] = ""
+
     # -- the observer
     observer: Annotated[Literal["blazepose"], Meta(description="who sees people in a frame")] = "blazepose"
     keypoints: Annotated[
@@ -71,6 +75,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kept_answers: Annotated[
         int, Meta(ge=0, description="answers a worker keeps per session for repeated frames")
     ] = 16
+    store_max_bytes: Annotated[
+        Bytes, Meta(description="sessions and answers that one worker keeps on disk")
+    ] = 256 * 2**20
     http_threads: Annotated[Count, Meta(description="requests the edge serves at a time")] = 32
 
     # -- time
@@ -81,6 +88,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker_silence_s: Annotated[
         Seconds, Meta(description="silence after which the broker gives a worker up")
     ] = 5.0
+    frame_limit_s: Annotated[
+        Seconds, Meta(description="longest time a worker may take for a frame; it is ended then")
+    ] = 30.0
     session_idle_s: Annotated[Seconds, Meta(description="quiet time after which a session is forgotten")] = (
         300.0
     )
@@ -106,6 +116,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def workers_address(self) -> str:
         """Where workers meet the broker."""
         return self.workers_endpoint or f"ipc://{self.runtime_dir}/workers.ipc"
+
+    def store_directory(self) -> Path:
+        """Where the workers keep their sessions."""
+        return Path(self.store_dir or f"{self.runtime_dir}/store")
 
 
 def load(environ: Mapping[str, str]) -> Settings:
