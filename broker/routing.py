@@ -348,9 +348,11 @@ class Routing:
             raise self._busy(f"{self._held_bytes} bytes are waiting")
 
     def _session_for(self, request: Frame, digest: int, now: float) -> Session:
-        session_id = request.session_id or self._streams.session_of(
-            request.source, request.frame_number, digest=digest, now=now
-        )
+        session_id = request.session_id
+        if session_id is None:
+            session_id = self._streams.place(
+                request.source, request.frame_number, digest=digest, now=now
+            ).session_id
         session = self._sessions.get(session_id)
         if session is None:
             if len(self._sessions) >= self._settings.max_sessions and not self._forget_quietest():

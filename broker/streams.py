@@ -7,7 +7,7 @@ digest and the time. Knows no sockets and no pictures.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wire.messages import Source
+from wire.messages import HeldSession, Source
 
 #: How far behind its video's newest frame a frame may arrive: the largest pool of a client.
 _REORDER = 16
@@ -22,6 +22,15 @@ _TURN_S = 1.0
 _TURN_FRAMES = 8
 
 _Key = tuple[str, int, int]  # client address, width, height
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a frame without a session id belongs."""
+
+    session_id: str
+    frame_number: int  # in that session; not always the request's own
+    begins: bool  # it is the first frame of a new session
 
 
 @dataclass(slots=True, eq=False)
@@ -70,18 +79,30 @@ class Streams:
         self._by_key: dict[_Key, list[_Stream]] = {}
         self._by_session: dict[str, _Stream] = {}
 
-    def session_of(self, source: Source, frame_number: int, *, digest: int, now: float) -> str:
-        """The session id of a frame; the frame counts as arrived. `now` is in seconds."""
-        key = (source.client, source.width_px, source.height_px)
+    def place(self, source: Source, frame_number: int, *, digest: int, now: float) -> Placed:
+        """The session of a frame, which counts as arrived; `now` is in seconds.
+
+        Raises `ThumbnailWanted` where the numbers alone do not decide and `source` has no thumbnail.
+        """
+        key = _key(source)
         self._drop_paused(key, now)
         streams = self._by_key.get(key, [])
-        stream = (
-            next((s for s in streams if s.digests.get(frame_number) == digest), None)
-            or self._best(streams, frame_number, now)
-            or self._begin(key, now)
+        stream = next((s for s in streams if s.digests.get(frame_number) == digest), None) or self._best(
+            streams, frame_number, now
         )
+        begins = stream is None
+        if stream is None:
+            stream = self._begin(key, self._new_session_id(), now)
         stream.add(frame_number, digest, now)
-        return stream.session_id
+        return Placed(stream.session_id, frame_number, begins)
+
+    def recall(self, held: HeldSession, *, now: float) -> None:
+        """Go on with a stream that an earlier broker began; one whose caller named it is none."""
+        if held.source is None or held.session_id in self._by_session:
+            return
+        stream = self._begin(_key(held.source), held.session_id, now)
+        for frame in held.frames:
+            stream.add(frame.frame_number, frame.digest, now)
 
     def answered(self, session_id: str, *, now: float) -> None:
         """Note an answer: a caller that waited for us did not pause."""
@@ -108,8 +129,12 @@ class Streams:
         takers = [s for s in streams if s.may_take(frame_number)]
         return min(takers, key=lambda s: (s.distance(frame_number, now=now), s.active_at), default=None)
 
-    def _begin(self, key: _Key, now: float) -> _Stream:
-        stream = _Stream(session_id=self._new_session_id(), key=key, active_at=now)
+    def _begin(self, key: _Key, session_id: str, now: float) -> _Stream:
+        stream = _Stream(session_id=session_id, key=key, active_at=now)
         self._by_key.setdefault(key, []).append(stream)
         self._by_session[stream.session_id] = stream
         return stream
+
+
+def _key(source: Source) -> _Key:
+    return (source.client, source.width_px, source.height_px)

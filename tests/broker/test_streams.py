@@ -5,7 +5,7 @@ from itertools import count
 import pytest
 
 from broker.streams import Streams
-from wire.messages import Source
+from wire.messages import HeldSession, SeenFrame, Source
 
 PAUSE_S = 30.0
 
@@ -22,7 +22,7 @@ class Sender:
         self.now += after_s
         source = Source(client=client, width_px=width, height_px=360)
         digest = hash((video, number))
-        return self.streams.session_of(source, number, digest=digest, now=self.now)
+        return self.streams.place(source, number, digest=digest, now=self.now).session_id
 
 
 @pytest.fixture
@@ -116,3 +116,11 @@ def test_a_forgotten_session_is_not_continued(sender):
     sender.send("a", 0)
     sender.streams.forget("s0")
     assert sender.send("a", 1) == "s1"
+
+
+def test_a_recalled_stream_goes_on(sender):
+    frames = [SeenFrame(number, number) for number in range(5)]
+    source = Source(client="10.0.0.1", width_px=640, height_px=360)
+    held = HeldSession(session_id="before", generation=1, epoch=2, frames=frames, source=source)
+    sender.streams.recall(held, now=0.0)
+    assert sender.send("a", 5) == "before"
