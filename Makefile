@@ -6,7 +6,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 CLIP = $$($(PY) -m tools.clip sports2d_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve ctl test lint bench models clean
+.PHONY: help demo serve ctl test lint bench chaos models clean
 
 help:
 	@echo "make demo    140 frames of a real clip through the whole service, with pictures of the result"
@@ -15,6 +15,7 @@ help:
 	@echo "make test    every test"
 	@echo "make lint    style and types"
 	@echo "make bench   the measurements in docs/performance.md"
+	@echo "make chaos   kills and pauses real processes under traffic; every frame must come back as ever"
 	@echo "make clean   remove .venv and caches; model files stay in the user's cache"
 
 demo: .venv/base models
@@ -39,6 +40,10 @@ lint: .venv/dev
 bench: .venv/dev models
 	$(PY) -m workers.assets fetch demo clips
 	$(PY) -m bench
+
+chaos: .venv/base models
+	$(PY) -m workers.assets fetch demo clips
+	$(PY) -m tools.chaos $(ARGS)
 
 models: .venv/base
 	@$(PY) -m workers.assets fetch
