@@ -3,6 +3,7 @@
 Pure: works on what was received.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -48,11 +49,8 @@ def longest_stall_s(sent: Sequence[Sent], *, begin_s: float, end_s: float) -> fl
 
 def stalls_s(sent: Sequence[Sent], disturbed: Sequence[Disturbed]) -> list[float]:
     """The longest stall around each disturbance: from it to the next."""
-    ends = [*(following.at_s for following in disturbed[1:]), float("inf")]
-    return [
-        longest_stall_s(sent, begin_s=event.at_s, end_s=end)
-        for event, end in zip(disturbed, ends, strict=True)
-    ]
+    moments_s = [*(event.at_s for event in disturbed), math.inf]
+    return [longest_stall_s(sent, begin_s=begin_s, end_s=end_s) for begin_s, end_s in pairwise(moments_s)]
 
 
 def _of_the_frames(sent: Sequence[Sent], expected: Expected) -> Iterator[str]:
