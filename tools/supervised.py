@@ -15,6 +15,7 @@ from supervisor.xmlrpc import SupervisorTransport
 class Program:
     """One process of the service; `pid` is 0 while there is none."""
 
+    address: str  # as supervisorctl names it
     pid: int
     running: bool  # past its `startsecs`
 
@@ -31,9 +32,19 @@ class Supervised:
         """Every program by its name: broker, worker_00, worker_01, ..., edge, fatal."""
         listed = cast(list[dict[str, Any]], self._proxy.supervisor.getAllProcessInfo())
         return {
-            program["name"]: Program(program["pid"], program["state"] == ProcessStates.RUNNING)
+            program["name"]: Program(
+                f"{program['group']}:{program['name']}",
+                program["pid"],
+                program["state"] == ProcessStates.RUNNING,
+            )
             for program in listed
         }
+
+    def restart(self, name: str) -> None:
+        """Stop a program by its signal, start it anew, and wait until it runs; as supervisorctl does it."""
+        address = self.programs()[name].address
+        self._proxy.supervisor.stopProcess(address)
+        self._proxy.supervisor.startProcess(address)
 
     def __enter__(self) -> "Supervised":
         return self

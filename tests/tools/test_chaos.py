@@ -8,7 +8,7 @@ from tools.chaos.disturbances import Disturbance, Disturbed, schedule
 from tools.chaos.traffic import Received, Sent, digests
 from tools.chaos.verdict import expected, histories, stalls_s, violations
 
-PLAN = {"workers": 2, "kills": 5, "broker_kills": 2, "pause_s": 20.0}
+PLAN = {"workers": 2, "kills": 5, "restarts": 1, "broker_kills": 2, "pause_s": 20.0}
 
 CLIP = Video("clip", [b"0", b"1", b"2"])
 UNNAMED = Client("rider", named=False, videos=[CLIP])
@@ -45,9 +45,14 @@ def test_a_seed_names_one_schedule() -> None:
 def test_every_program_is_disturbed_as_often_as_was_asked() -> None:
     events = schedule(3, **PLAN)
 
-    kills = Counter(event.program for event in events if not event.pause_s)
-    assert kills == {"worker_00": 5, "worker_01": 5, "broker": 2}
-    (pause,) = (event for event in events if event.pause_s)
+    assert Counter(str(event) for event in events if event.what != "paused") == {
+        "worker_00 killed": 5,
+        "worker_01 killed": 5,
+        "worker_00 restarted": 1,
+        "worker_01 restarted": 1,
+        "broker killed": 2,
+    }
+    (pause,) = (event for event in events if event.what == "paused")
     assert pause.program.startswith("worker")
     assert pause.pause_s == 20.0
 
@@ -98,7 +103,7 @@ def test_a_stall_is_the_longest_wait_of_one_client_around_the_event() -> None:
     first, second, third = answers("stream-2")
     slow = [first, replace(second, at_s=4.0), replace(third, at_s=5.0)]
     busy = [replace(answer, at_s=answer.at_s * 2.5) for answer in answers("mine")]
-    kill = Disturbance("broker", after_answers=0)
+    kill = Disturbance("broker", "killed", after_answers=0)
     events = [Disturbed(kill, at_s, answered=0, whole_at_s=at_s + 0.5) for at_s in (1.0, 4.5)]
 
     assert stalls_s([sent(slow), sent(busy, client=NAMED)], events) == [4.0, 2.5]

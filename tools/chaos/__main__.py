@@ -1,7 +1,7 @@
-"""Kills and pauses real processes of a real service under traffic: `python -m tools.chaos`.
+"""Kills, pauses and restarts real processes of a real service under traffic: `python -m tools.chaos`.
 
-Several clients send clips, first undisturbed, then while workers and the broker are killed and
-a worker is paused. Every frame must be answered, bit for bit as in the undisturbed run.
+Several clients send clips, first undisturbed, then while things happen to the workers and the
+broker. Every frame must be answered, bit for bit as in the undisturbed run.
 """
 
 import argparse
@@ -41,6 +41,7 @@ def main() -> int:
         given.seed,
         workers=_WORKERS,
         kills=given.kills,
+        restarts=given.restarts,
         broker_kills=given.broker_kills,
         pause_s=given.pause_s,
     )
@@ -75,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     arguments.add_argument("--seed", type=int, default=1, help="of the schedule")
     arguments.add_argument("--kills", type=int, default=5, help="how often each worker is killed")
+    arguments.add_argument("--restarts", type=int, default=1, help="how often each worker is restarted")
     arguments.add_argument("--broker-kills", type=int, default=2, help="how often the broker is killed")
     arguments.add_argument("--pause-s", type=float, default=20.0, help="how long a worker is paused; 0: none")
     arguments.add_argument("--frames", type=int, default=76, help="frames of each video, 76 at the most")
@@ -87,8 +89,7 @@ def _long_stalls(outcome: Outcome, stalls_s: Sequence[float], *, longest_s: floa
     for event, stall_s in zip(outcome.disturbed, stalls_s, strict=True):
         allowed_s = longest_s + (_SILENCE_S if event.disturbance.pause_s else 0.0)
         if stall_s >= allowed_s:
-            what = f"{event.disturbance.program} was {event.disturbance.what}"
-            yield f"a client stalled for {stall_s:.1f} s when {what}; allowed are {allowed_s:.0f}"
+            yield f"{event.disturbance}: a client stalled for {stall_s:.1f} s; allowed are {allowed_s:.0f}"
 
 
 def _summary(sent: Sequence[Sent]) -> str:
@@ -97,8 +98,7 @@ def _summary(sent: Sequence[Sent]) -> str:
 
 def _line(event: Disturbed) -> str:
     took_s = event.whole_at_s - event.at_s
-    what = f"{event.disturbance.program} {event.disturbance.what}"
-    return f"  after {event.answered} answers {what}; whole again after {took_s:.1f} s"
+    return f"  after {event.answered} answers {event.disturbance}; whole again after {took_s:.1f} s"
 
 
 def _table_of_clients(sent: Sequence[Sent]) -> Table:
@@ -117,8 +117,7 @@ def _table_of_events(disturbed: Sequence[Disturbed], stalls_s: Sequence[float]) 
     table = Table("what", "times", "longest stall, s: median", "of all")
     kinds: dict[str, list[float]] = {}
     for event, stall_s in zip(disturbed, stalls_s, strict=True):
-        what = f"{event.disturbance.program} {event.disturbance.what}"
-        kinds.setdefault(what, []).append(stall_s)
+        kinds.setdefault(str(event.disturbance), []).append(stall_s)
     for what, stalls in sorted(kinds.items()):
         table.add_row(what, str(len(stalls)), f"{sorted(stalls)[len(stalls) // 2]:.1f}", f"{max(stalls):.1f}")
     return table

@@ -1,4 +1,4 @@
-"""Killing and pausing the service's processes on a seeded schedule."""
+"""Killing, pausing and restarting the service's processes on a seeded schedule."""
 
 import os
 import random
@@ -23,16 +23,18 @@ _LOOK_EVERY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What is done to a program: SIGKILL, or SIGSTOP and SIGCONT after `pause_s`."""
+    """What is done to a program, `after_answers` answers after the service was whole.
+
+    Killed: SIGKILL. Paused: SIGSTOP, and SIGCONT after `pause_s`. Restarted: as by supervisorctl.
+    """
 
     program: str  # as supervisord names it
-    after_answers: int  # counted from when the service is whole
+    what: Literal["killed", "paused", "restarted"]
+    after_answers: int
     pause_s: float = 0.0
 
-    @property
-    def what(self) -> Literal["killed", "paused"]:
-        """What happened to the program, in a word."""
-        return "paused" if self.pause_s else "killed"
+    def __str__(self) -> str:
+        return f"{self.program} {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +51,28 @@ class NotWhole(Exception):
     """The service did not come back."""
 
 
-def schedule(seed: int, *, workers: int, kills: int, broker_kills: int, pause_s: float) -> list[Disturbance]:
-    """Each worker killed `kills` times, the broker `broker_kills` times, one worker paused; shuffled.
+def schedule(
+    seed: int, *, workers: int, kills: int, restarts: int, broker_kills: int, pause_s: float
+) -> list[Disturbance]:
+    """Each worker killed and restarted so often, the broker killed so often, one worker paused; shuffled.
 
     The same for the same seed.
     """
     chance = random.Random(seed)
-    targets = [(f"worker_{index:02}", 0.0) for index in range(workers) for _ in range(kills)]
-    targets += [("broker", 0.0)] * broker_kills
+
+    def event(
+        program: str, what: Literal["killed", "paused", "restarted"], pause_s: float = 0
+    ) -> Disturbance:
+        return Disturbance(program, what, chance.randint(*_ANSWERS_BETWEEN), pause_s)
+
+    names = [f"worker_{index:02}" for index in range(workers)]
+    events = [event(name, "killed") for name in names for _ in range(kills)]
+    events += [event(name, "restarted") for name in names for _ in range(restarts)]
+    events += [event("broker", "killed") for _ in range(broker_kills)]
     if pause_s:
-        targets.append((f"worker_{chance.randrange(workers):02}", pause_s))
-    chance.shuffle(targets)
-    return [Disturbance(program, chance.randint(*_ANSWERS_BETWEEN), pause) for program, pause in targets]
+        events.append(event(chance.choice(names), "paused", pause_s))
+    chance.shuffle(events)
+    return events
 
 
 class Disturber:
@@ -76,15 +88,8 @@ class Disturber:
         with Supervised(self._service.runtime_dir) as supervised, self._service.backend() as backend:
             first = self._answered() + disturbance.after_answers
             _wait_for(lambda: self._answered() >= first, "no frames flow")
-            pid = supervised.programs()[disturbance.program].pid
             answered, at_s = self._answered(), time.monotonic()
-            if disturbance.pause_s:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(disturbance.pause_s)
-                os.kill(pid, signal.SIGCONT)
-            else:
-                os.kill(pid, signal.SIGKILL)
-                _wait_for(lambda: supervised.programs()[disturbance.program].pid != pid, "it was not noticed")
+            _disturb(disturbance, supervised)
             _wait_for(lambda: self._is_whole(supervised, backend), "the service does not come back")
         return Disturbed(disturbance, at_s, answered, time.monotonic())
 
@@ -93,6 +98,21 @@ class Disturber:
             return False
         health = backend.health().body()
         return bool(health["ready"]) and health["workers"] == self._workers
+
+
+def _disturb(disturbance: Disturbance, supervised: Supervised) -> None:
+    """Do it; a program that was ended has been started again when this returns."""
+    pid = supervised.programs()[disturbance.program].pid
+    match disturbance.what:
+        case "paused":
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(disturbance.pause_s)
+            os.kill(pid, signal.SIGCONT)
+        case "killed":
+            os.kill(pid, signal.SIGKILL)
+            _wait_for(lambda: supervised.programs()[disturbance.program].pid not in (0, pid), "it stays away")
+        case "restarted":
+            supervised.restart(disturbance.program)
 
 
 def _wait_for(condition: Callable[[], bool], otherwise: str) -> None:

@@ -72,10 +72,14 @@ class Sender:
         """Send a video, its frames in `order`, and wait for every answer; in the order of frame numbers."""
         with ThreadPoolExecutor(self._in_flight) as pool:
             numbers = range(len(pictures)) if order is None else order
-            answers = list(pool.map(lambda number: self._ask(pictures[number], number, session_id), numbers))
-        return sorted(answers, key=lambda received: received.frame_number)
+            answers = pool.map(
+                lambda number: self.ask(pictures[number], number, session_id=session_id), numbers
+            )
+            received = list(answers)
+        return sorted(received, key=lambda answer: answer.frame_number)
 
-    def _ask(self, picture: bytes, number: int, session_id: str | None) -> Received:
+    def ask(self, picture: bytes, number: int, *, session_id: str | None = None) -> Received:
+        """Send one frame over a connection that is free, and wait for its answer."""
         backend = self._free.get()
         try:
             answer = backend.pose(picture, frame_number=number, session_id=session_id)
