@@ -1,6 +1,6 @@
-"""What the broker keeps of frames, sessions and workers while they are its business.
+"""What the broker keeps of requests, frames, sessions and workers while they are its business.
 
-Plain records for `routing.py`, which alone changes them and decides.
+Records, and what follows from one record alone; `routing.py` and its parts decide.
 """
 
 from bisect import insort
@@ -9,17 +9,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from broker.order import FrameOrder
+from broker.receipts import Receipts
 from wire.messages import Frame, Ready
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """The payload of a request, unread."""
+
+    payload: Sequence[object]
+    size_bytes: int
+    digest: int  # tells it from other pictures
+
+
 @dataclass(slots=True, eq=False)
-class Waiter:
-    """One request that waits for a frame's answer; a repeated frame has several."""
+class Request:
+    """One open request: it waits for a frame's answer; a repeated frame has several."""
 
     client: bytes  # routing id of the client's connection
-    request_id: bytes
-    deadline: float  # seconds, the core's clock
-    job: "Job"
+    frame: Frame
+    digest: int
+    arrived_at: float  # seconds, the core's clock
+    deadline: float  # seconds
+    job: "Job | None" = None  # None: it waits in the lobby
     open: bool = True  # not answered yet
 
 
@@ -27,41 +39,58 @@ class Waiter:
 class Job:
     """One frame on its way to one answer."""
 
-    request: Frame  # of its first request
+    frame: Frame  # of its first request
+    frame_number: int  # in its session, which may count otherwise than the client
     session: "Session"
-    generation: int
-    digest: int
-    payload: Sequence[object]
-    payload_bytes: int
-    arrived_at: float
+    video: "Video"
+    picture: Picture | None  # None: let go, nobody waits for the answer any more
+    admitted_at: float  # seconds
     arrival: int  # counts all frames
-    waiters: list[Waiter] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)  # that wait for it
     hand_out: int | None = None  # counts all hand-outs; None: never handed out
     epoch: int = 0  # under which it was handed out last
-    continues: bool = False  # frames of its video had gone out before it did
-    lost: int = 0  # workers lost while they held it
+    continues: bool = False  # of `Work`, as these: settled when it goes out first
+    skipped: int = 0
+    expired: int = 0
+    deaths: int = 0  # workers that ended while they held it
+    silences: int = 0  # workers that fell silent while they held it
+
+    @property
+    def losses(self) -> int:
+        """Workers lost while they held it."""
+        return self.deaths + self.silences
 
     @property
     def place(self) -> tuple[int, ...]:
         """Where it stands in its session: what was handed out before goes first, as it went then."""
         if self.hand_out is not None:
             return (0, self.hand_out)
-        return (1, self.generation, self.request.frame_number, self.arrival)
+        return (1, self.video.generation, self.frame_number, self.arrival)
 
     @property
     def deadline(self) -> float:
         """The last of its requests' deadlines, seconds."""
-        return max(waiter.deadline for waiter in self.waiters)
+        return max(request.deadline for request in self.requests)
+
+
+@dataclass(slots=True, eq=False)
+class Video:
+    """One video of a session."""
+
+    generation: int
+    receipts: Receipts = field(default_factory=Receipts)
+    begun: bool = False  # a frame of it went out
+    zero_digest: int | None = None  # of its frame 0
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One video, or several one after the other: generations."""
+    """One video, or several one after the other."""
 
     session_id: str
-    order: FrameOrder
+    order: FrameOrder  # of the newest video
+    video: Video  # the newest
     active_at: float  # of the last arrival or answer, seconds
-    generation: int = 0
     epoch: int = 0
     owner: "Worker | None" = None
     had_owner: bool = False
@@ -69,19 +98,67 @@ class Session:
     in_flight: int = 0
     outstanding: int = 0  # open requests, waiting or in flight
     open_jobs: dict[tuple[int, int], Job] = field(default_factory=dict)  # (generation, frame number)
-    zero_digest: int | None = None  # of this generation's frame 0
     gap_timer: float = 0.0  # latest time for which a gap timer is set
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing of it is under way."""
+        return not self.queue and not self.in_flight
+
+    def begin_video(self, generation: int) -> None:
+        """What comes from now on belongs to another video."""
+        self.video = Video(generation)
+        self.order.restart()
+
+    def twin(self, frame_number: int, request: Request) -> Job | None:
+        """The job that a repeat may join: the same frame of the same picture, with the same wishes."""
+        job = self.open_jobs.get((self.video.generation, frame_number))
+        if job is None or job.picture is None or job.picture.digest != request.digest:
+            return None
+        return job if job.frame.options == request.frame.options else None
+
+    def add(self, job: Job) -> None:
+        """Take a new frame in."""
+        self.open_jobs[job.video.generation, job.frame_number] = job
+        self.order.arrived(job.frame_number, outstanding=self.outstanding)
+        self.enqueue(job)
+
     def enqueue(self, job: Job) -> None:
-        """Put `job` at its place."""
+        """Put `job` at its place in line."""
         insort(self.queue, job, key=lambda queued: queued.place)
 
     def may_go_at(self, job: Job) -> float:
         """When the first job of the queue may be handed out, seconds."""
-        if job.hand_out is not None or job.generation < self.generation:
-            return job.arrived_at
-        wait_s = self.order.wait_s(job.request.frame_number, outstanding=self.outstanding)
-        return job.arrived_at + wait_s
+        if job.hand_out is not None or job.video is not self.video:
+            return job.admitted_at
+        return job.admitted_at + self.order.wait_s(job.frame_number, outstanding=self.outstanding)
+
+    def hand_out_next(self, *, hand_out: int) -> tuple[Job, bool]:
+        """The first job of the queue, which goes out now; and whether that steps over a gap."""
+        job, gap = self.queue.pop(0), False
+        if job.hand_out is None:
+            job.hand_out = hand_out
+            job.continues, job.video.begun = job.video.begun, True
+            job.video.receipts.went_out(job.frame_number)
+            job.skipped, job.expired = job.video.receipts.skipped, job.video.receipts.expired
+            gap = job.video is self.video and self.order.handed_out(job.frame_number)
+        job.epoch = self.epoch
+        self.in_flight += 1
+        return job, gap
+
+    def give_up(self, job: Job, *, expired: bool) -> None:
+        """Go on without a frame that will not go out, or not again."""
+        job.video.receipts.gave_up(job.frame_number, expired=expired)
+        if job in self.queue:
+            self.queue.remove(job)
+        if job.video is self.video:
+            self.order.stepped_over(job.frame_number)
+
+    def close(self, job: Job) -> None:
+        """No repeat joins `job` from now on."""
+        key = (job.video.generation, job.frame_number)
+        if self.open_jobs.get(key) is job:
+            del self.open_jobs[key]
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +172,7 @@ class Worker:
     draining: bool = False
     in_flight: OrderedDict[bytes, Job] = field(default_factory=OrderedDict)  # in the order of hand-out
     sessions: set[Session] = field(default_factory=set)
-    runnable: dict[Session, int] = field(default_factory=dict)  # session -> its turn
+    line: dict[Session, int] = field(default_factory=dict)  # its sessions with a frame to go -> turn
 
     @property
     def free_credits(self) -> int:
@@ -110,4 +187,4 @@ class Worker:
         """
         if self.free_credits <= 0:
             return False
-        return not self.in_flight if job.lost else not any(held.lost for held in self.in_flight.values())
+        return not self.in_flight if job.losses else not any(held.losses for held in self.in_flight.values())

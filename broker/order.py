@@ -6,6 +6,7 @@ predecessor. It does not hold frames and reads no clock.
 """
 
 from collections import deque
+from collections.abc import Iterable
 
 #: Hand-outs from which the step is learned: the smallest of so many differences.
 _STEPS = 8
@@ -29,6 +30,11 @@ class FrameOrder:
     def newest(self) -> int | None:
         """The greatest frame number that went out or was stepped over; None: none yet."""
         return self._last
+
+    def resume(self, numbers: Iterable[int]) -> None:
+        """Go on with a video of which these went out before anybody here counted, oldest first."""
+        for number in numbers:
+            self._went_out(number)
 
     def restart(self) -> None:
         """Begin a new video; how the client behaves is remembered."""
@@ -65,9 +71,7 @@ class FrameOrder:
         if gap:
             # Nobody filled the gap while we waited, so what is open now is all there is.
             self._concurrency_known = True
-        if self._last is not None and number > self._last:
-            self._steps.append(number - self._last)
-        self._advance(number)
+        self._went_out(number)
         return gap
 
     def stepped_over(self, number: int) -> None:
@@ -78,6 +82,11 @@ class FrameOrder:
         if self._last is None:
             return number > 0
         return number > self._last + min(self._steps, default=1)
+
+    def _went_out(self, number: int) -> None:
+        if self._last is not None and number > self._last:
+            self._steps.append(number - self._last)
+        self._advance(number)
 
     def _advance(self, number: int) -> None:
         self._last = number if self._last is None else max(self._last, number)

@@ -1,682 +1,327 @@
-"""Who folds which frame, and when: sessions, order, ownership, credits, liveness.
+"""What happens when a message comes or time passes: the verbs of the broker.
 
 Pure state: no sockets and no clock. `server.py` tells it what arrived and when (`now`, in
 seconds of any steady clock) and sends the actions that it takes back. Payloads pass through
 unread.
 """
 
-import heapq
 import logging
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from itertools import count
 
-import msgspec
-
-from broker.jobs import Job, Session, Waiter, Worker
-from broker.order import FrameOrder
+from broker import report
+from broker.dispatch import Dispatch
+from broker.fleet import Fleet
+from broker.jobs import Job, Picture, Request, Worker
+from broker.lobby import Lobby
+from broker.outbox import Action, Outbox
+from broker.requests import OpenRequests
+from broker.serials import Serials
+from broker.sessions import Sessions
 from broker.streams import Streams
-from wire.errors import Busy, DeadlineExceeded, ModelNotLoaded, PoisonFrame, PoseError, ProtocolError
-from wire.messages import (
-    BrokerToWorker,
-    Failure,
-    Forget,
-    Frame,
-    FromBroker,
-    Goodbye,
-    Heartbeat,
-    LoadFailed,
-    Ready,
-    Result,
-    Status,
-    StatusRequest,
-    WhoAreYou,
-    Work,
-    WorkerStatus,
-)
+from wire.errors import DeadlineExceeded, ModelNotLoaded, PoisonFrame, PoseError
+from wire.messages import Failure, Frame, Goodbye, LoadFailed, Ready, Result, StatusRequest
 from wire.settings import Settings
 
 #: How often silence and idleness are looked at, as a part of `heartbeat_s`.
 _LOOKS_PER_HEARTBEAT = 4
 
-#: A worker that was lost this often with the same frame was lost because of it.
-_POISON_LOSSES = 2
+#: So many workers ended while they held a frame: it was the frame.
+_POISON_DEATHS = 2
 
-#: Bounds of the hint in `Busy`, seconds.
-_RETRY_AFTER_S = (0.1, 10.0)
-
-#: Overload is one event to an operator, however many requests it refuses.
-_BUSY_NOTED_EVERY_S = 10.0
-
-#: Weight of the newest interval in the running mean time between answers.
-_PACE_WEIGHT = 0.1
-
-#: The counters of `Status`, so that each is there from the start.
-COUNTERS = (
-    "accepted",  # requests taken in
-    "answered",  # requests answered with a result
-    "failed",  # requests that a worker failed by name
-    "busy",  # requests refused because a bound was reached
-    "expired",  # requests whose deadline passed
-    "poisoned",  # requests for frames that ended two workers
-    "not_loaded",  # requests answered while no worker could load
-    "duplicates",  # requests that joined a frame already on its way
-    "stepped_over",  # gaps that were not waited for any longer, and frames that expired unseen
-    "stale_results",  # answers of former owners, dropped
-    "redispatched",  # frames handed out again after their worker was lost
-    "workers_lost",
-    "sessions_moved",
-    "sessions_forgotten",
-    "undelivered",  # answers whose client is gone or does not read
-    "protocol_errors",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ToClient:
-    """Send this to a client."""
-
-    client: bytes
-    message: FromBroker
-    payload: Sequence[object] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ToWorker:
-    """Send this to a worker."""
-
-    worker: bytes
-    message: BrokerToWorker
-    payload: Sequence[object] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """Something an operator cares about happened; log it."""
-
-    level: int
-    text: str
-    details: tuple[object, ...] = ()
-
-
-Action = ToClient | ToWorker | Noted
+#: So many ended or fell silent. A worker may be paused, or starved, without its frame's doing, and
+#: come back; that this happens twice to one frame must not cost it.
+_POISON_LOSSES = 3
 
 
 class Routing:
-    """The broker's state. Every method may queue actions; `take_actions` hands them over."""
+    """The broker's state. Every method may queue actions; `take_actions` hands them over.
 
-    def __init__(self, settings: Settings, *, streams: Streams, first_epoch: int, now: float) -> None:
+    Nothing that a peer sends makes a method raise: what is wrong with it is answered, by name.
+    `now` must not fall from call to call.
+    """
+
+    def __init__(self, settings: Settings, *, streams: Streams, first_serial: int, now: float) -> None:
+        """`first_serial`: above each epoch and generation of an earlier broker, as far as is known."""
         self._settings = settings
-        self._streams = streams
-        self._epochs = count(first_epoch)  # one sequence for all sessions: an epoch names one ownership
         self._started_at = now
-        self._sessions: OrderedDict[str, Session] = OrderedDict()  # longest quiet first
-        self._workers: dict[bytes, Worker] = {}
-        self._jobs: dict[bytes, Job] = {}  # by the request id that travels with the frame
-        self._waiters: dict[bytes, Waiter] = {}  # open requests by their id
-        self._homeless: dict[Session, int] = {}  # sessions with a frame to go and no owner -> turn
-        self._held_bytes = 0
-        self._turns = count()
+        self._outbox = Outbox()
+        serials = Serials(first=first_serial)
+        self._fleet = Fleet(settings, self._outbox)
+        self._dispatch = Dispatch(self._fleet, self._outbox, serials)
+        self._sessions = Sessions(
+            settings, self._outbox, streams=streams, serials=serials, dispatch=self._dispatch
+        )
+        self._requests = OpenRequests(settings, self._outbox, now=now)
+        self._lobby = Lobby(max_session_frames=settings.max_session_frames)
         self._arrivals = count()
-        self._hand_outs = count()
-        self._deadlines: list[tuple[float, int, Waiter]] = []
-        self._gaps: list[tuple[float, int, Session]] = []
         self._next_look = now
         self._load_error: str | None = None
         self._nobody_loads = False
-        self._pace_s = 0.1  # mean time between answers
-        self._answered_at = now
-        self._busy_noted_until = now
-        self._actions: list[Action] = []
-        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
 
-    # ------------------------------------------------------------- what the rim asks
+    @property
+    def counters(self) -> Counter[str]:
+        """The counters of `Status`; the rim counts here what only it sees."""
+        return self._outbox.counters
 
     def take_actions(self) -> list[Action]:
         """What is to be done now, in this order."""
-        actions, self._actions = self._actions, []
-        return actions
+        return self._outbox.take()
 
     def wake_at(self) -> float:
         """When `tick` has something to do at the latest, seconds."""
-        return min([self._next_look, *(timers[0][0] for timers in (self._deadlines, self._gaps) if timers)])
+        return min(
+            self._next_look,
+            self._fleet.next_probe(),
+            self._requests.next_deadline(),
+            self._dispatch.next_gap(),
+        )
 
     def tick(self, *, now: float) -> None:
         """Do what is due: deadlines, gaps that were waited for, silence, idleness."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            waiter = heapq.heappop(self._deadlines)[2]
-            if waiter.open and waiter.deadline <= now:
-                self._expire(waiter, now)
-        while self._gaps and self._gaps[0][0] <= now:
-            self._consider(heapq.heappop(self._gaps)[2], now)
+        for request in self._requests.overdue(now=now):
+            self._expire(request, now)
+        self._dispatch.look_at_gaps(now=now)
+        self._fleet.probe(now=now)
         if now >= self._next_look:
-            self._next_look = now + self._settings.heartbeat_s / _LOOKS_PER_HEARTBEAT
-            self._look_at_workers(now)
-            self._forget_idle_sessions(now)
-            self._drop_stale_deadlines()
+            self._look(now)
+
+    def _look(self, now: float) -> None:
+        late_s = now - self._next_look
+        stood_still_s = late_s if late_s > self._settings.heartbeat_s else 0.0
+        self._next_look = now + self._settings.heartbeat_s / _LOOKS_PER_HEARTBEAT
+        for worker in self._fleet.look(stood_still_s=stood_still_s, now=now):
+            self._lose(worker, f"silent for {now - worker.heard_at:.1f} s", now, died=False)
+        self._sessions.forget_idle(now=now)
 
     # ---------------------------------------------------------------- from clients
 
     def frame(
         self,
         client: bytes,
-        request: Frame,
+        frame: Frame,
         payload: Sequence[object],
         *,
         payload_bytes: int,
         digest: int,
         now: float,
     ) -> None:
-        """A client sent one picture; `digest` tells it from other pictures."""
+        """A client sent one picture; `digest` tells it from other pictures.
+
+        The request is answered once, with a `Result` or a `Failure`, now or by a later action.
+        """
+        picture = Picture(payload, payload_bytes, digest)
         try:
-            self._accept(client, request, payload, payload_bytes=payload_bytes, digest=digest, now=now)
+            if self._requests.recognise(client, frame, digest=digest):
+                return
+            if self._nobody_loads:
+                self.counters["accepted"] += 1
+                self.counters["not_loaded"] += 1
+                raise ModelNotLoaded(self._load_error or "no worker is ready")
+            if self._lobby.is_open:
+                self._lobby.check_room(frame.session_id)
+            request = self._requests.open(client, frame, picture, now=now)
         except PoseError as refusal:
-            if isinstance(refusal, Busy):
-                self._note_busy(refusal, now)
-            self._refuse(client, request.request_id, refusal, session_id=request.session_id)
+            self._requests.turn_away(client, frame, refusal, now=now)
+            return
+        if self._lobby.is_open:
+            self._lobby.enter(request, picture)
+        else:
+            self._admit(request, picture, now)
 
     def status(self, client: bytes, request: StatusRequest, *, now: float) -> None:
         """A client asks how we are."""
-        workers = [
-            WorkerStatus(
-                name=worker.ready.name,
-                state="draining" if worker.draining else "ready",
-                sessions=len(worker.sessions),
-                in_flight=len(worker.in_flight),
-                device=worker.ready.device,
-                models=worker.ready.models,
-                observer=worker.ready.observer,
-            )
-            for worker in self._workers.values()
-        ]
-        queued = [job for session in self._sessions.values() for job in session.queue]
-        reply = Status(
-            request_id=request.request_id,
-            workers=workers,
-            sessions=len(self._sessions),
-            queued_frames=len(queued),
-            queued_bytes=sum(job.payload_bytes for job in queued),
-            in_flight=sum(len(worker.in_flight) for worker in self._workers.values()),
-            counters=dict(self.counters),
-            limits=self._limits(),
+        reply = report.status(
+            request.request_id,
+            self._settings,
+            fleet=self._fleet,
+            sessions=self._sessions,
+            lobby=self._lobby,
+            outbox=self._outbox,
             load_error=self._load_error,
             uptime_s=now - self._started_at,
         )
-        self._actions.append(ToClient(client, reply))
+        self._outbox.to_client(client, reply)
 
     # ---------------------------------------------------------------- from workers
 
     def ready(self, address: bytes, message: Ready, *, now: float) -> None:
-        """A worker can serve, or says so again because it was asked who it is."""
-        worker = self._workers.get(address)
-        if worker is None:
-            worker = Worker(address=address, ready=message, heard_at=now, spoken_at=now)
-            self._workers[address] = worker
-            self._note(
-                logging.INFO, "worker %s ready: %s on %s", message.name, message.observer, message.device
-            )
-        worker.ready, worker.heard_at, worker.draining = message, now, False
+        """A worker can serve, or says so again because it was asked who it is.
+
+        The first one tells which sessions there are; until then no frame is placed.
+        """
+        worker = self._fleet.join(address, message, now=now)
         self._load_error, self._nobody_loads = None, False
-        # At once, so that the worker knows it is known and sees us alive.
-        self._tell(worker, Heartbeat(), now)
-        self._hand_out(worker, now)
+        if self._lobby.is_open:
+            self._sessions.recall(message.sessions, now=now)
+            for request, picture in self._lobby.let_in():
+                self._admit(request, picture, now)
+        self._dispatch.hand_out(worker, now=now)
 
     def load_failed(self, message: LoadFailed) -> None:
         """A worker cannot serve; its supervisor starts another, which may."""
-        self._note(logging.ERROR, "worker %s could not load: %s", message.name, message.reason)
+        self._outbox.note(logging.ERROR, "worker %s could not load: %s", message.name, message.reason)
         self._load_error = message.reason
-        if any(not worker.draining for worker in self._workers.values()):
+        if self._fleet.serves:
             return
         self._nobody_loads = True
-        for session in list(self._sessions.values()):
+        for request, picture in self._lobby.empty():
+            self._end_in_lobby(request, picture, ModelNotLoaded(message.reason), "not_loaded")
+        for session in self._sessions:
             for job in list(session.queue):
                 self._fail(job, ModelNotLoaded(message.reason), "not_loaded")
 
     def heartbeat(self, address: bytes, *, now: float) -> None:
         """A worker is alive."""
-        self._known(address, now)
+        self._fleet.heard(address, now=now)
 
     def goodbye(self, address: bytes, *, now: float) -> None:
         """A worker wants to end: it gets no more frames, and its sessions move on."""
-        worker = self._known(address, now)
+        worker = self._fleet.heard(address, now=now)
         if worker is None:
             return
         if not worker.draining:
-            self._note(logging.INFO, "worker %s drains %d frames", worker.ready.name, len(worker.in_flight))
+            text = "worker %s drains %d frames"
+            self._outbox.note(logging.INFO, text, worker.ready.name, len(worker.in_flight))
         worker.draining = True
-        self._tell(worker, Goodbye(), now)
+        self._fleet.tell(worker, Goodbye(), now=now)
         for session in list(worker.sessions):
-            self._consider(session, now)
+            self._dispatch.consider(session, now=now)
 
     def answer(
         self, address: bytes, message: Result | Failure, payload: Sequence[object], *, now: float
     ) -> None:
-        """A worker answered a frame, or failed it by name."""
-        worker = self._known(address, now)
+        """A worker answered a frame, or failed it by name; a former owner's answer is dropped."""
+        worker = self._fleet.heard(address, now=now)
         job = worker.in_flight.get(message.request_id) if worker else None
         if worker is None or job is None or job.epoch != message.epoch:
             self.counters["stale_results"] += 1
             return
         del worker.in_flight[message.request_id]
         job.session.in_flight -= 1
-        self._measure_pace(now)
-        counter = "answered" if isinstance(message, Result) else "failed"
-        for waiter in list(job.waiters):
-            self.counters[counter] += 1
-            self._close(waiter)
-            reply = msgspec.structs.replace(message, request_id=waiter.request_id)
-            self._actions.append(ToClient(waiter.client, reply, payload))
-        self._drop(job)
-        self._touch(job.session, now)
-        self._streams.answered(job.session.session_id, now=now)
-        self._consider(job.session, now)
-        self._hand_out(worker, now)
+        self._requests.measure_pace(now=now)
+        for request in list(job.requests):
+            self._requests.answer(request, message, payload)
+        self._end(job)
+        self._sessions.answered(job.session, now=now)
+        self._dispatch.consider(job.session, now=now)
+        self._dispatch.hand_out(worker, now=now)
+
+    def connection_closed(self, *, now: float) -> None:
+        """Some worker's connection closed: all are spoken to, so that it is found."""
+        self._fleet.connection_closed(now=now)
 
     def worker_unroutable(self, address: bytes, *, now: float) -> None:
         """What was sent to this worker could not be delivered: its connection is gone."""
-        if worker := self._workers.get(address):
-            self._lose(worker, "its connection closed", now)
+        if worker := self._fleet.get(address):
+            self._lose(worker, "its connection closed", now, died=True)
 
     # ------------------------------------------------------------ taking a frame in
 
-    def _accept(
-        self,
-        client: bytes,
-        request: Frame,
-        payload: Sequence[object],
-        *,
-        payload_bytes: int,
-        digest: int,
-        now: float,
-    ) -> None:
-        if self._is_resent(client, request, digest):
+    def _admit(self, request: Request, picture: Picture, now: float) -> None:
+        """Give a request its place in a session, or turn it away."""
+        try:
+            session, number = self._sessions.place(request.frame, digest=picture.digest, now=now)
+        except PoseError as refusal:
+            self._requests.drop(request, picture)
+            self._requests.turn_away(request.client, request.frame, refusal, now=now)
             return
-        if self._nobody_loads:
-            self.counters["accepted"] += 1
-            self.counters["not_loaded"] += 1
-            raise ModelNotLoaded(self._load_error or "no worker is ready")
-        self._check_bounds(payload_bytes)
-        session = self._session_for(request, digest, now)
-        if session.outstanding >= self._settings.max_session_frames:
-            raise self._busy(f"session {session.session_id} has {session.outstanding} frames waiting")
-        self._begin_generation(session, request.frame_number, digest)
-        self._touch(session, now)
         self.counters["accepted"] += 1
-        session.outstanding += 1
-
-        key = (session.generation, request.frame_number)
-        job = session.open_jobs.get(key)
-        if job and job.digest == digest and job.request.options == request.options:
+        if job := session.twin(number, request):
             self.counters["duplicates"] += 1
-            self._wait_for(job, client, request, now)
+            self._requests.join(request, job)
+            self._requests.let_go(picture)
             return
         job = Job(
-            request=request,
+            frame=request.frame,
+            frame_number=number,
             session=session,
-            generation=session.generation,
-            digest=digest,
-            payload=payload,
-            payload_bytes=payload_bytes,
-            arrived_at=now,
+            video=session.video,
+            picture=picture,
+            admitted_at=now,
             arrival=next(self._arrivals),
         )
-        self._jobs[request.request_id] = job
-        self._held_bytes += payload_bytes
-        session.open_jobs[key] = job
-        self._wait_for(job, client, request, now)
-        session.order.arrived(request.frame_number, outstanding=session.outstanding)
-        session.enqueue(job)
-        self._consider(session, now)
+        self._requests.join(request, job)
+        session.add(job)
+        self._dispatch.consider(session, now=now)
 
-    def _is_resent(self, client: bytes, request: Frame, digest: int) -> bool:
-        """Whether this is an open request that its client sent again, perhaps over a new connection."""
-        waiter = self._waiters.get(request.request_id)
-        job = waiter.job if waiter else self._jobs.get(request.request_id)
-        if job is None:
-            return False
-        same = job.digest == digest and job.request.frame_number == request.frame_number
-        if waiter is None or not same:
-            raise ProtocolError("request_id names another open request")
-        waiter.client = client
-        return True
+    # ----------------------------------------------------------------- lost workers
 
-    def _check_bounds(self, payload_bytes: int) -> None:
-        if len(self._waiters) >= self._settings.max_queue_frames:
-            raise self._busy(f"{len(self._waiters)} frames are waiting")
-        if self._held_bytes + payload_bytes > self._settings.max_queue_bytes:
-            raise self._busy(f"{self._held_bytes} bytes are waiting")
-
-    def _session_for(self, request: Frame, digest: int, now: float) -> Session:
-        session_id = request.session_id
-        if session_id is None:
-            session_id = self._streams.place(
-                request.source, request.frame_number, digest=digest, now=now
-            ).session_id
-        session = self._sessions.get(session_id)
-        if session is None:
-            if len(self._sessions) >= self._settings.max_sessions and not self._forget_quietest():
-                raise self._busy(f"{len(self._sessions)} sessions have frames waiting")
-            order = FrameOrder(gap_wait_s=self._settings.gap_wait_s)
-            session = self._sessions[session_id] = Session(session_id=session_id, order=order, active_at=now)
-        return session
-
-    def _begin_generation(self, session: Session, frame_number: int, digest: int) -> None:
-        """Note frame 0, which may begin another video of the session.
-
-        The first 0 is merely late where other frames are open that may have overtaken it. The
-        same picture is a repeat while others are open or a worker still keeps its answer.
-        """
-        if frame_number != 0:
-            return
-        newest = session.order.newest
-        if session.zero_digest is None:
-            same_video = newest is None or session.outstanding > 0
-        else:
-            kept = newest is None or newest <= self._settings.kept_answers
-            same_video = session.zero_digest == digest and (kept or session.outstanding > 0)
-        if not same_video:
-            session.generation += 1
-            session.order.restart()
-        session.zero_digest = digest
-
-    def _wait_for(self, job: Job, client: bytes, request: Frame, now: float) -> None:
-        deadline = now + request.deadline_ms / 1000
-        waiter = Waiter(client=client, request_id=request.request_id, deadline=deadline, job=job)
-        job.waiters.append(waiter)
-        self._waiters[request.request_id] = waiter
-        heapq.heappush(self._deadlines, (deadline, next(self._turns), waiter))
-
-    # ------------------------------------------------------------- handing frames out
-
-    def _consider(self, session: Session, now: float) -> None:
-        """Put the session in line if its next frame may go, and let it go if a worker is free."""
-        if session.owner and session.owner.draining and not session.in_flight:
-            self._disown(session)
-        if not session.queue:
-            return
-        job = session.queue[0]
-        if self._waits_for_gap(session, now):
-            return
-        if session.owner is None and job.lost:
-            self._own(session, self._least_loaded(lambda worker: not worker.draining))
-        if session.owner is None:
-            self._homeless.setdefault(session, next(self._turns))
-        elif not session.owner.draining:
-            session.owner.runnable.setdefault(session, next(self._turns))
-        if worker := session.owner or self._least_loaded(lambda worker: worker.accepts(job)):
-            self._hand_out(worker, now)
-
-    def _hand_out(self, worker: Worker, now: float) -> None:
-        """Give the worker frames while it has credits, one of each session in turn."""
-        while worker.free_credits > 0:
-            line = min(
-                (line for line in (worker.runnable, self._homeless) if line),
-                key=lambda line: next(iter(line.values())),
-                default=None,
-            )
-            if line is None:
-                return
-            session = next(iter(line))
-            if session.queue and not self._waits_for_gap(session, now):
-                if not worker.accepts(session.queue[0]):
-                    return
-                if session.owner is None:
-                    self._own(session, worker)
-                self._send_work(session, worker, now)
-            line.pop(session, None)
-            if session.queue and not self._waits_for_gap(session, now):
-                worker.runnable[session] = next(self._turns)
-
-    def _waits_for_gap(self, session: Session, now: float) -> bool:
-        """Whether the session's next frame still waits for a missing one; if so, a timer is set."""
-        may_go_at = session.may_go_at(session.queue[0])
-        if may_go_at > now and may_go_at != session.gap_timer:
-            session.gap_timer = may_go_at
-            heapq.heappush(self._gaps, (may_go_at, next(self._turns), session))
-        return may_go_at > now
-
-    def _send_work(self, session: Session, worker: Worker, now: float) -> None:
-        job = session.queue.pop(0)
-        if job.hand_out is None:
-            job.hand_out = next(self._hand_outs)
-            job.continues = session.order.newest is not None or job.generation != session.generation
-            if job.generation == session.generation:
-                self.counters["stepped_over"] += session.order.handed_out(job.request.frame_number)
-        job.epoch = session.epoch
-        session.in_flight += 1
-        worker.in_flight[job.request.request_id] = job
-        work = Work(
-            request_id=job.request.request_id,
-            session_id=session.session_id,
-            generation=job.generation,
-            epoch=job.epoch,
-            continues=job.continues,
-            frame_number=job.request.frame_number,
-            deadline_ms=max(1, round((job.deadline - now) * 1000)),
-            options=job.request.options,
-            timestamp_ms=job.request.timestamp_ms,
-            fps=job.request.fps,
-        )
-        self._tell(worker, work, now, job.payload)
-
-    # -------------------------------------------------------------------- ownership
-
-    def _least_loaded(self, fits: Callable[[Worker], bool]) -> Worker | None:
-        fitting = (worker for worker in self._workers.values() if fits(worker))
-        return min(fitting, key=lambda w: (len(w.sessions), len(w.in_flight)), default=None)
-
-    def _own(self, session: Session, worker: Worker | None) -> None:
-        if worker is None:
-            return
-        if session.had_owner:
-            self.counters["sessions_moved"] += 1
-            self._note(logging.INFO, "session %s moved to worker %s", session.session_id, worker.ready.name)
-        self._homeless.pop(session, None)
-        session.owner, session.had_owner = worker, True
-        session.epoch = next(self._epochs)
-        worker.sessions.add(session)
-
-    def _disown(self, session: Session) -> None:
-        if session.owner:
-            session.owner.sessions.discard(session)
-            session.owner.runnable.pop(session, None)
-            session.owner = None
-
-    # --------------------------------------------------------------------- liveness
-
-    def _known(self, address: bytes, now: float) -> Worker | None:
-        """The worker that spoke; a stranger is asked who it is."""
-        worker = self._workers.get(address)
-        if worker is None:
-            self._actions.append(ToWorker(address, WhoAreYou()))
-            return None
-        worker.heard_at = now
-        return worker
-
-    def _look_at_workers(self, now: float) -> None:
-        for worker in list(self._workers.values()):
-            if now - worker.heard_at > self._settings.worker_silence_s:
-                self._lose(worker, f"silent for {now - worker.heard_at:.1f} s", now)
-            elif now - worker.spoken_at >= self._settings.heartbeat_s:
-                self._tell(worker, Heartbeat(), now)
-
-    def _lose(self, worker: Worker, reason: str, now: float) -> None:
+    def _lose(self, worker: Worker, reason: str, now: float, *, died: bool) -> None:
         """Give a worker up: its frames go back to the front, its sessions to others."""
-        del self._workers[worker.address]
+        self._fleet.remove(worker)
         if worker.draining and not worker.in_flight:
-            self._note(logging.INFO, "worker %s left", worker.ready.name)
+            self._outbox.note(logging.INFO, "worker %s left", worker.ready.name)
         else:
             self.counters["workers_lost"] += 1
             text = "worker %s lost with %d frames and %d sessions: %s"
             held, owned = len(worker.in_flight), len(worker.sessions)
-            self._note(logging.WARNING, text, worker.ready.name, held, owned, reason)
+            self._outbox.note(logging.WARNING, text, worker.ready.name, held, owned, reason)
         for job in worker.in_flight.values():
             job.session.in_flight -= 1
+            job.deaths += died
+            job.silences += not died
             self._take_back(job)
         worker.in_flight.clear()
         sessions = sorted(worker.sessions, key=lambda session: session.epoch)
         for session in sessions:
-            self._disown(session)
+            self._dispatch.disown(session)
         for session in sessions:
-            self._consider(session, now)
+            self._dispatch.consider(session, now=now)
 
     def _take_back(self, job: Job) -> None:
-        job.lost += 1
-        if not job.waiters:
-            self._drop(job)
-        elif job.lost >= _POISON_LOSSES:
-            self._note(
-                logging.ERROR,
-                "session %s frame %d ended its worker %d times; stepped over",
-                job.session.session_id,
-                job.request.frame_number,
-                job.lost,
-            )
-            self._fail(job, PoisonFrame(f"this frame ended its worker {job.lost} times"), "poisoned")
+        if not job.requests:
+            job.session.give_up(job, expired=True)
+            self._end(job)
+        elif job.deaths >= _POISON_DEATHS or job.losses >= _POISON_LOSSES:
+            text = "session %s frame %d: its worker was lost %d times; stepped over"
+            self._outbox.note(logging.ERROR, text, job.session.session_id, job.frame_number, job.losses)
+            poison = PoisonFrame(f"the worker was lost {job.losses} times with this frame")
+            self._fail(job, poison, "poisoned")
         else:
             self.counters["redispatched"] += 1
             job.session.enqueue(job)
 
-    # ----------------------------------------------------------- ends of a request
+    # ------------------------------------------------------------ ends without a result
 
-    def _expire(self, waiter: Waiter, now: float) -> None:
-        job, session = waiter.job, waiter.job.session
-        self.counters["expired"] += 1
-        self._close(waiter)
-        self._refuse(
-            waiter.client,
-            waiter.request_id,
-            DeadlineExceeded(f"no answer within {now - job.arrived_at:.1f} s"),
-            session_id=session.session_id,
-        )
-        if job.waiters:
+    def _expire(self, request: Request, now: float) -> None:
+        late = DeadlineExceeded(f"no answer within {now - request.arrived_at:.1f} s")
+        job = request.job
+        if job is None:
+            self._end_in_lobby(request, self._lobby.leave(request), late, "expired")
             return
-        if job in session.queue:
+        self._requests.refuse(request, late, counter="expired")
+        if job.requests:
+            return
+        if job in job.session.queue:
             self.counters["stepped_over"] += 1
-            self._drop(job)
+            job.session.give_up(job, expired=True)
+            self._end(job)
         else:
             # With its worker: the fold is not stopped, its late answer has nobody to go to.
-            self._release(job)
-        self._consider(session, now)
+            self._let_go(job)
+        self._dispatch.consider(job.session, now=now)
 
     def _fail(self, job: Job, error: PoseError, counter: str) -> None:
-        for waiter in list(job.waiters):
-            self.counters[counter] += 1
-            self._close(waiter)
-            self._refuse(waiter.client, waiter.request_id, error, session_id=job.session.session_id)
-        self._drop(job)
+        for request in list(job.requests):
+            self._requests.refuse(request, error, counter=counter)
+        job.session.give_up(job, expired=False)
+        self._end(job)
 
-    def _refuse(self, client: bytes, request_id: bytes, error: PoseError, *, session_id: str | None) -> None:
-        failure = Failure(
-            request_id=request_id,
-            code=error.code,
-            message=error.message,
-            retry_after_s=error.retry_after_s,
-            session_id=session_id,
-        )
-        self._actions.append(ToClient(client, failure))
+    def _end_in_lobby(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:
+        self.counters["accepted"] += 1
+        self._requests.refuse(request, error, counter=counter)
+        self._requests.let_go(picture)
 
-    def _close(self, waiter: Waiter) -> None:
-        waiter.open = False
-        waiter.job.waiters.remove(waiter)
-        waiter.job.session.outstanding -= 1
-        del self._waiters[waiter.request_id]
+    def _end(self, job: Job) -> None:
+        """Nobody waits for the job, and no worker holds it."""
+        self._let_go(job)
+        self._requests.landed(job)
 
-    def _release(self, job: Job) -> None:
+    def _let_go(self, job: Job) -> None:
         """Let go of the picture; a repeat of this frame is a new job from now on."""
-        self._held_bytes -= job.payload_bytes
-        job.payload, job.payload_bytes = (), 0
-        key = (job.generation, job.request.frame_number)
-        if job.session.open_jobs.get(key) is job:
-            del job.session.open_jobs[key]
-
-    def _drop(self, job: Job) -> None:
-        """Forget a job that nobody waits for any more; its session goes on without it."""
-        self._release(job)
-        self._jobs.pop(job.request.request_id, None)
-        if job in job.session.queue:
-            job.session.queue.remove(job)
-            if job.hand_out is None and job.generation == job.session.generation:
-                job.session.order.stepped_over(job.request.frame_number)
-
-    # --------------------------------------------------------------------- sessions
-
-    def _touch(self, session: Session, now: float) -> None:
-        session.active_at = now
-        self._sessions.move_to_end(session.session_id)
-
-    def _quiet_sessions(self) -> Iterator[Session]:
-        """Sessions with nothing under way, longest quiet first."""
-        return (s for s in self._sessions.values() if not s.queue and not s.in_flight)
-
-    def _forget_idle_sessions(self, now: float) -> None:
-        idle = []
-        for session in self._quiet_sessions():
-            if now - session.active_at <= self._settings.session_idle_s:
-                break
-            idle.append(session)
-        for session in idle:
-            self._forget(session)
-
-    def _forget_quietest(self) -> bool:
-        """Make room for a session; False if every session has frames under way."""
-        session = next(self._quiet_sessions(), None)
-        if session is not None:
-            self._forget(session)
-        return session is not None
-
-    def _forget(self, session: Session) -> None:
-        self.counters["sessions_forgotten"] += 1
-        if session.owner:
-            forget = Forget(session_id=session.session_id, generation=session.generation)
-            self._actions.append(ToWorker(session.owner.address, forget))
-        self._disown(session)
-        self._homeless.pop(session, None)
-        self._streams.forget(session.session_id)
-        del self._sessions[session.session_id]
-
-    # ------------------------------------------------------------------- small parts
-
-    def _tell(
-        self, worker: Worker, message: BrokerToWorker, now: float, payload: Sequence[object] = ()
-    ) -> None:
-        worker.spoken_at = now
-        self._actions.append(ToWorker(worker.address, message, payload))
-
-    def _note(self, level: int, text: str, *details: object) -> None:
-        self._actions.append(Noted(level, text, details))
-
-    def _busy(self, reason: str) -> Busy:
-        low, high = _RETRY_AFTER_S
-        return Busy(reason, retry_after_s=round(min(high, max(low, self._pace_s * len(self._waiters))), 1))
-
-    def _note_busy(self, refusal: Busy, now: float) -> None:
-        self.counters["busy"] += 1
-        if now >= self._busy_noted_until:
-            self._busy_noted_until = now + _BUSY_NOTED_EVERY_S
-            text = "busy, requests are refused: %s (%d so far)"
-            self._note(logging.WARNING, text, refusal.message, self.counters["busy"])
-
-    def _measure_pace(self, now: float) -> None:
-        self._pace_s += _PACE_WEIGHT * (now - self._answered_at - self._pace_s)
-        self._answered_at = now
-
-    def _drop_stale_deadlines(self) -> None:
-        # Answered requests leave their timers behind; without this they would stay until they are due.
-        if len(self._deadlines) > 2 * len(self._waiters) + 64:
-            self._deadlines = [timer for timer in self._deadlines if timer[2].open]
-            heapq.heapify(self._deadlines)
-
-    def _limits(self) -> dict[str, float]:
-        names = (
-            "max_queue_frames",
-            "max_queue_bytes",
-            "max_sessions",
-            "max_session_frames",
-            "worker_silence_s",
-            "heartbeat_s",
-            "session_idle_s",
-            "gap_wait_s",
-        )
-        return {name: float(getattr(self._settings, name)) for name in names}
+        job.session.close(job)
+        if job.picture:
+            self._requests.let_go(job.picture)
+            job.picture = None

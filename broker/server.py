@@ -18,7 +18,8 @@ import zmq
 from isal import isal_zlib
 from msgspec import Struct
 
-from broker.routing import Noted, Routing, ToClient
+from broker.outbox import Noted, ToClient
+from broker.routing import Routing
 from broker.streams import Streams
 from wire.endpoints import check_endpoint
 from wire.errors import NoImage, PoseError, ProtocolError
@@ -45,8 +46,9 @@ log = logging.getLogger("broker")
 #: Messages read from one socket before the other gets its turn.
 _BURST = 32
 
-#: Messages that wait in memory for one peer before it counts as not reading.
+#: Messages that are neither frames nor about sessions, and wait for a worker at the most.
 _WORKER_HIGH_WATER = 64
+
 _RECEIVE_HIGH_WATER = 32
 
 _HANDSHAKE_MS = 5_000
@@ -92,14 +94,15 @@ class Server:
             self._context = self._resources.enter_context(zmq.Context())
             # A client has as many answers under way as there are requests at the most.
             self._clients = self._bind(settings.frames_address(), settings.max_queue_frames)
-            self._workers = self._bind(settings.workers_address(), _WORKER_HIGH_WATER)
+            self._workers = self._bind(settings.workers_address(), _worker_high_water(settings))
+            self._hangups = self._watch_hangups(self._workers)
             self._routing = Routing(
                 settings,
                 streams=Streams(
                     new_session_id=lambda: f"stream-{uuid4().hex}", pause_s=settings.new_video_pause_s
                 ),
-                # Ownerships of this broker come after those of the one before it.
-                first_epoch=time.time_ns() // 1000,
+                # Ownerships and videos of this broker come after those of the one before it.
+                first_serial=time.time_ns() // 1000,
                 now=time.monotonic(),
             )
             self._resources = self._resources.pop_all()
@@ -114,12 +117,15 @@ class Server:
         poller.register(stop_fd, zmq.POLLIN)
         poller.register(self._clients, zmq.POLLIN)
         poller.register(self._workers, zmq.POLLIN)
+        poller.register(self._hangups, zmq.POLLIN)
         while True:
             wait_s = max(0.0, self._routing.wake_at() - time.monotonic())
             ready = dict(poller.poll(int(wait_s * 1000) + 1))
             if stop_fd in ready:
                 return
-            if self._workers in ready:  # first: answers free credits for what waits
+            if self._hangups in ready:
+                self._hear_hangups()
+            if self._workers in ready:  # before clients: answers free credits for what waits
                 self._receive(self._workers, self._from_a_worker)
             if self._clients in ready:
                 self._receive(self._clients, self._from_a_client)
@@ -194,6 +200,14 @@ class Server:
             case LoadFailed():
                 self._routing.load_failed(message)
 
+    def _hear_hangups(self) -> None:
+        """Empty the monitor; which connection closed it can't say, so the core asks everyone."""
+        with suppress(zmq.Again):
+            while True:
+                self._hangups.recv_multipart(zmq.DONTWAIT)
+        self._routing.connection_closed(now=time.monotonic())
+        self._act()
+
     def _complain(self, text: str, refusal: PoseError) -> None:
         if time.monotonic() - self._complained_at >= _COMPLAIN_EVERY_S:
             self._complained_at = time.monotonic()
@@ -235,6 +249,20 @@ class Server:
         socket.set(zmq.LINGER, _LINGER_MS)
         socket.bind(endpoint)
         return socket
+
+    def _watch_hangups(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
+        """A socket that receives a message whenever a connection of `socket` closes."""
+        monitor = self._resources.enter_context(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
+        self._resources.callback(socket.disable_monitor)
+        return monitor
+
+
+def _worker_high_water(settings: Settings) -> int:
+    """Messages that wait in memory for a worker before it counts as not reading.
+
+    One that reads never gets there, not even when all sessions are forgotten at once.
+    """
+    return settings.max_queue_frames + settings.max_sessions + _WORKER_HIGH_WATER
 
 
 def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> bool:

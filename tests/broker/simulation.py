@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from broker.routing import Action, Noted, Routing, ToClient, ToWorker
+from broker.outbox import Action, Noted, ToClient, ToWorker
+from broker.routing import Routing
 from broker.streams import Streams
 from wire.messages import (
     Failure,
@@ -181,7 +182,7 @@ class World:
         self.routing = Routing(
             SETTINGS,
             streams=Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
-            first_epoch=1,
+            first_serial=1,
             now=0.0,
         )
         # What the promises are checked against.

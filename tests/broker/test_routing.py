@@ -6,7 +6,8 @@ from itertools import count
 import msgspec
 import pytest
 
-from broker.routing import Routing, ToClient, ToWorker
+from broker.outbox import ToClient, ToWorker
+from broker.routing import Routing
 from broker.streams import Streams
 from tests.broker.simulation import ready, result_for
 from wire.messages import (
@@ -38,7 +39,7 @@ class Bench:
         self.routing = Routing(
             msgspec.structs.replace(SETTINGS, **settings),
             streams=Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
-            first_epoch=1,
+            first_serial=1,
             now=0.0,
         )
 
@@ -52,11 +53,15 @@ class Bench:
 
     def wait(self, seconds):
         """Let time pass, with workers that stay alive."""
+        self.pass_time(seconds, alive=True)
+
+    def pass_time(self, seconds, *, alive=False):
+        """Let time pass, with workers that are silent or not."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(until, max(self.now, self.routing.wake_at()))
             self.routing.tick(now=self.now)
-            for address in list(self.workers()):
+            for address in self.workers() if alive else ():
                 self.routing.heartbeat(address, now=self.now)
             self.collect()
 
@@ -66,6 +71,14 @@ class Bench:
     def worker(self, address=b"w0", *, worker_credits=4):
         self.routing.ready(address, ready(address.decode(), worker_credits=worker_credits), now=self.now)
         self.collect()
+
+    def open_the_lobby(self):
+        """A worker came and left again: frames are placed, and wait for another."""
+        self.worker(b"left")
+        self.routing.goodbye(b"left", now=self.now)
+        self.routing.worker_unroutable(b"left", now=self.now)
+        self.collect()
+        self.to_workers.clear()
 
     def frame(
         self,
@@ -294,8 +307,7 @@ def test_a_frame_that_ends_two_workers_is_stepped_over_and_the_innocent_are_not(
 
 def test_a_silent_worker_is_given_up_and_asked_who_it_is_when_it_speaks(bench):
     bench.worker()
-    bench.now = SETTINGS.worker_silence_s + 0.1
-    bench.routing.tick(now=bench.now)
+    bench.pass_time(SETTINGS.worker_silence_s + 0.5)
     assert bench.routing.counters["workers_lost"] == 1
     bench.routing.heartbeat(b"w0", now=bench.now)
     bench.collect()
@@ -326,6 +338,7 @@ def test_a_worker_that_says_ready_again_keeps_what_it_holds(bench):
 
 
 def test_a_frame_that_expires_in_the_queue_is_never_folded(bench):
+    bench.open_the_lobby()
     bench.frame(0, deadline_s=1.0)
     bench.frame(1, deadline_s=60.0)
     bench.wait(1.1)
@@ -397,18 +410,37 @@ def played(bench, numbers_, session="dance"):
 @pytest.mark.parametrize(
     ("before", "frame_0_picture", "generation"),
     [
-        pytest.param([], 0, 0, id="first frame"),
-        pytest.param([0, 1, 2], 0, 0, id="repeat"),
-        pytest.param([0, 1, 2], 77, 1, id="another picture"),
-        pytest.param(range(60), 0, 1, id="second showing"),
-        pytest.param([5, 6, 7], 0, 1, id="first 0 of a video that began later"),
+        pytest.param([0, 1, 2], 0, "same", id="repeat"),
+        pytest.param([0, 1, 2], 77, "new", id="another picture"),
+        pytest.param(range(60), 0, "new", id="second showing"),
+        pytest.param([5, 6, 7], 0, "new", id="first 0 of a video that began later"),
     ],
 )
 def test_frame_0_may_begin_a_new_generation(bench, before, frame_0_picture, generation):
     bench.worker()
-    played(bench, before)
+    bench.frame(before[0])
+    bench.wait(0.3)
+    (first,) = bench.work()
+    bench.answer(first)
+    played(bench, before[1:])
     bench.frame(0, picture=frame_0_picture)
-    assert [work.generation for work in bench.work()] == [generation]
+    (work,) = bench.work()
+    assert (work.generation > first.generation) == (generation == "new")
+    assert work.continues == (generation == "same")
+
+
+def test_no_two_videos_have_the_same_generation_nor_two_ownerships_the_same_epoch(bench):
+    bench.worker(b"w0")
+    works = []
+    for name in ("a", "b"):
+        for picture in range(3):
+            bench.frame(0, name, picture=picture)
+            (work,) = bench.work()
+            works.append(work)
+            bench.answer(work, b"w0")
+    generations = [work.generation for work in works]
+    assert sorted(set(generations)) == generations
+    assert not set(generations) & {work.epoch for work in works}
 
 
 def test_a_0_that_was_overtaken_is_no_new_generation(bench):
@@ -416,7 +448,9 @@ def test_a_0_that_was_overtaken_is_no_new_generation(bench):
     bench.frame(1)
     bench.wait(0.3)
     bench.frame(0)
-    assert [(work.frame_number, work.generation) for work in bench.work()] == [(1, 0), (0, 0)]
+    one, zero = bench.work()
+    assert (one.frame_number, zero.frame_number) == (1, 0)
+    assert one.generation == zero.generation
 
 
 # ------------------------------------------------------------------------- bounds
@@ -432,8 +466,13 @@ def test_a_0_that_was_overtaken_is_no_new_generation(bench):
     ],
     ids=lambda value: next(iter(value)),
 )
-def test_past_a_bound_it_is_busy_until_there_is_room(bound, sessions):
+@pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "loading"])
+def test_past_a_bound_it_is_busy_until_there_is_room(bound, sessions, loaded):
     bench = Bench(**bound)
+    if loaded:
+        bench.open_the_lobby()
+    elif "max_sessions" in bound:
+        pytest.skip("sessions are counted when it is known which there are")
     for number, session in enumerate(sessions):
         bench.frame(number, session)
     (refusal,) = bench.to_clients
@@ -463,7 +502,7 @@ def test_an_idle_session_is_forgotten_by_its_owner_too(bench):
     bench.worker()
     played(bench, [0])
     bench.wait(SETTINGS.session_idle_s + 1.0)
-    assert bench.sent(Forget) == [Forget(session_id="dance", generation=0)]
+    assert [forget.session_id for forget in bench.sent(Forget)] == ["dance"]
     bench.routing.status(b"c", StatusRequest(request_id=bytes(16)), now=bench.now)
     bench.collect()
     assert bench.to_clients[-1].message.sessions == 0

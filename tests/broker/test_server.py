@@ -53,7 +53,9 @@ def test_a_frame_goes_to_a_worker_and_its_result_to_the_client(client, worker):
     assert image == [b"a picture"]
     assert work["session_id"] == "dance"
     assert work["frame_number"] == 0
-    assert work["generation"] == 0
+    assert work["generation"] < work["epoch"]
+    assert not work["continues"]
+    assert work["source"] is None
     assert work["options"] == {"visualize": True, "full_people": False}
     assert work["timestamp_ms"] == 40.0
     assert 0 < work["deadline_ms"] <= 60_000

@@ -8,7 +8,7 @@ import msgpack
 import msgspec
 import pytest
 
-from broker.routing import COUNTERS
+from broker.outbox import COUNTERS
 from wire import errors, messages
 from wire.settings import Settings
 
