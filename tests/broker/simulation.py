@@ -7,7 +7,7 @@ tells it. The promises are checked after each event, from the outside: by what t
 import heapq
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -20,6 +20,7 @@ from wire.messages import (
     Frame,
     Goodbye,
     Heartbeat,
+    HeldSession,
     Ready,
     Result,
     Status,
@@ -64,9 +65,16 @@ def result_for(work: Work) -> Result:
     )
 
 
-def ready(name: str = "w", *, worker_credits: int = 4) -> Ready:
+def ready(name: str = "w", *, worker_credits: int = 4, sessions: Sequence[HeldSession] = ()) -> Ready:
     """The message of a worker that can serve."""
-    return Ready(name=name, credits=worker_credits, device="cpu", models={"body": "loaded"}, observer="none")
+    return Ready(
+        name=name,
+        credits=worker_credits,
+        device="cpu",
+        models={"body": "loaded"},
+        observer="none",
+        sessions=list(sessions),
+    )
 
 
 @dataclass

@@ -1,138 +1,11 @@
 """What the routing core decides, case by case; time is an argument."""
 
-import os
-from itertools import count
-
-import msgspec
 import pytest
 
-from broker.outbox import ToClient, ToWorker
-from broker.routing import Routing
-from broker.streams import Streams
-from tests.broker.simulation import ready, result_for
-from wire.messages import (
-    Failure,
-    Forget,
-    Frame,
-    Goodbye,
-    Heartbeat,
-    LoadFailed,
-    Options,
-    Result,
-    StatusRequest,
-    WhoAreYou,
-    Work,
-)
-from wire.settings import Settings
-
-SETTINGS = Settings(runtime_dir="/nonexistent")
-
-
-class Bench:
-    """The core with a clock in hand, and what it sent."""
-
-    def __init__(self, **settings):
-        ids = count()
-        self.now = 0.0
-        self.to_clients = []
-        self.to_workers = []
-        self.routing = Routing(
-            msgspec.structs.replace(SETTINGS, **settings),
-            streams=Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
-            first_serial=1,
-            now=0.0,
-        )
-
-    def collect(self):
-        for action in self.routing.take_actions():
-            match action:
-                case ToClient():
-                    self.to_clients.append(action)
-                case ToWorker():
-                    self.to_workers.append(action)
-
-    def wait(self, seconds):
-        """Let time pass, with workers that stay alive."""
-        self.pass_time(seconds, alive=True)
-
-    def pass_time(self, seconds, *, alive=False):
-        """Let time pass, with workers that are silent or not."""
-        until = self.now + seconds
-        while self.now < until:
-            self.now = min(until, max(self.now, self.routing.wake_at()))
-            self.routing.tick(now=self.now)
-            for address in self.workers() if alive else ():
-                self.routing.heartbeat(address, now=self.now)
-            self.collect()
-
-    def workers(self):
-        return [action.worker for action in self.to_workers if isinstance(action.message, Heartbeat)]
-
-    def worker(self, address=b"w0", *, worker_credits=4):
-        self.routing.ready(address, ready(address.decode(), worker_credits=worker_credits), now=self.now)
-        self.collect()
-
-    def open_the_lobby(self):
-        """A worker came and left again: frames are placed, and wait for another."""
-        self.worker(b"left")
-        self.routing.goodbye(b"left", now=self.now)
-        self.routing.worker_unroutable(b"left", now=self.now)
-        self.collect()
-        self.to_workers.clear()
-
-    def frame(
-        self,
-        number,
-        session="dance",
-        *,
-        picture=None,
-        client=b"c",
-        deadline_s=60.0,
-        request_id=None,
-        **fields,
-    ):
-        request = Frame(
-            request_id=request_id or os.urandom(16),
-            frame_number=number,
-            deadline_ms=int(deadline_s * 1000),
-            session_id=session,
-            **fields,
-        )
-        digest = number if picture is None else picture
-        self.routing.frame(client, request, [b"jpeg"], payload_bytes=100, digest=digest, now=self.now)
-        self.collect()
-        return request
-
-    def work(self, worker=None):
-        """The frames that were handed out, and forget about them."""
-        handed = [
-            action.message
-            for action in self.to_workers
-            if isinstance(action.message, Work) and worker in (None, action.worker)
-        ]
-        self.to_workers = [a for a in self.to_workers if a.message not in handed]
-        return handed
-
-    def answer(self, work, worker=b"w0"):
-        self.routing.answer(worker, result_for(work), [b"arrays"], now=self.now)
-        self.collect()
-
-    def outcomes(self):
-        """What clients were told since the last time: codes, or numbers of results."""
-        told = [action.message for action in self.to_clients]
-        self.to_clients.clear()
-        return [
-            m.frame_number if isinstance(m, Result) else m.code
-            for m in told
-            if isinstance(m, Result | Failure)
-        ]
-
-    def sent(self, kind):
-        return [action.message for action in self.to_workers if isinstance(action.message, kind)]
-
-
-def numbers(work):
-    return [item.frame_number for item in work]
+from broker.streams import Placed
+from tests.broker.core import SETTINGS, Bench, numbers
+from wire.errors import ThumbnailWanted
+from wire.messages import Forget, Goodbye, Heartbeat, LoadFailed, Options, Source, WhoAreYou
 
 
 @pytest.fixture
@@ -164,20 +37,38 @@ def test_a_missing_frame_is_waited_for_no_longer_than_it_may(bench):
     bench.worker()
     bench.frame(0)
     bench.frame(2)
-    assert numbers(bench.work()) == [0]
+    (first,) = bench.work()
+    bench.wait(1.0)
+    assert bench.work() == []  # with its first frame's answer, the client may send what is missing
+    bench.answer(first)
     bench.wait(0.24)
     assert bench.work() == []
     bench.wait(0.02)
     assert numbers(bench.work()) == [2]
 
 
+def test_a_pool_whose_first_frames_are_slow_keeps_its_order(bench):
+    bench.worker()
+    for number in (6, 0, 2, 7, 1):
+        bench.frame(number)
+    handed = bench.work()
+    bench.wait(0.3)
+    assert numbers(handed) == [0, 1, 2]
+    for work, number in zip(handed, (5, 3, 4), strict=True):
+        bench.answer(work)
+        bench.wait(0.1)
+        bench.frame(number)
+    assert numbers(bench.work()) == [3, 4, 5, 6]
+
+
 def test_a_late_frame_goes_out_at_once(bench):
     bench.worker()
     bench.frame(0)
+    bench.answer(*bench.work())
     bench.frame(2)
     bench.wait(0.3)
     bench.frame(1)
-    assert numbers(bench.work()) == [0, 2, 1]
+    assert numbers(bench.work()) == [2, 1]
 
 
 def test_sessions_take_turns(bench):
@@ -252,18 +143,13 @@ def test_a_drained_worker_gets_nothing_new(bench):
 # ------------------------------------------------------------------- lost workers
 
 
-def lose(bench, address=b"w0"):
-    bench.routing.worker_unroutable(address, now=bench.now)
-    bench.collect()
-
-
 def test_a_lost_workers_frames_go_first_and_in_order(bench):
     bench.worker(b"w0", worker_credits=3)
     for number in range(5):
         bench.frame(number)
     old = bench.work()
     bench.worker(b"w1")
-    lose(bench)
+    bench.lose()
     handed = []
     for _ in range(3):  # alone, each: one of them may be to blame
         (work,) = bench.work(b"w1")
@@ -279,7 +165,7 @@ def test_a_late_result_of_a_former_owner_is_dropped(bench):
     bench.worker(b"w0")
     bench.frame(0)
     (old,) = bench.work()
-    lose(bench)
+    bench.lose()
     bench.worker(b"w0")  # it only was slow, and comes back
     (new,) = bench.work()
     bench.answer(old)
@@ -297,12 +183,62 @@ def test_a_frame_that_ends_two_workers_is_stepped_over_and_the_innocent_are_not(
     for _ in range(10):
         for work in bench.work():
             if work.frame_number == deadly:
-                lose(bench)
+                bench.lose()
                 bench.worker()
                 break
             bench.answer(work)
     assert sorted(map(str, bench.outcomes())) == ["0", "2", "3", "poison_frame"]
     assert bench.routing.counters["workers_lost"] == 2
+
+
+@pytest.mark.parametrize(
+    ("losses", "outcome"),
+    [
+        (["dies", "dies"], "poison_frame"),
+        (["falls silent", "falls silent"], 0),
+        (["falls silent", "dies"], 0),
+        (["dies", "falls silent"], 0),
+        (["falls silent", "falls silent", "falls silent"], "poison_frame"),
+        (["falls silent", "dies", "falls silent"], "poison_frame"),
+    ],
+    ids=lambda value: " then ".join(value) if isinstance(value, list) else str(value),
+)
+def test_a_worker_that_dies_blames_its_frame_more_than_one_that_falls_silent(bench, losses, outcome):
+    bench.frame(0)
+    for loss in losses:
+        bench.worker()
+        if loss == "dies":
+            bench.lose()
+        else:
+            bench.pass_time(SETTINGS.worker_silence_s + 0.5)
+    bench.worker()
+    for work in bench.work()[len(losses) :]:
+        bench.answer(work)
+    assert bench.outcomes() == [outcome]
+
+
+def test_when_a_connection_closes_all_are_spoken_to_at_once_and_again(bench):
+    bench.worker(b"w0")
+    bench.worker(b"w1")
+    bench.to_workers.clear()
+    bench.routing.connection_closed(now=bench.now)
+    bench.collect()
+    assert sorted(bench.workers()) == [b"w0", b"w1"]
+    bench.pass_time(0.25)
+    assert bench.workers().count(b"w0") == 4
+    bench.to_workers.clear()
+    bench.pass_time(0.5)
+    assert bench.workers() == []
+
+
+def test_the_time_in_which_the_broker_stood_still_is_nobodys_silence(bench):
+    bench.worker()
+    bench.now = 1000.0
+    bench.routing.tick(now=bench.now)
+    bench.collect()
+    assert bench.routing.counters["workers_lost"] == 0
+    bench.pass_time(SETTINGS.worker_silence_s + 0.5)
+    assert bench.routing.counters["workers_lost"] == 1
 
 
 def test_a_silent_worker_is_given_up_and_asked_who_it_is_when_it_speaks(bench):
@@ -398,15 +334,6 @@ def test_a_request_id_that_is_taken_is_refused(bench):
     assert bench.outcomes() == ["protocol_error"]
 
 
-def played(bench, numbers_, session="dance"):
-    for number in numbers_:
-        bench.frame(number, session)
-        bench.wait(0.3)
-        for work in bench.work():
-            bench.answer(work)
-    bench.outcomes()
-
-
 @pytest.mark.parametrize(
     ("before", "frame_0_picture", "generation"),
     [
@@ -422,7 +349,7 @@ def test_frame_0_may_begin_a_new_generation(bench, before, frame_0_picture, gene
     bench.wait(0.3)
     (first,) = bench.work()
     bench.answer(first)
-    played(bench, before[1:])
+    bench.play(before[1:])
     bench.frame(0, picture=frame_0_picture)
     (work,) = bench.work()
     assert (work.generation > first.generation) == (generation == "new")
@@ -456,23 +383,28 @@ def test_a_0_that_was_overtaken_is_no_new_generation(bench):
 # ------------------------------------------------------------------------- bounds
 
 
-@pytest.mark.parametrize(
-    ("bound", "sessions"),
-    [
-        ({"max_queue_frames": 3}, ["a", "b", "c", "d"]),
-        ({"max_queue_bytes": 350}, ["a", "b", "c", "d"]),
-        ({"max_sessions": 3}, ["a", "b", "c", "d"]),
-        ({"max_session_frames": 3}, ["a", "a", "a", "a"]),
-    ],
-    ids=lambda value: next(iter(value)),
-)
-@pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "loading"])
-def test_past_a_bound_it_is_busy_until_there_is_room(bound, sessions, loaded):
+def bounds(**more):
+    """For each bound of three: the sessions of four frames, the last of which goes past it."""
+    cases = {"max_queue_frames": 3, "max_queue_bytes": 350, "max_session_frames": 3, **more}
+    return [
+        pytest.param({name: bound}, list("aaaa" if name == "max_session_frames" else "abcd"), id=name)
+        for name, bound in cases.items()
+    ]
+
+
+@pytest.mark.parametrize(("bound", "sessions"), bounds(max_sessions=3))
+def test_past_a_bound_it_is_busy_until_there_is_room(bound, sessions):
     bench = Bench(**bound)
-    if loaded:
-        bench.open_the_lobby()
-    elif "max_sessions" in bound:
-        pytest.skip("sessions are counted when it is known which there are")
+    bench.open_the_lobby()
+    check_bound(bench, sessions)
+
+
+@pytest.mark.parametrize(("bound", "sessions"), bounds())
+def test_the_bounds_hold_while_models_load(bound, sessions):
+    check_bound(Bench(**bound), sessions)
+
+
+def check_bound(bench, sessions):
     for number, session in enumerate(sessions):
         bench.frame(number, session)
     (refusal,) = bench.to_clients
@@ -491,21 +423,112 @@ def test_past_a_bound_it_is_busy_until_there_is_room(bound, sessions, loaded):
 def test_the_quietest_session_makes_room_for_a_new_one():
     bench = Bench(max_sessions=2)
     bench.worker()
-    played(bench, [0], "old")
-    played(bench, [0], "recent")
-    played(bench, [1], "old")
+    bench.play([0], "old")
+    bench.play([0], "recent")
+    bench.play([1], "old")
     bench.frame(0, "new")
     assert [forget.session_id for forget in bench.sent(Forget)] == ["recent"]
 
 
 def test_an_idle_session_is_forgotten_by_its_owner_too(bench):
     bench.worker()
-    played(bench, [0])
+    bench.play([0])
     bench.wait(SETTINGS.session_idle_s + 1.0)
     assert [forget.session_id for forget in bench.sent(Forget)] == ["dance"]
-    bench.routing.status(b"c", StatusRequest(request_id=bytes(16)), now=bench.now)
-    bench.collect()
-    assert bench.to_clients[-1].message.sessions == 0
+    assert bench.status().sessions == 0
+
+
+def test_a_session_without_an_owner_is_forgotten_by_whoever_can(bench):
+    bench.worker(b"w0")
+    bench.play([0])
+    bench.lose(b"w0")
+    bench.worker(b"w1")
+    bench.wait(SETTINGS.session_idle_s + 1.0)
+    (told,) = [action.worker for action in bench.to_workers if isinstance(action.message, Forget)]
+    assert told == b"w1"
+
+
+def test_a_pool_of_ten_never_meets_a_refusal(bench):
+    for number in range(10):
+        bench.frame(number, None)
+    bench.worker(worker_credits=4)
+    sent = 10
+    while sent < 300:
+        for work in bench.work():
+            bench.answer(work)
+            bench.frame(sent, None)
+            sent += 1
+    assert not [outcome for outcome in bench.outcomes() if isinstance(outcome, str)]
+
+
+# --------------------------------------------------------- frames without a session id
+
+
+class Renumbering:
+    """Streams that put every frame into one session, and count by themselves."""
+
+    def __init__(self):
+        self.placed = 0
+        self.forgotten = []
+
+    def place(self, source, frame_number, **_):
+        if source.thumbnail is None:
+            raise ThumbnailWanted("which video?")
+        self.placed += 1
+        return Placed(f"stream-{frame_number}", self.placed - 1, begins=self.placed == 1)
+
+    def answered(self, session_id, **_):
+        assert session_id.startswith("stream-")
+
+    def forget(self, session_id):
+        self.forgotten.append(session_id)
+
+
+PLACEABLE = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=b"grey")
+
+
+def test_a_stream_may_count_otherwise_but_its_caller_gets_his_own_number_back():
+    bench = Bench(streams=Renumbering())
+    bench.worker()
+    for picture in (1, 2, 3):
+        bench.frame(0, None, picture=picture, source=PLACEABLE)
+    held = bench.work()
+    assert numbers(held) == [0, 1, 2]
+    assert len({work.generation for work in held}) == 1
+    for work in held:
+        bench.answer(work)
+    assert bench.outcomes() == [0, 0, 0]
+
+
+def test_what_tells_videos_apart_travels_with_a_frame_only_if_its_caller_named_none(bench):
+    bench.worker()
+    bench.frame(0, None, source=PLACEABLE)
+    bench.frame(0, "named", source=PLACEABLE)
+    assert [work.source for work in bench.work()] == [PLACEABLE, None]
+
+
+@pytest.mark.parametrize("loaded", [True, False], ids=["loaded", "loading"])
+def test_a_frame_that_could_belong_to_several_videos_is_sent_back_for_a_thumbnail(loaded):
+    bench = Bench(streams=Renumbering())
+    if loaded:
+        bench.open_the_lobby()
+    request = bench.frame(0, None, source=Source())
+    bench.worker()
+    assert bench.outcomes() == ["thumbnail_wanted"]
+    bench.frame(0, None, source=PLACEABLE, request_id=request.request_id)
+    assert numbers(bench.work()) == [0]
+    counters = bench.routing.counters
+    assert (counters["accepted"], counters["thumbnails_wanted"]) == (1, 1)
+
+
+def test_a_stream_that_finds_no_room_has_not_begun():
+    streams = Renumbering()
+    bench = Bench(streams=streams, max_sessions=1)
+    bench.open_the_lobby()
+    bench.frame(0, "named")
+    bench.frame(0, None, source=PLACEABLE)
+    assert bench.outcomes() == ["busy"]
+    assert streams.forgotten == ["stream-0"]
 
 
 # ------------------------------------------------------------------------ loading
@@ -527,7 +550,7 @@ def test_a_worker_that_cannot_load_fails_what_waits_unless_another_serves(bench)
 def test_requests_wait_while_the_only_worker_that_could_load_is_restarted(bench):
     bench.worker()
     bench.routing.load_failed(LoadFailed(name="w1", reason="no file"))
-    lose(bench)
+    bench.lose()
     bench.frame(0)
     assert bench.outcomes() == []
     bench.worker()
