@@ -6,6 +6,7 @@ one, before all workers; workers with credits take one frame of each in turn.
 
 import heapq
 import logging
+import math
 from itertools import count
 
 from broker.fleet import Fleet
@@ -29,7 +30,7 @@ class Dispatch:
 
     def next_gap(self) -> float:
         """When the next gap was waited for long enough, seconds."""
-        return self._gaps[0][0] if self._gaps else float("inf")
+        return self._gaps[0][0] if self._gaps else math.inf
 
     def look_at_gaps(self, *, now: float) -> None:
         """Consider the sessions whose gaps were waited for long enough."""
@@ -99,9 +100,12 @@ class Dispatch:
         worker.sessions.add(session)
 
     def _waits_for_gap(self, session: Session, now: float) -> bool:
-        """Whether the session's next frame still waits for a missing one; if so, a timer is set."""
+        """Whether the session's next frame still waits for a missing one; if so, a timer is set.
+
+        None where it waits for an answer: that makes us look again.
+        """
         may_go_at = session.may_go_at(session.queue[0])
-        if may_go_at > now and may_go_at != session.gap_timer:
+        if now < may_go_at < math.inf and may_go_at != session.gap_timer:
             session.gap_timer = may_go_at
             heapq.heappush(self._gaps, (may_go_at, next(self._turns), session))
         return may_go_at > now

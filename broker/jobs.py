@@ -3,6 +3,7 @@
 Records, and what follows from one record alone; `routing.py` and its parts decide.
 """
 
+import math
 from bisect import insort
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ class Session:
     order: FrameOrder  # of the newest video
     video: Video  # the newest
     active_at: float  # of the last arrival or answer, seconds
+    answered_at: float = 0.0  # of the last answer, seconds
     epoch: int = 0
     owner: "Worker | None" = None
     had_owner: bool = False
@@ -131,7 +133,11 @@ class Session:
         """When the first job of the queue may be handed out, seconds."""
         if job.hand_out is not None or job.video is not self.video:
             return job.admitted_at
-        return job.admitted_at + self.order.wait_s(job.frame_number, outstanding=self.outstanding)
+        wait_s = self.order.wait_s(job.frame_number, outstanding=self.outstanding)
+        if wait_s and self.in_flight:
+            # What is missing may be what the client sends next, once it has an answer.
+            return math.inf
+        return max(job.admitted_at, self.answered_at) + wait_s
 
     def hand_out_next(self, *, hand_out: int) -> tuple[Job, bool]:
         """The first job of the queue, which goes out now; and whether that steps over a gap."""

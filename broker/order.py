@@ -54,7 +54,9 @@ class FrameOrder:
             self._concurrency_known = True
 
     def wait_s(self, number: int, *, outstanding: int) -> float:
-        """Longest time, from its arrival, that frame `number` waits for its predecessors; 0: none.
+        """Longest time that frame `number` waits for its predecessors; 0: none.
+
+        It counts from when the client could last send: from its arrival or from an answer.
 
         A client that has all the requests open which it ever has open cannot be sending
         another: what is missing then will not come.

@@ -56,6 +56,7 @@ class Sessions:
 
     def answered(self, session: Session, *, now: float) -> None:
         """A frame of it was answered."""
+        session.answered_at = now
         self._touch(session, now)
         self._streams.answered(session.session_id, now=now)
 
