@@ -217,6 +217,11 @@ class Routing:
         if worker := self._fleet.get(address):
             self._lose(worker, "its connection closed", now, died=True)
 
+    def worker_blocked(self, address: bytes, *, now: float) -> None:
+        """More waits for this worker than may: it does not read."""
+        if worker := self._fleet.get(address):
+            self._lose(worker, "it does not read", now, died=False)
+
     # ------------------------------------------------------------ taking a frame in
 
     def _admit(self, request: Request, picture: Picture, now: float) -> None:

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import IO, cast
 from uuid import uuid4
@@ -18,7 +19,7 @@ import zmq
 from isal import isal_zlib
 from msgspec import Struct
 
-from broker.outbox import Noted, ToClient
+from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
 from wire.endpoints import check_endpoint
@@ -72,6 +73,12 @@ class _RequestId(Struct):
     """The one field that lets a refusal reach its request, read from a header that is otherwise wrong."""
 
     request_id: bytes
+
+
+class _Sent(Enum):
+    ON_ITS_WAY = auto()
+    NO_ROOM = auto()  # the peer does not read
+    NOBODY_THERE = auto()  # its connection is closed
 
 
 class Server:
@@ -224,13 +231,19 @@ class Server:
                         self._send_to_client(action.client, action.message, action.payload)
                     case Noted():
                         log.log(action.level, action.text, *action.details)
-                    case _:
-                        if not _send(self._workers, action.worker, action.message, action.payload):
-                            self._routing.worker_unroutable(action.worker, now=time.monotonic())
+                    case ToWorker():
+                        self._send_to_worker(action)
 
     def _send_to_client(self, client: bytes, message: FromBroker, payload: Sequence[object] = ()) -> None:
-        if not _send(self._clients, client, message, payload):
+        if _send(self._clients, client, message, payload) is not _Sent.ON_ITS_WAY:
             self._routing.counters["undelivered"] += 1
+
+    def _send_to_worker(self, action: ToWorker) -> None:
+        match _send(self._workers, action.worker, action.message, action.payload):
+            case _Sent.NOBODY_THERE:
+                self._routing.worker_unroutable(action.worker, now=time.monotonic())
+            case _Sent.NO_ROOM:
+                self._routing.worker_blocked(action.worker, now=time.monotonic())
 
     # ----------------------------------------------------------------------- binding
 
@@ -265,19 +278,19 @@ def _worker_high_water(settings: Settings) -> int:
     return settings.max_queue_frames + settings.max_sessions + _WORKER_HIGH_WATER
 
 
-def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> bool:
-    """Send without waiting; False if the peer is gone or does not read."""
+def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> _Sent:
+    """Send without waiting."""
     try:
         # DONTWAIT: with ROUTER_MANDATORY a full peer would block everyone.
         frames = cast(Sequence[zmq.Frame], payload)  # the core passes on what it was given
         socket.send_multipart([peer, encode(message), *frames], zmq.DONTWAIT, copy=False)
     except zmq.Again:
-        return False
+        return _Sent.NO_ROOM
     except zmq.ZMQError as error:
         if error.errno != zmq.EHOSTUNREACH:
             raise
-        return False
-    return True
+        return _Sent.NOBODY_THERE
+    return _Sent.ON_ITS_WAY
 
 
 def _lock(endpoint: str) -> IO[bytes]:

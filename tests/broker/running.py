@@ -62,13 +62,30 @@ def running_broker(directory: Path, **settings: object) -> Iterator[BrokerProces
         broker.process.communicate()
 
 
+@contextmanager
+def running_worker(broker: BrokerProcess, name: str) -> Iterator["subprocess.Popen[str]"]:
+    """A worker in a process of its own (`worker_process.py`), which is killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("worker_process.py"), broker.workers, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 class Peer:
     """A DEALER that sends and receives frames written by hand."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, *, receive_high_water: int = 1000) -> None:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.RCVHWM, receive_high_water)
         self._socket.connect(endpoint)
 
     def __enter__(self) -> "Peer":
