@@ -34,10 +34,14 @@ from client.backend import is_ready
 from tools import serve
 from wire import settings as wire_settings
 from wire.messages import Person, Ready
+from workers import answers
 from workers.body.model import Body
+from workers.build import open_store
 from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer
+from workers.sessions import Codec, Sessions
 from workers.types import Array
+from workers.watchdog import Watchdog
 
 _JPEG_BYTES = 300_000
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
@@ -187,7 +191,22 @@ def _work(settings: wire_settings.Settings) -> None:
     """The worker's own loop around the pipeline that answers at once."""
     socket = BrokerSocket(zmq.Context(), settings)
     ready = Ready(name="bench", credits=settings.worker_credits, device="none", models={}, observer="bench")
-    WorkerLoop(socket=socket, pipeline=FixedPipeline(), ready=ready, settings=settings).run(lambda: False)
+    pipeline = FixedPipeline()
+    loop = WorkerLoop(
+        socket=socket,
+        pipeline=pipeline,
+        sessions=Sessions(
+            store=open_store(settings, index=0),
+            start=pipeline.start,
+            states=Codec(lambda _: b"", lambda _: None),
+            answers=Codec(answers.to_bytes, answers.from_bytes),
+            kept_answers=settings.kept_answers,
+        ),
+        ready=ready,
+        watchdog=Watchdog(),
+        settings=settings,
+    )
+    loop.run(lambda: False)
 
 
 def _wait_until_ready(port: int) -> None:

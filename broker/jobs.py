@@ -6,7 +6,7 @@ Records, and what follows from one record alone; `routing.py` and its parts deci
 import math
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.order import FrameOrder
@@ -176,6 +176,7 @@ class Worker:
     heard_at: float  # seconds
     spoken_at: float  # when we sent it something last, seconds
     draining: bool = False
+    store: Mapping[str, int] = field(default_factory=dict)  # as it said last
     in_flight: OrderedDict[bytes, Job] = field(default_factory=OrderedDict)  # in the order of hand-out
     sessions: set[Session] = field(default_factory=set)
     line: dict[Session, int] = field(default_factory=dict)  # its sessions with a frame to go -> turn

@@ -43,6 +43,7 @@ def status(
                 device=worker.ready.device,
                 models=worker.ready.models,
                 observer=worker.ready.observer,
+                store=dict(worker.store),
             )
             for worker in fleet
         ],

@@ -7,7 +7,7 @@ unread.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 
 from broker import report
@@ -172,9 +172,11 @@ class Routing:
             for job in list(session.queue):
                 self._fail(job, ModelNotLoaded(message.reason), "not_loaded")
 
-    def heartbeat(self, address: bytes, *, now: float) -> None:
-        """A worker is alive."""
-        self._fleet.heard(address, now=now)
+    def heartbeat(self, address: bytes, *, store: Mapping[str, int] | None = None, now: float) -> None:
+        """A worker is alive, and may say how its part of the store is."""
+        worker = self._fleet.heard(address, now=now)
+        if worker is not None and store is not None:
+            worker.store = store
 
     def goodbye(self, address: bytes, *, now: float) -> None:
         """A worker wants to end: it gets no more frames, and its sessions move on."""

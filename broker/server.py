@@ -199,7 +199,7 @@ class Server:
             case Result() | Failure():
                 self._routing.answer(worker, message, frames[1:], now=now)
             case Heartbeat():
-                self._routing.heartbeat(worker, now=now)
+                self._routing.heartbeat(worker, store=message.store, now=now)
             case Ready():
                 self._routing.ready(worker, message, now=now)
             case Goodbye():

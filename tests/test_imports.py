@@ -27,6 +27,7 @@ HOMES = {
     "waitress": {"http_edge/server.py"},
     "falcon": {"http_edge/app.py"},
     "ai_edge_litert": {"workers/blazepose/"},
+    "lmdb": {"workers/lmdb_"},
 }
 
 #: The programs' `__main__` make the context that their sockets live in.

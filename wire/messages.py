@@ -157,6 +157,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     device: str
     models: dict[str, str]  # part -> "loaded" / "not_loaded"
     observer: str
+    store: dict[str, int] = {}  # its part of the store, as its last `Heartbeat` said
 
 
 class Status(Message, frozen=True, kw_only=True, tag="status_reply"):
@@ -217,6 +218,9 @@ class LoadFailed(Message, frozen=True, kw_only=True, tag="load_failed"):
 
 class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Either way between broker and worker: I am alive, and my loop turns."""
+
+    #: Worker -> broker: how full the worker's part of the store is, and what happened to it (`PROTOCOL.md`).
+    store: dict[str, int] = {}
 
 
 class WhoAreYou(Message, frozen=True, kw_only=True, tag="who_are_you"):

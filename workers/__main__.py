@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 
 import zmq
 
@@ -13,8 +14,9 @@ from wire import settings as wire_settings
 from wire.messages import Ready
 from wire.settings import Settings
 from workers import selftest
-from workers.build import Parts, build
+from workers.build import Parts, build, open_store, sessions
 from workers.loop import BrokerSocket, WorkerLoop, report_load_failure
+from workers.watchdog import Watchdog
 
 log = logging.getLogger("workers")
 
@@ -26,7 +28,8 @@ def main() -> int:
     """Run one worker; the exit status."""
     arguments = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     arguments.add_argument("--index", type=int, default=0, help="which worker of the pool this is")
-    name = f"worker-{arguments.parse_args().index}-{os.getpid()}"
+    index = arguments.parse_args().index
+    name = f"worker-{index}-{os.getpid()}"
     try:
         settings = wire_settings.load(os.environ)
     except ValueError as error:
@@ -41,16 +44,17 @@ def main() -> int:
     with zmq.Context() as context:
         socket = BrokerSocket(context, settings)
         try:
-            return _serve(name, settings, socket, stopping)
+            return _serve(name, index, settings, socket, stopping)
         finally:
             socket.close()
 
 
-def _serve(name: str, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
+def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
     try:
         parts = _load(settings)
+        store = open_store(settings, index=index)
     except Exception as error:
-        # Whatever keeps the networks from loading, those who wait for them should hear of it.
+        # Whatever keeps a worker from serving, those who wait for it should hear of it.
         log.exception("cannot serve")
         report_load_failure(socket, name=name, reason=f"{type(error).__name__}: {error}")
         return EXIT_CANNOT_SERVE
@@ -62,7 +66,15 @@ def _serve(name: str, settings: Settings, socket: BrokerSocket, stopping: thread
         observer=parts.pipeline.observer.name,
     )
     log.info("ready: %s on %s", ready.observer, ready.device)
-    WorkerLoop(socket=socket, pipeline=parts.pipeline, ready=ready, settings=settings).run(stopping.is_set)
+    with closing(store):
+        WorkerLoop(
+            socket=socket,
+            pipeline=parts.pipeline,
+            sessions=sessions(settings, parts.pipeline, store),
+            ready=ready,
+            watchdog=Watchdog(),
+            settings=settings,
+        ).run(stopping.is_set)
     log.info("stopped")
     return 0
 

@@ -1,9 +1,10 @@
 """Which parts make a worker: the one place that knows them all."""
 
+import time
 from dataclasses import dataclass
 
 from wire.settings import Settings
-from workers import assets
+from workers import answers, assets
 from workers.appearance import Appearance
 from workers.blazepose.detector import Detector
 from workers.blazepose.fit import Fit
@@ -11,8 +12,12 @@ from workers.blazepose.landmarks import LandmarkFinder
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.body.model import Body
+from workers.lmdb_store import LmdbStore
+from workers.phalp.state import SessionState
 from workers.phalp.tracker import Tracker
-from workers.pipeline import Pipeline
+from workers.pipeline import FrameAnswer, Pipeline
+from workers.sessions import Codec, Sessions
+from workers.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +55,31 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
         max_people=settings.max_people,
     )
     return BlazePoseObserver(search=search, fit=Fit(body), appearance=Appearance(body), body=body)
+
+
+def open_store(settings: Settings, *, index: int) -> Store:
+    """Where worker `index` keeps its sessions. Raises `OSError` where it cannot."""
+    return LmdbStore(
+        settings.store_directory(),
+        index=index,
+        max_bytes=settings.store_max_bytes,
+        kept_answers=kept_answers(settings),
+        idle_s=settings.session_idle_s,
+        now=time.time(),
+    )
+
+
+def sessions(settings: Settings, pipeline: Pipeline, store: Store) -> Sessions[SessionState, FrameAnswer]:
+    """The sessions that `pipeline` folds."""
+    return Sessions(
+        store=store,
+        start=pipeline.start,
+        states=Codec(SessionState.to_bytes, SessionState.from_bytes),
+        answers=Codec(answers.to_bytes, answers.from_bytes),
+        kept_answers=kept_answers(settings),
+    )
+
+
+def kept_answers(settings: Settings) -> int:
+    """Answers kept of a session: at least those that a worker that ends may not have got rid of."""
+    return max(settings.kept_answers, settings.worker_credits)

@@ -7,10 +7,12 @@ goes silent and is given up; nothing else would prove that frames still move.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import zmq
+from msgspec.structs import replace
+from zmq.utils.monitor import recv_monitor_message
 
 from wire import messages
 from wire.errors import Internal, PoseError, ProtocolError
@@ -32,11 +34,16 @@ from wire.messages import (
 from wire.settings import Settings
 from workers.phalp.state import SessionState
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
-from workers.sessions import FrameKey, Session, Sessions, digest_of
+from workers.sessions import FrameKey, Given, Session, Sessions, digest_of
+from workers.store import Superseded, first_within
+from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 _Session = Session[SessionState, FrameAnswer]
+
+#: How often in the time after which a session is forgotten the store is looked through.
+_SWEEPS_PER_IDLE_TIME = 4
 
 #: Time that closing the socket gives the last messages to leave.
 _LINGER_MS = 1000
@@ -56,12 +63,15 @@ class _Job:
         return _Job(work, frame, (work.frame_number, digest_of(image)))
 
 
+class NewConnection:
+    """The broker can be reached over a connection on which nothing was said yet."""
+
+
 class BrokerSocket:
-    """The worker's DEALER socket: typed messages in and out, and the time of the last of each."""
+    """The worker's DEALER socket: typed messages in and out."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Settings) -> None:
         self._decode: Decoder[BrokerToWorker] = Decoder(BrokerToWorker)
-        self._heartbeat_s = settings.heartbeat_s
         self._socket = context.socket(zmq.DEALER)
         # A frame queued to a broker that is not there would be answered by nobody.
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
@@ -70,8 +80,11 @@ class BrokerSocket:
         self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
         self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._poller = zmq.Poller()
+        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._socket, zmq.POLLIN)
         self._socket.connect(settings.workers_address())
-        self._last_sent = time.monotonic()
 
     def send(self, message: Message, *payload: Buffer) -> None:
         """Send; a broker that stays away longer than its own patience with us has forgotten the frame."""
@@ -79,16 +92,19 @@ class BrokerSocket:
             self._socket.send_multipart([messages.encode(message), *payload], copy=False)
         except zmq.Again:
             log.warning("the broker is away; a %s is dropped", type(message).__name__)
-        self._last_sent = time.monotonic()
 
-    def beat(self) -> None:
-        """Say that the loop turns, if nothing else has said so for a while."""
-        if time.monotonic() - self._last_sent >= self._heartbeat_s and self._socket.poll(0, zmq.POLLOUT):
-            self.send(Heartbeat())
+    def can_send(self) -> bool:
+        """Whether a message would leave at once."""
+        return bool(self._socket.poll(0, zmq.POLLOUT))
 
-    def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | None:
-        """The next message with its payload; None: nothing came in time, or it was not readable."""
-        if not self._socket.poll(int(timeout_s * 1e3)):
+    def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
+        """What happened next; None: nothing did in time, or what came was not readable."""
+        ready = dict(self._poller.poll(int(timeout_s * 1e3)))
+        if self._monitor in ready:  # first: what came before was said over another connection
+            while self._monitor.poll(0):
+                recv_monitor_message(self._monitor)
+            return NewConnection()
+        if self._socket not in ready:
             return None
         header, *payload = self._socket.recv_multipart(copy=False)
         try:
@@ -99,27 +115,39 @@ class BrokerSocket:
 
     def close(self) -> None:
         """Close; what was sent still leaves within the linger time."""
+        self._socket.disable_monitor()
+        self._monitor.close()
         self._socket.close()
 
 
 class WorkerLoop:
     """Folds the frames that the broker hands over, until told to stop."""
 
-    def __init__(self, *, socket: BrokerSocket, pipeline: Pipeline, ready: Ready, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        socket: BrokerSocket,
+        pipeline: Pipeline,
+        sessions: Sessions[SessionState, FrameAnswer],
+        ready: Ready,
+        watchdog: Watchdog,
+        settings: Settings,
+    ) -> None:
+        """`ready` says who this worker is; the sessions in it are added when it is sent."""
         self._socket = socket
         self._pipeline = pipeline
+        self._sessions = sessions
         self._ready = ready
+        self._watchdog = watchdog
         self._settings = settings
         self._inbox: deque[_Job] = deque()
         self._leaving = False  # we take no more frames
         self._parted = False  # the broker sends no more
-        self._sessions: Sessions[SessionState, FrameAnswer] = Sessions(
-            max_sessions=settings.max_sessions, kept_answers=settings.kept_answers
-        )
+        self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
+        self._sweep_at = time.monotonic() + settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Serve until `stopping` says so; then answer what is in hand and part from the broker."""
-        self._socket.send(self._ready)
         while not stopping():
             self._turn(idle_s=self._settings.heartbeat_s / 2)
         self._drain()
@@ -127,14 +155,25 @@ class WorkerLoop:
     def _turn(self, *, idle_s: float) -> None:
         self._receive_all(idle_s=0 if self._inbox else idle_s)
         if self._inbox:
-            self._fold_batch(self._next_batch())
-        self._socket.beat()
+            jobs = self._next_batch()
+            with self._watchdog.limit(self._settings.frame_limit_s * len(jobs)):
+                self._fold_batch(jobs)
+        now = time.monotonic()
+        if now >= self._beat_at and self._socket.can_send():
+            self._socket.send(Heartbeat(store=self._sessions.figures()))
+            self._beat_at = now + self._settings.heartbeat_s
+        if now >= self._sweep_at:
+            self._sessions.sweep(now=time.time())
+            self._sweep_at = now + self._settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
 
     def _receive_all(self, *, idle_s: float) -> None:
-        """Take every message that has come; wait up to `idle_s` for the first."""
+        """Take everything that has come; wait up to `idle_s` for the first."""
         received = self._socket.receive(timeout_s=idle_s)
         while received is not None:
-            self._take(*received)
+            if isinstance(received, NewConnection):
+                self._introduce()
+            else:
+                self._take(*received)
             received = self._socket.receive(timeout_s=0)
 
     def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
@@ -145,14 +184,28 @@ class WorkerLoop:
                 else:
                     self._fail(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
             case Forget():
-                self._sessions.forget(message.session_id, message.generation)
+                self._sessions.forget(message.session_id, message.generation, now=time.time())
             case WhoAreYou():
-                if not self._leaving:
-                    self._socket.send(self._ready)
+                self._introduce()
             case Goodbye():
                 self._parted = True
             case Heartbeat():
                 pass
+
+    def _introduce(self) -> None:
+        """Tell a broker that does not know us who we are, at once: callers may be waiting for it.
+
+        It gives what we hold to whom it likes, under new epochs, and drops our answers to it.
+        """
+        if self._inbox:
+            log.warning("the broker is a new one, or gave us up: %d frames are others' now", len(self._inbox))
+            self._inbox.clear()
+        if self._leaving:
+            self._parted = True
+            return
+        sessions = self._sessions.recalled(now=time.time(), max_sessions=self._settings.max_sessions)
+        fitting = first_within(sessions, self._settings.max_body_bytes // 2)
+        self._socket.send(replace(self._ready, sessions=fitting))
 
     def _next_batch(self) -> list[_Job]:
         """The first frame of every session in hand; later frames of a session wait for its state."""
@@ -170,19 +223,34 @@ class WorkerLoop:
         """Answer one frame of each of several sessions; those that came before are not folded again."""
         fresh = []
         for job in jobs:
-            session = self._sessions.open(job.work, self._pipeline.start())
+            try:
+                session = self._sessions.open(job.work, now=time.time())
+            except Superseded as error:
+                self._fail(job.work, error)
+                continue
             known = session.answers.get(job.key)
             if known is None:
                 fresh.append((job, session))
             else:
-                self._answer(job.work, session, known, self._pipeline.repeat(known, job.frame))
+                self._answer(job.work, known, self._pipeline.repeat(known.answer, job.frame))
         for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
-                session.state = outcome.state
-                self._sessions.remember(session, job.key, outcome.answer)
-                self._answer(job.work, session, outcome.answer, outcome.drawn)
+                self._commit(job, session, outcome)
             else:
                 self._fail(job.work, outcome)
+
+    def _commit(self, job: _Job, session: _Session, folded: Folded) -> None:
+        """Store what a frame gave, then answer it."""
+        started = time.perf_counter()
+        try:
+            given = self._sessions.commit(
+                session, job.work, job.key, state=folded.state, answer=folded.answer, now=time.time()
+            )
+        except Superseded as error:
+            self._fail(job.work, error)
+            return
+        store_ms = (time.perf_counter() - started) * 1e3
+        self._answer(job.work, given, folded.drawn, {"store": store_ms})
 
     def _fold(self, fresh: list[tuple[_Job, _Session]]) -> list[Folded | PoseError]:
         try:
@@ -194,7 +262,10 @@ class WorkerLoop:
             return [Internal("an internal error; the log of the service tells more")]
         return [outcome for item in fresh for outcome in self._fold([item])]
 
-    def _answer(self, work: Work, session: _Session, answer: FrameAnswer, drawn: Drawn) -> None:
+    def _answer(
+        self, work: Work, given: Given[FrameAnswer], drawn: Drawn, more_stages_ms: Mapping[str, float] = {}
+    ) -> None:
+        answer = given.answer
         specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
         observer = self._pipeline.observer
         result = Result(
@@ -206,13 +277,15 @@ class WorkerLoop:
             height_px=answer.height_px,
             people=answer.people,
             primary=answer.primary,
-            history=session.history,
+            history=given.history,
+            skipped=given.skipped,
+            expired=given.expired,
             num_persons_detected=answer.num_persons_detected,
             num_tracks=len(answer.people),
             observer=observer.name,
             tracker=self._pipeline.tracker.name,
             model_version=observer.model_version,
-            stages_ms=answer.stages_ms | drawn.stages_ms,
+            stages_ms={**answer.stages_ms, **drawn.stages_ms, **more_stages_ms},
             arrays=specs,
             has_png=drawn.png is not None,
         )

@@ -1,21 +1,32 @@
-"""The sessions that this worker holds: their states, and the answers they gave last.
+"""The sessions that this worker folds: from memory while it owns them, else from the store, else fresh.
 
-A frame that comes again, with the same picture, gets the answer it had; nothing is folded twice.
+What a frame gave is stored before its answer may leave. A frame that comes again, with the same picture,
+gets the answer it had; nothing is folded twice, by whomever it was folded first.
 """
 
+import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from isal import isal_zlib
+from msgspec.structs import replace
 
-from wire.messages import Buffer, History, Work
+from wire.messages import Buffer, HeldSession, History, SeenFrame, Work
+from workers.store import SessionHead, Store, StoredAnswer, StoredSession, claimed
 
+log = logging.getLogger(__name__)
+
+ValueT = TypeVar("ValueT")
 StateT = TypeVar("StateT")
 AnswerT = TypeVar("AnswerT")
 
 #: Frame number and digest of the picture: what makes a frame the same when it comes again.
 FrameKey = tuple[int, int]
+
+#: Sessions held in memory; the store has them all, and gives one back in less than a millisecond.
+_HELD_SESSIONS = 64
 
 
 def digest_of(image: Buffer) -> int:
@@ -23,48 +34,193 @@ def digest_of(image: Buffer) -> int:
     return isal_zlib.crc32(image)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[ValueT]):
+    """How values become bytes and come back; `decode` raises `ValueError` for what it cannot read."""
+
+    encode: Callable[[ValueT], bytes]
+    decode: Callable[[bytes], ValueT]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given(Generic[AnswerT]):
+    """An answer, with what was true of its session when it was given."""
+
+    answer: AnswerT
+    history: History
+    skipped: int
+    expired: int
+
+
+@dataclass(slots=True, eq=False)
 class Session(Generic[StateT, AnswerT]):
     """One video's state, and its last answers, the oldest first."""
 
-    generation: int
-    epoch: int
-    history: History
+    head: SessionHead
     state: StateT
-    answers: OrderedDict[FrameKey, AnswerT] = field(default_factory=OrderedDict)
+    answers: OrderedDict[FrameKey, Given[AnswerT]] = field(default_factory=OrderedDict)
 
 
 class Sessions(Generic[StateT, AnswerT]):
-    """Sessions by id, the least recently used forgotten first."""
+    """The sessions of one worker. `now` is in seconds of the wall clock, as the store's is.
 
-    def __init__(self, *, max_sessions: int, kept_answers: int) -> None:
-        self._max_sessions = max_sessions
+    restored, cold: how many videos were taken over with their past, and how many without it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        start: Callable[[], StateT],
+        states: Codec[StateT],
+        answers: Codec[AnswerT],
+        kept_answers: int,
+        held_sessions: int = _HELD_SESSIONS,
+    ) -> None:
+        """`start` makes the state of a video that has seen nothing."""
+        self._store = store
+        self._start = start
+        self._states = states
+        self._answers = answers
         self._kept_answers = kept_answers
+        self._held_sessions = held_sessions
         self._held: OrderedDict[str, Session[StateT, AnswerT]] = OrderedDict()
+        self.restored = 0
+        self.cold = 0
 
-    def open(self, work: Work, fresh: StateT) -> Session[StateT, AnswerT]:
-        """The session that `work` belongs to; `fresh` is its state where none is held.
+    def open(self, work: Work, *, now: float) -> Session[StateT, AnswerT]:
+        """The session that `work` belongs to. Raises `Superseded` if it has a later owner.
 
-        A video that went on elsewhere, before or in between, comes without its past: `cold`.
+        A video of which earlier frames went out, and whose state cannot be had, is `cold` for good.
         """
         session = self._held.get(work.session_id)
-        if session is None or (session.generation, session.epoch) != (work.generation, work.epoch):
-            history: History = "cold" if work.continues else "complete"
-            session = Session(work.generation, work.epoch, history, fresh)
+        if session is None or (session.head.generation, session.head.epoch) != (work.generation, work.epoch):
+            session = self._take_over(work, session, now)
             self._held[work.session_id] = session
         self._held.move_to_end(work.session_id)
-        while len(self._held) > self._max_sessions:
+        while len(self._held) > self._held_sessions:
             self._held.popitem(last=False)
         return session
 
-    def remember(self, session: Session[StateT, AnswerT], key: FrameKey, answer: AnswerT) -> None:
-        """Keep an answer for a repeat of its frame."""
-        session.answers[key] = answer
+    def commit(
+        self,
+        session: Session[StateT, AnswerT],
+        work: Work,
+        key: FrameKey,
+        *,
+        state: StateT,
+        answer: AnswerT,
+        now: float,
+    ) -> Given[AnswerT]:
+        """Store what folding `work` gave; only then may the answer leave.
+
+        An answer that could not be stored leaves as well: a caller is served better by a pose than by a
+        failure. The store sees to it that nobody goes on from before it. Raises `Superseded`.
+        """
+        given = Given(answer, session.head.history, work.skipped, work.expired)
+        source = work.source
+        seen = SeenFrame(*key, source.thumbnail if source else None)
+        head = replace(
+            session.head,
+            stored_at=now,
+            folded=session.head.folded + 1,
+            source=session.head.source if source is None else replace(source, thumbnail=None),
+            skipped=work.skipped,
+            expired=work.expired,
+            first=seen if work.frame_number == 0 else session.head.first,
+        )
+        self._store.commit(
+            head,
+            self._states.encode(state),
+            StoredAnswer(
+                seen=seen,
+                history=given.history,
+                skipped=given.skipped,
+                expired=given.expired,
+                answer=self._answers.encode(answer),
+            ),
+        )
+        session.head, session.state = head, state
+        session.answers[key] = given
         while len(session.answers) > self._kept_answers:
             session.answers.popitem(last=False)
+        return given
 
-    def forget(self, session_id: str, generation: int) -> None:
+    def forget(self, session_id: str, generation: int, *, now: float) -> None:
         """Drop a session that nobody will ask for any more."""
         held = self._held.get(session_id)
-        if held is not None and held.generation <= generation:
+        if held is not None and held.head.generation <= generation:
             del self._held[session_id]
+        self._store.forget(session_id, generation, now=now)
+
+    def recalled(self, *, now: float, max_sessions: int) -> list[HeldSession]:
+        """The sessions that a broker which has just started can go on with, the last used first."""
+        return self._store.held(now=now, max_sessions=max_sessions)
+
+    def sweep(self, *, now: float) -> None:
+        """Drop what was quiet for too long from the store."""
+        self._store.sweep(now=now)
+
+    def figures(self) -> dict[str, int]:
+        """What an operator may want to know, by name."""
+        figures = self._store.figures()
+        return {
+            "sessions": figures.sessions,
+            "used_bytes": figures.used_bytes,
+            "evicted": figures.evicted,
+            "failed_writes": figures.failed_writes,
+            "restored": self.restored,
+            "cold": self.cold,
+        }
+
+    def _take_over(
+        self, work: Work, held: Session[StateT, AnswerT] | None, now: float
+    ) -> Session[StateT, AnswerT]:
+        stored = self._store.take_over(work.session_id, work.generation, work.epoch, now=now)
+        if stored is None:
+            return self._begin(work, now)
+        if held is not None and _is_of(held.head, stored.head):
+            # Nobody had it in between: what is in memory is what is in the store.
+            held.head = replace(held.head, epoch=work.epoch)
+            return held
+        return self._restore(stored, work.epoch, now)
+
+    def _begin(self, work: Work, now: float) -> Session[StateT, AnswerT]:
+        history: History = "complete"
+        if work.continues:
+            history = "cold"
+            self.cold += 1
+            log.warning("session=%s frame=%d starts cold", work.session_id, work.frame_number)
+        head = SessionHead(work.session_id, work.generation, work.epoch, history, stored_at=now)
+        return Session(head, self._start())
+
+    def _restore(self, stored: StoredSession, epoch: int, now: float) -> Session[StateT, AnswerT]:
+        head = claimed(stored.head, epoch=epoch, now=now)
+        answers = self._readable_answers(stored)
+        try:
+            state = self._states.decode(stored.state)
+        except ValueError as error:
+            self.cold += 1
+            log.warning("session=%s starts cold: %s: %s", head.session_id, type(error).__name__, error)
+            return Session(replace(head, history="cold"), self._start(), answers)
+        if head.epoch != stored.head.epoch:
+            self.restored += 1
+            log.info("session=%s restored with %d frames", head.session_id, head.folded)
+        return Session(head, state, answers)
+
+    def _readable_answers(self, stored: StoredSession) -> OrderedDict[FrameKey, Given[AnswerT]]:
+        answers: OrderedDict[FrameKey, Given[AnswerT]] = OrderedDict()
+        for kept in stored.answers:
+            key = (kept.seen.frame_number, kept.seen.digest)
+            try:
+                answer = self._answers.decode(kept.answer)
+            except ValueError as error:
+                log.warning("session=%s frame=%d: %s", stored.head.session_id, key[0], error)
+                continue
+            answers[key] = Given(answer, kept.history, kept.skipped, kept.expired)
+        return answers
+
+
+def _is_of(held: SessionHead, stored: SessionHead) -> bool:
+    """Whether what is held is what was stored."""
+    return (held.generation, held.epoch, held.folded) == (stored.generation, stored.epoch, stored.folded)
