@@ -35,20 +35,20 @@ def histories(sent: Sequence[Sent]) -> Counter[str]:
 
 
 def longest_stall_s(sent: Sequence[Sent], *, begin_s: float, end_s: float) -> float:
-    """The longest time between two answers of one client that touches the time from begin to end."""
+    """The longest time between two answers of one client, the second of which came from begin to end."""
     return max(
         (
             after - before
             for times in _answer_times(sent).values()
             for before, after in pairwise(times)
-            if before < end_s and after > begin_s
+            if begin_s < after <= end_s
         ),
         default=0.0,
     )
 
 
 def stalls_s(sent: Sequence[Sent], disturbed: Sequence[Disturbed]) -> list[float]:
-    """The longest stall around each disturbance: from it to the next."""
+    """The longest stall that ended after each disturbance and before the next."""
     moments_s = [*(event.at_s for event in disturbed), math.inf]
     return [longest_stall_s(sent, begin_s=begin_s, end_s=end_s) for begin_s, end_s in pairwise(moments_s)]
 
