@@ -180,13 +180,14 @@ class Routing:
 
     def goodbye(self, address: bytes, *, now: float) -> None:
         """A worker wants to end: it gets no more frames, and its sessions move on."""
-        worker = self._fleet.heard(address, now=now)
+        worker = self._fleet.get(address)
         if worker is None:
+            self._outbox.to_worker(address, Goodbye())  # no frame will follow to a stranger either
             return
         if not worker.draining:
             text = "worker %s drains %d frames"
             self._outbox.note(logging.INFO, text, worker.ready.name, len(worker.in_flight))
-        worker.draining = True
+        worker.heard_at, worker.draining = now, True
         self._fleet.tell(worker, Goodbye(), now=now)
         for session in list(worker.sessions):
             self._dispatch.consider(session, now=now)

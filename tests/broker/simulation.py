@@ -1,4 +1,4 @@
-"""A world for the routing core: clients, workers and a network under a virtual clock.
+"""A world for the routing core: clients, workers, a store and a network under a virtual clock.
 
 Everything random comes from one seed, so a failing history can be replayed; `World.history`
 tells it. The promises are checked after each event, from the outside: by what the core sends.
@@ -6,10 +6,12 @@ tells it. The promises are checked after each event, from the outside: by what t
 
 import heapq
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+
+import msgspec
 
 from broker.outbox import Action, Noted, ToClient, ToWorker
 from broker.routing import Routing
@@ -23,6 +25,7 @@ from wire.messages import (
     HeldSession,
     Ready,
     Result,
+    SeenFrame,
     Status,
     StatusRequest,
     WhoAreYou,
@@ -41,6 +44,12 @@ SETTINGS = Settings(
     gap_wait_s=0.25,
     runtime_dir="/nonexistent",
 )
+
+#: Frames of which the store tells a broker that has just started.
+KEPT_FRAMES = 16
+
+#: The counters of which each accepted request ends in one.
+ENDS = ("answered", "failed", "expired", "poisoned", "not_loaded")
 
 
 def result_for(work: Work) -> Result:
@@ -127,6 +136,7 @@ class SimulatedWorker:
                     self.die()
                     return
                 self.held.remove(work)
+                self.world.store(work)
                 self.send(result_for(work))
             self.send(Heartbeat())
             if self.state == "draining" and self.confirmed and not self.held:
@@ -142,6 +152,7 @@ class SimulatedWorker:
         """End at once; a supervisor starts another in its place."""
         if self.state != "gone":
             self.state = "gone"
+            self.world.after(0.002, self.world.connection_closed)
             self.world.after(self.world.random.uniform(0.1, 3.0), self.world.start_worker)
 
     def hang(self, for_s: float) -> None:
@@ -159,6 +170,10 @@ class SimulatedWorker:
         if self.state == "up":
             self.state = "draining"
             self.send(Goodbye())
+            self.world.after(SETTINGS.worker_silence_s, self._part)
+
+    def _part(self) -> None:
+        self.confirmed = True  # nobody answered: the broker is gone
 
     def receive(self, message: object) -> None:
         """From the broker."""
@@ -166,7 +181,7 @@ class SimulatedWorker:
             case Work():
                 self.held.append(message)
             case WhoAreYou() if self.state != "draining":
-                self.send(ready(str(self.address), worker_credits=self.credits))
+                self.send(self.world.ready(self))
             case Goodbye():
                 self.confirmed = True
 
@@ -186,21 +201,15 @@ class World:
         self._serial = count()
         self._last_delivery: dict[bytes, float] = defaultdict(float)
         self._poison: set[tuple[str, int]] = set()
-        ids = count()
-        self.routing = Routing(
-            SETTINGS,
-            streams=Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
-            first_serial=1,
-            now=0.0,
-        )
+        self._stored: dict[str, HeldSession] = {}
+        self._folded: set[tuple[str, int]] = set()
+        self._counted: Counter[str] = Counter()  # by brokers that are gone
+        self._start_broker()
         # What the promises are checked against.
-        self._waiting: dict[str, set[int]] = defaultdict(set)  # session -> numbers that never went out
-        self._went_out: dict[tuple[str, int], int] = {}  # frame -> when it went out first
         self._epoch_owner: dict[int, tuple[str, bytes]] = {}
         self._epoch_of: dict[str, int] = defaultdict(int)
         self._epoch_of_frame: dict[tuple[str, int], int] = {}  # of its last hand-out
         self._last_place: dict[int, tuple[int, int]] = {}  # epoch -> place of its last hand-out
-        self._holds: dict[bytes, set[bytes]] = defaultdict(set)  # worker -> request ids it was given
 
     # ---------------------------------------------------------------- the world's events
 
@@ -222,8 +231,72 @@ class World:
         """A worker process starts and finds the broker."""
         worker = SimulatedWorker(self, f"worker-{len(self.workers)}".encode())
         self.workers[worker.address] = worker
-        worker.send(ready(worker.address.decode(), worker_credits=worker.credits))
+        worker.send(self.ready(worker))
         self.after(0.1, worker.turn)
+
+    def ready(self, worker: SimulatedWorker) -> Ready:
+        """What a worker says when it can serve."""
+        return ready(
+            worker.address.decode(), worker_credits=worker.credits, sessions=list(self._stored.values())
+        )
+
+    def store(self, work: Work) -> None:
+        """A worker folded a frame: it is kept, unless the session has another owner since."""
+        stored = self._stored.get(work.session_id)
+        if stored and stored.epoch > work.epoch:
+            return
+        self._folded.add((work.session_id, work.frame_number))
+        frames = stored.frames if stored and stored.generation == work.generation else []
+        if all(seen.frame_number != work.frame_number for seen in frames):
+            frames = [*frames, SeenFrame(work.frame_number, work.frame_number)]
+        self._stored[work.session_id] = HeldSession(
+            session_id=work.session_id,
+            generation=work.generation,
+            epoch=work.epoch,
+            frames=frames[-KEPT_FRAMES:],
+            skipped=work.skipped,
+            expired=work.expired,
+        )
+
+    def connection_closed(self) -> None:
+        """The broker's socket tells that some worker's connection closed."""
+        self.routing.connection_closed(now=self.now)
+
+    def _start_broker(self) -> None:
+        """A broker begins, with nothing but the clock; what an earlier one sent out counts no longer."""
+        ids = count()
+        self.routing = Routing(
+            SETTINGS,
+            streams=Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
+            first_serial=1 + int(self.now * 1e6),
+            now=self.now,
+        )
+        self._waiting: dict[str, set[int]] = defaultdict(set)  # session -> numbers that never went out
+        self._went_out: dict[tuple[str, int], int] = {}  # frame -> when it went out first
+        self._holds: dict[bytes, set[bytes]] = defaultdict(set)  # worker -> request ids it was given
+
+    def _restart_broker(self) -> None:
+        self.history.append(f"{self.now:.3f} the broker restarts")
+        self._counted.update(self.routing.counters)
+        self._start_broker()
+        for client in self.clients:
+            self.after(self.random.uniform(0.05, 0.5), lambda client=client: self._send_again(client))
+
+    def _open_at_the_broker(self) -> int:
+        counters = self.routing.counters
+        return counters["accepted"] - sum(counters[name] for name in ENDS)
+
+    def _send_again(self, client: Client) -> None:
+        """A client has a new connection: what has no answer goes out once more, in its first order."""
+        for request in [r for r in self.requests.values() if r.client is client and not r.outcomes]:
+            left_s = request.sent_at + request.frame.deadline_ms / 1000 - self.now
+            if left_s <= 0:
+                request.outcomes.append("nobody waits")
+                client.open -= 1
+                continue
+            frame = msgspec.structs.replace(request.frame, deadline_ms=max(1, int(left_s * 1000)))
+            self.deliver(client.name, lambda frame=frame: self._frame_arrives(client, frame))
+        self._send_more(client)
 
     def run(self, seconds: float) -> None:
         """Let clients, workers and accidents happen, then let the world heal and come to rest."""
@@ -258,7 +331,7 @@ class World:
         if not up or self.calm:
             return
         worker = self.random.choice(up)
-        kind = self.random.choice(("die", "hang", "hang", "drain"))
+        kind = self.random.choice(("die", "hang", "hang", "drain", "restart the broker"))
         self.history.append(f"{self.now:.3f} {worker.address!r} {kind}")
         match kind:
             case "die":
@@ -267,6 +340,8 @@ class World:
                 worker.hang(self.random.uniform(0.5, 15.0))
             case "drain":
                 worker.drain()
+            case _:
+                self._restart_broker()
 
     # ------------------------------------------------------------------------- clients
 
@@ -309,9 +384,11 @@ class World:
         self.after(self.random.expovariate(50), lambda: self._frame_arrives(client, frame))
 
     def _frame_arrives(self, client: Client, frame: Frame) -> None:
+        if self.requests[frame.request_id].outcomes:
+            return  # it was answered while it was sent again
         self.history.append(f"{self.now:.3f} {client.session_id} frame {frame.frame_number} arrives")
         session_id = client.session_id
-        if (session_id, frame.frame_number) not in self._went_out:
+        if not {(session_id, frame.frame_number)} & (self._went_out.keys() | self._folded):
             self._waiting[session_id].add(frame.frame_number)
         self.routing.frame(
             client.name,
@@ -414,12 +491,12 @@ class World:
         assert work.epoch >= self._epoch_of[work.session_id], "a former owner was given a frame"
         self._epoch_of[work.session_id] = self._epoch_of_frame[frame] = work.epoch
 
-        went_out_before = frame in self._went_out
+        went_out_before = frame in self._went_out or frame in self._folded
         waiting = self._waiting[work.session_id]
         if not went_out_before:
             assert work.frame_number == min(waiting), f"{frame} overtook {min(waiting)}"
-            waiting.remove(work.frame_number)
-        place = (0, self._went_out[frame]) if went_out_before else (1, 0)
+        waiting.discard(work.frame_number)
+        place = (0, self._went_out[frame]) if frame in self._went_out else (1, 0)
         self._went_out.setdefault(frame, len(self._went_out))
         if not went_out_before or not self._is_repeat(work):
             last = self._last_place.get(work.epoch, (0, -1))
@@ -435,9 +512,7 @@ class World:
         )
 
     def _check_bounds(self) -> None:
-        counters = self.routing.counters
-        ended = sum(counters[name] for name in ("answered", "failed", "expired", "poisoned", "not_loaded"))
-        assert 0 <= counters["accepted"] - ended <= SETTINGS.max_queue_frames
+        assert 0 <= self._open_at_the_broker() <= SETTINGS.max_queue_frames
 
     def _check_bytes(self) -> None:
         """The pictures that somebody waits for, each counted once, are within the bound."""
@@ -453,7 +528,7 @@ class World:
             assert len(request.outcomes) == 1, f"never answered: {request}"
         assert self._at_rest()
         outcomes = [request.outcomes[0] for request in self.requests.values()]
-        counters = self.routing.counters
+        counters = self._counted + self.routing.counters
         assert counters["answered"] == outcomes.count("answered")
         assert counters["expired"] == outcomes.count("deadline_exceeded")
         assert counters["busy"] == outcomes.count("busy")

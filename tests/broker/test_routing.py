@@ -133,6 +133,13 @@ def test_a_drained_workers_session_moves_with_its_last_answer(bench):
     assert moved.epoch > held[0].epoch
 
 
+def test_a_stranger_that_says_goodbye_may_go(bench):
+    bench.routing.goodbye(b"w0", now=bench.now)
+    bench.collect()
+    assert bench.sent(Goodbye)
+    assert not bench.sent(WhoAreYou)
+
+
 def test_a_drained_worker_gets_nothing_new(bench):
     bench.worker(b"w0")
     bench.routing.goodbye(b"w0", now=bench.now)
