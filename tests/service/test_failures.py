@@ -1,0 +1,68 @@
+"""What is left when the edge, or everything at once, is killed: a video goes on where it was."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from client.backend import is_ready
+from client.private_service import PrivateService, private_service
+from tests.service.running import pids, wait_for
+from tools.chaos.clips import LANDSCAPE, pictures
+from tools.chaos.traffic import Received, Sender
+from tools.supervised import Supervised
+
+FRAMES = 16
+HALF = FRAMES // 2
+
+
+@pytest.fixture(scope="module")
+def video(sports_clip: Path) -> list[bytes]:
+    return pictures(sports_clip, first=60, last=60 + FRAMES - 1, size=LANDSCAPE)
+
+
+def send(
+    service: PrivateService, video: list[bytes], numbers: range, session_id: str | None
+) -> list[Received]:
+    """Some frames of the video, one after the other."""
+    with Sender(service, in_flight=1) as sender:
+        return [sender.ask(video[number], number, session_id=session_id) for number in numbers]
+
+
+def test_an_edge_that_is_killed_costs_its_connections_and_nothing_else(
+    service: PrivateService, video: list[bytes]
+) -> None:
+    alone = send(service, video, range(FRAMES), "never disturbed")
+    before = send(service, video, range(HALF + 1), "over two edges")
+    (edge,) = pids(service, "edge")
+
+    os.kill(edge, signal.SIGKILL)
+    wait_for(lambda: pids(service, "edge") not in ([], [edge]) and is_ready("127.0.0.1", service.port))
+    after = send(service, video, range(HALF, FRAMES), "over two edges")  # one of them again
+
+    assert [answer.fields for answer in before + after[1:]] == [answer.fields for answer in alone]
+    assert after[0].fields == before[-1].fields
+    assert {answer.history for answer in after} == {"complete"}
+
+
+def test_a_service_that_is_killed_as_a_whole_goes_on_with_its_sessions_when_it_is_started_again(
+    service: PrivateService, video: list[bytes], tmp_path: Path
+) -> None:
+    alone = send(service, video, range(FRAMES), "never killed")
+    settings = {"POSE_WORKERS": "1", "POSE_STORE_DIR": str(tmp_path / "store")}
+
+    with private_service(tmp_path / "first.log", settings) as first:
+        before = {name: send(first, video, range(HALF), name) for name in ("dance", None)}
+        with Supervised(first.runtime_dir) as supervised:
+            running = [program.pid for program in supervised.programs().values()]
+        supervisord = int((first.runtime_dir / "supervisord.pid").read_text())
+        for pid in (supervisord, *running):
+            os.kill(pid, signal.SIGKILL)
+    with private_service(tmp_path / "second.log", settings) as second:
+        after = {name: send(second, video, range(HALF, FRAMES), name) for name in ("dance", None)}
+
+    for name in ("dance", None):
+        assert len({answer.session_id for answer in before[name] + after[name]}) == 1
+        assert {answer.history for answer in after[name]} == {"restored"}
+        assert [answer.fields for answer in before[name] + after[name]] == [answer.fields for answer in alone]
