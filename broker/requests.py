@@ -81,9 +81,12 @@ class OpenRequests:
     def answer(self, request: Request, message: Result | Failure, payload: Sequence[object]) -> None:
         """Pass a worker's answer on, under the id and the number that the client gave."""
         self._outbox.counters["answered" if isinstance(message, Result) else "failed"] += 1
-        reply = msgspec.structs.replace(message, request_id=request.frame.request_id)
-        if isinstance(reply, Result):
-            reply = msgspec.structs.replace(reply, frame_number=request.frame.frame_number)
+        asked = request.frame
+        reply = (
+            msgspec.structs.replace(message, request_id=asked.request_id, frame_number=asked.frame_number)
+            if isinstance(message, Result)
+            else msgspec.structs.replace(message, request_id=asked.request_id)
+        )
         self._outbox.to_client(request.client, reply, payload)
         self._close(request)
 

@@ -38,12 +38,18 @@ _POISON_LOSSES = 3
 class Routing:
     """The broker's state. Every method may queue actions; `take_actions` hands them over.
 
-    Nothing that a peer sends makes a method raise: what is wrong with it is answered, by name.
-    `now` must not fall from call to call.
+    No method raises for what a peer sends: what is wrong with a request is answered, by name, and
+    what is wrong with a worker's message is counted. `now` must not fall from call to call; who
+    calls no method until `wake_at` has to call `tick` then.
     """
 
     def __init__(self, settings: Settings, *, streams: Streams, first_serial: int, now: float) -> None:
-        """`first_serial`: above each epoch and generation of an earlier broker, as far as is known."""
+        """Begin without a session: the first `ready` tells which there are.
+
+        `streams` places frames without a session id; nobody else uses it. `first_serial` is above
+        every epoch and generation of earlier brokers as far as is known; those that are recalled
+        raise it.
+        """
         self._settings = settings
         self._started_at = now
         self._outbox = Outbox()
