@@ -66,3 +66,19 @@ def test_a_service_that_is_killed_as_a_whole_goes_on_with_its_sessions_when_it_i
         assert len({answer.session_id for answer in before[name] + after[name]}) == 1
         assert {answer.history for answer in after[name]} == {"restored"}
         assert [answer.fields for answer in before[name] + after[name]] == [answer.fields for answer in alone]
+
+
+def test_a_frame_that_takes_too_long_ends_its_workers_and_is_refused_by_name(
+    video: list[bytes], tmp_path: Path
+) -> None:
+    log = tmp_path / "service.log"
+    # No frame is done in 5 ms; what the worker does before it is ready is not limited.
+    with private_service(log, {"POSE_WORKERS": "2", "POSE_FRAME_LIMIT_S": "0.005"}) as limited:
+        (answer,) = send(limited, video, range(1), "hangs")
+        wait_for(lambda: is_ready("127.0.0.1", limited.port))
+
+    assert answer.status == 500
+    assert answer.refusal.startswith("poison_frame")
+    told = log.read_text()
+    assert told.count("terminated by SIGALRM") == 2
+    assert "workers/pipeline.py" in told  # where it hung, from the tracebacks
