@@ -80,7 +80,7 @@ class Video:
 
     generation: int
     receipts: Receipts = field(default_factory=Receipts)
-    begun: bool = False  # a frame of it went out
+    frames_out: int = 0  # frames of it that went out, as far as is known
     zero_digest: int | None = None  # of its frame 0
 
 
@@ -144,7 +144,8 @@ class Session:
         job, gap = self.queue.pop(0), False
         if job.hand_out is None:
             job.hand_out = hand_out
-            job.continues, job.video.begun = job.video.begun, True
+            job.continues = job.video.frames_out > 0
+            job.video.frames_out += 1
             job.video.receipts.went_out(job.frame_number)
             job.skipped, job.expired = job.video.receipts.skipped, job.video.receipts.expired
             gap = job.video is self.video and self.order.handed_out(job.frame_number)

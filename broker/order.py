@@ -20,6 +20,10 @@ class FrameOrder:
 
     def __init__(self, *, gap_wait_s: float) -> None:
         self._gap_wait_s = gap_wait_s
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new video, of which nothing is known: its client may count and send otherwise."""
         self._last: int | None = None
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._outstanding: deque[int] = deque(maxlen=_ARRIVALS)
@@ -35,10 +39,6 @@ class FrameOrder:
         """Go on with a video of which these went out before anybody here counted, oldest first."""
         for number in numbers:
             self._went_out(number)
-
-    def restart(self) -> None:
-        """Begin a new video; how the client behaves is remembered."""
-        self._last = None
 
     def arrived(self, number: int, *, outstanding: int) -> None:
         """Note an arrival; `outstanding` counts the session's open requests, this one included."""

@@ -157,12 +157,13 @@ class Routing:
 
         The first one tells which sessions there are; until then no frame is placed.
         """
-        worker = self._fleet.join(address, message, now=now)
         self._load_error, self._nobody_loads = None, False
         if self._lobby.is_open:
+            # Before anybody can take one: a frame must not go while an earlier one still waits to be placed.
             self._sessions.recall(message.sessions, now=now)
             for request, picture in self._lobby.let_in():
                 self._admit(request, picture, now)
+        worker = self._fleet.join(address, message, now=now)
         self._dispatch.hand_out(worker, now=now)
 
     def load_failed(self, message: LoadFailed) -> None:

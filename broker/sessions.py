@@ -108,7 +108,7 @@ class Sessions:
         if session.video.zero_digest is None:
             same_video = newest is None or session.outstanding > 0
         else:
-            kept = newest is None or newest <= self._settings.kept_answers
+            kept = session.video.frames_out <= self._settings.kept_answers
             same_video = session.video.zero_digest == digest and (kept or session.outstanding > 0)
         if not same_video:
             session.begin_video(self._serials.draw())
@@ -128,7 +128,7 @@ class Sessions:
         return Session(
             session_id=known.session_id,
             order=order,
-            video=Video(known.generation, receipts, begun=True, zero_digest=zero_digest),
+            video=Video(known.generation, receipts, frames_out=len(numbers), zero_digest=zero_digest),
             active_at=now,
             epoch=known.epoch,
             had_owner=True,

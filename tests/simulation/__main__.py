@@ -1,0 +1,44 @@
+"""Many random histories on all cores: `python -m tests.simulation --histories 50000`."""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+
+from tests.simulation.world import World
+
+_CHUNK = 50
+
+
+def story(seed: int) -> str | None:
+    """Why history `seed` breaks a promise, with its last events; None: it does not."""
+    world = World(seed)
+    try:
+        world.run()
+    except AssertionError as broken:
+        return "\n".join([*world.history[-80:], f"seed {seed}: {broken}"])
+    return None
+
+
+def main() -> int:
+    """Run them; the exit status is 1 if one breaks a promise, and its story is printed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--histories", type=int, default=50_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    started = time.perf_counter()
+    seeds = range(given.first, given.first + given.histories)
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        for broken in pool.imap(story, seeds, chunksize=_CHUNK):
+            if broken:
+                print(broken)
+                return 1
+    elapsed_s = time.perf_counter() - started
+    print(f"{given.histories} histories, no promise broken, {elapsed_s:.0f} s on {given.jobs} cores")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""A client as `wire.connection` is one: requests in flight, deadlines, all sent again when reconnected."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.simulation.network import Link
+from wire.messages import Failure, Frame, FromBroker, Result
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: When everything has healed all must be answered within this time, seconds.
+HEALING_S = 60.0
+
+#: A repeat asks for one of so many frames that were answered last; the service keeps more of them.
+_REPEATABLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame of one video, with what tells its picture from all others."""
+
+    session_id: str
+    video: int
+    number: int
+    digest: int
+    size_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One request, as its client sees it."""
+
+    request_id: bytes
+    picture: Picture
+    deadline: float  # virtual seconds
+    outcome: str | None = None
+
+
+class SimulatedClient:
+    """Sends the videos of one session, so many frames at a time, sometimes out of order, sometimes twice."""
+
+    def __init__(self, world: "World", index: int) -> None:
+        random = world.random
+        self.index = index
+        self.requests: list[Request] = []
+        self._world = world
+        self.session_id = f"session-{index}"
+        self._concurrency = random.choice((1, 1, 2, 4, 8))
+        self._deadline_s = random.choice((3.0, 110.0, 110.0, 110.0))
+        self.repeats = random.choice((0.0, 0.05, 0.2))
+        self._to_send = self._pictures()
+        self._video = 0
+        self._answered: list[Picture] = []
+        self._open: dict[bytes, Request] = {}  # all without an answer
+        self._pending: dict[bytes, Request] = {}  # those of them that were given to the connection, in order
+        self._link: Link | None = None
+        self._connecting = 0  # tells the newest attempt from older ones
+
+    @property
+    def is_impatient(self) -> bool:
+        """Whether its deadlines are shorter than what a service may take to heal."""
+        return self._deadline_s < HEALING_S
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all was sent and answered."""
+        return not self._to_send and not self._open
+
+    def start(self) -> None:
+        """Connect, and begin to send."""
+        self.connect()
+        self._send_more()
+
+    def connect(self) -> None:
+        """Find the broker, or try again; then send again what has no answer."""
+        self._connecting += 1
+        attempt = self._connecting
+        if self._link is not None:
+            self._link.is_up = False
+        self._link = self._world.broker.accept_client(self)
+        if self._link is None:
+            delay_s = self._world.random.uniform(0.05, 0.5)
+            self._world.after(delay_s, lambda: self.connect() if attempt == self._connecting else None)
+            return
+        for request in self._pending.values():
+            self._put(request)
+
+    def restart(self) -> None:
+        """The process ends and another takes its place: nobody waits for what was in flight."""
+        for request in self._open.values():
+            request.outcome = "nobody waits"
+        self._open.clear()
+        self._pending.clear()
+        self.connect()
+        self._send_more()
+
+    def receive(self, message: FromBroker, payload: list[bytes]) -> None:
+        """An answer; one to a request that has its answer is ignored."""
+        assert isinstance(message, Result | Failure)
+        request = self._open.get(message.request_id)
+        if request is None:
+            return
+        if isinstance(message, Result):
+            self._world.promises.answered(request.picture, message, payload)
+            self._answered.append(request.picture)
+            self._settle(request, "answered")
+        else:
+            self._settle(request, message.code)
+
+    def _settle(self, request: Request, outcome: str) -> None:
+        request.outcome = outcome
+        del self._open[request.request_id]
+        self._pending.pop(request.request_id, None)
+        self._world.after(self._world.random.uniform(0, 0.05), self._send_more)
+
+    def _send_more(self) -> None:
+        random = self._world.random
+        while self._to_send and len(self._in_flight()) < self._concurrency:
+            if self._answered and random.random() < self.repeats:
+                self._send(random.choice(self._answered[-_REPEATABLE:]))
+                continue
+            if self._to_send[0].video != self._video:
+                if self._open:
+                    return  # two videos of one session at a time cannot be told apart
+                self._video = self._to_send[0].video
+                self._answered.clear()
+            if self._video and self._open and not self._answered:
+                return  # nor can a frame of the second before its 0
+            picture = self._to_send.pop(0)
+            self._send(picture)
+            if random.random() < self.repeats:
+                self._send(picture)  # impatient
+
+    def _in_flight(self) -> set[int]:
+        """The pictures that wait for an answer; a repeat takes no place of its own."""
+        return {request.picture.digest for request in self._open.values()}
+
+    def _send(self, picture: Picture) -> None:
+        world = self._world
+        request_id = (self.index << 64 | len(self.requests)).to_bytes(16)
+        request = Request(request_id, picture, world.now + self._deadline_s)
+        self.requests.append(request)
+        self._open[request_id] = request
+        world.at(request.deadline, lambda: self._expire(request))
+        # Through connections of their own, which overtake each other.
+        world.after(world.random.choice((0.0, 0.03)) * world.random.random(), lambda: self._submit(request))
+
+    def _submit(self, request: Request) -> None:
+        if request.outcome is None:
+            self._pending[request.request_id] = request
+            if self._link is not None:
+                self._put(request)
+
+    def _put(self, request: Request) -> None:
+        assert self._link is not None
+        left_ms = max(1, round((request.deadline - self._world.now) * 1000))
+        frame = Frame(
+            request_id=request.request_id,
+            frame_number=request.picture.number,
+            deadline_ms=left_ms,
+            session_id=self.session_id,
+        )
+        link, picture = self._link, request.picture
+        link.to_broker(lambda: self._world.broker.frame(link, frame, picture))
+
+    def _expire(self, request: Request) -> None:
+        if request.outcome is None:
+            self._settle(request, "deadline_exceeded")
+
+    def _pictures(self) -> list[Picture]:
+        """One or two videos, with strides and holes."""
+        random = self._world.random
+        pictures = []
+        for video in range(random.choice((1, 1, 1, 2))):
+            stride = random.choice((1, 1, 1, 2, 5))
+            numbers = [n * stride for n in range(random.randint(1, 16)) if not n or random.random() > 0.1]
+            for number in numbers:
+                digest = self.index << 16 | video << 12 | number
+                size_bytes = 300 if number % 3 == 2 else 50
+                pictures.append(Picture(self.session_id, video, number, digest, size_bytes))
+        if random.random() < 0.15:
+            self._world.promises.poison.add(random.choice(pictures).digest)
+        return pictures

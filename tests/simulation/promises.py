@@ -1,0 +1,145 @@
+"""What the service promises, checked from the outside after every event.
+
+The pictures of a simulated video are folded into a *line*: the digests of all frames folded so far, which is
+state and answer at once. So an answer tells every fold before it, and two answers tell whether they come
+from one line of owners.
+"""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from tests.simulation.clients import Picture
+from wire.messages import Failure, Frame, FromBroker, Result, Work
+
+if TYPE_CHECKING:
+    from tests.simulation.workers import SimulatedWorker
+    from tests.simulation.world import World
+
+#: Bytes of a digest in a line.
+DIGEST_BYTES = 4
+
+#: How a request may end; the rest are refusals by name.
+_OUTCOMES = {"answered", "nobody waits", "busy", "deadline_exceeded", "poison_frame"}
+
+
+#: The counters in one of which each accepted request ends.
+_ENDS = ("answered", "failed", "expired", "poisoned", "not_loaded")
+
+
+class Promises:
+    """Watches one world. Every method raises `AssertionError` where a promise is broken."""
+
+    def __init__(self, world: "World") -> None:
+        self.poison: set[int] = set()  # digests of the pictures that end whoever folds them
+        self._world = world
+        self._line: dict[tuple[str, int], bytes] = {}  # of each video, the longest that was answered
+        self._cold: set[tuple[str, int]] = set()  # videos whose first frames were never folded
+        self._owner: dict[int, tuple[str, bytes]] = {}  # who was given an epoch, for which session
+        self._unlucky: defaultdict[int, int] = defaultdict(int)  # digest -> workers lost while they held it
+        self.broker_began()
+
+    # ------------------------------------------------------------------ what the broker does
+
+    def broker_began(self) -> None:
+        """It knows nothing of what an earlier one did."""
+        self._waiting: defaultdict[str, dict[bytes, Picture]] = defaultdict(dict)  # session -> requests
+        self._went_out: set[int] = set()  # digests
+        self._epoch: dict[str, int] = {}  # the last one of each session
+        self._holds: defaultdict[bytes, dict[bytes, Picture]] = defaultdict(dict)  # address -> by request id
+
+    def arrived(self, frame: Frame, picture: Picture) -> None:
+        """A client's frame reached the broker."""
+        if picture.digest not in self._went_out:
+            self._waiting[picture.session_id][frame.request_id] = picture
+
+    def handed_out(
+        self, address: bytes, worker: "SimulatedWorker", work: Work, payload: list[object]
+    ) -> None:
+        """The broker gives a worker a frame: in order, to the one owner, within its credits."""
+        (picture,) = payload
+        assert isinstance(picture, Picture)
+        assert (picture.session_id, picture.number) == (work.session_id, work.frame_number)
+        assert not worker.has_parted(address), "a frame after the confirmed goodbye"
+        held = self._holds[address]
+        held[work.request_id] = picture
+        assert len(held) <= worker.credits, f"worker {worker.index} holds more than its credits"
+        owner = self._owner.setdefault(work.epoch, (work.session_id, address))
+        assert owner == (work.session_id, address), "an epoch names one session and one owner"
+        assert work.epoch >= self._epoch.get(work.session_id, 0), "a former owner is given a frame"
+        self._epoch[work.session_id] = work.epoch
+        waiting = self._waiting[work.session_id]
+        for request_id in [id_ for id_, other in waiting.items() if other.digest == picture.digest]:
+            del waiting[request_id]
+        if picture.digest in self._went_out:
+            return  # what went out before keeps its place
+        self._went_out.add(picture.digest)
+        earlier = [p for p in waiting.values() if p.video == picture.video and p.number < picture.number]
+        assert not earlier, f"{picture} overtakes {earlier[0]}"
+
+    def worker_answered(self, address: bytes, message: Result | Failure) -> None:
+        """A worker's answer reached the broker."""
+        self._holds[address].pop(message.request_id, None)
+
+    def sent_to_client(self, message: FromBroker) -> None:
+        """The broker answers: never with a former owner's result."""
+        assert isinstance(message, Result | Failure)
+        if isinstance(message, Result):
+            epoch = self._epoch.get(message.session_id)
+            assert epoch == message.epoch, "a former owner's result is delivered"
+        for waiting in self._waiting.values():
+            waiting.pop(message.request_id, None)
+
+    def lost(self, address: bytes) -> None:
+        """A worker's connection ended, or the broker gave it up: what it held was lost with it."""
+        for picture in self._holds.pop(address, {}).values():
+            self._unlucky[picture.digest] += 1
+
+    # ------------------------------------------------------------------ what the client gets
+
+    def answered(self, picture: Picture, result: Result, payload: list[bytes]) -> None:
+        """An answer came: each frame before it was folded once, in one line, whoever owned the session."""
+        assert (result.session_id, result.frame_number) == (picture.session_id, picture.number)
+        line = bytes(payload[0])
+        folded = [line[at : at + DIGEST_BYTES] for at in range(0, len(line), DIGEST_BYTES)]
+        assert folded[-1] == picture.digest.to_bytes(DIGEST_BYTES), "another frame's answer"
+        assert len(set(folded)) == len(folded), f"{picture}: a frame was folded twice"
+        known = self._line.get((picture.session_id, picture.video), b"")
+        assert result.history != "cold" or (picture.session_id, picture.video) in self._cold or not known, (
+            f"{picture}: the session's past is lost"
+        )
+        shorter, longer = sorted((known, line), key=len)
+        assert longer.startswith(shorter), f"{picture}: folds were lost or changed"
+        self._line[picture.session_id, picture.video] = longer
+        if result.history == "cold":
+            self._cold.add((picture.session_id, picture.video))
+
+    # ------------------------------------------------------------------ always, and at the end
+
+    def hold(self) -> None:
+        """The bounds, and the books of the broker."""
+        counters = self._world.broker.counters()
+        if counters is not None:
+            open_requests = counters["accepted"] - sum(map(counters.__getitem__, _ENDS))
+            assert 0 <= open_requests <= self._world.settings.max_queue_frames
+
+    def at_rest(self) -> None:
+        """Each request ended once, as it should; what was answered whole was folded in its true order."""
+        for (session_id, video), line in self._line.items():
+            (client,) = (c for c in self._world.clients if c.session_id == session_id)
+            requests = [r for r in client.requests if r.picture.video == video]
+            # Who repeats himself seems to have more in flight than he has, and is not always waited for.
+            if not client.repeats and all(request.outcome == "answered" for request in requests):
+                folded = [line[at : at + DIGEST_BYTES] for at in range(0, len(line), DIGEST_BYTES)]
+                assert folded == sorted(folded), f"{session_id}, video {video}: folded out of order"
+        for client in self._world.clients:
+            for request in client.requests:
+                outcome = request.outcome
+                assert outcome is not None, f"never answered: {request}"
+                assert outcome in _OUTCOMES, f"{outcome}: {request}"
+                if outcome == "deadline_exceeded":
+                    assert client.is_impatient, f"lost: {request}"
+                if outcome == "poison_frame":
+                    digest = request.picture.digest
+                    assert digest in self.poison or self._unlucky[digest] >= 2, f"not poison: {request}"
+                if outcome == "answered":
+                    assert request.picture.digest not in self.poison
