@@ -188,6 +188,8 @@ def _tracking(result: Result) -> Json:
         "state": person and person.state,
         "frames_since_detected": person and person.frames_since_detected,
         "history": result.history,
+        "frames_skipped": result.skipped,
+        "frames_expired": result.expired,
         "num_tracks": result.num_tracks,
         "observer": result.observer,
         "tracker": result.tracker,

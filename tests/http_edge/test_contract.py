@@ -143,6 +143,12 @@ def test_smpl24_keypoints_lie_where_the_joints_project() -> None:
     )
 
 
+def test_an_answer_counts_the_frames_that_time_went_on_without() -> None:
+    tracking = written(result(1, 0, skipped=3, expired=1), body_arrays(people=1, meshes=1))["tracking"]
+
+    assert (tracking["frames_skipped"], tracking["frames_expired"]) == (3, 1)
+
+
 def test_numbers_carry_no_more_digits_than_a_reader_needs() -> None:
     body = written(result(1, 0), body_arrays(people=1, meshes=1))
 
