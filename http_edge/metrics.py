@@ -6,14 +6,24 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from http_edge.status import Snapshot
-from wire.messages import Result
+from wire.messages import Result, Status
 from wire.settings import Settings
 
 _REQUEST_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
-#: The bounds that the edge itself holds; the broker tells its own.
-_EDGE_BOUNDS = ("max_body_bytes", "max_image_pixels", "http_threads", "request_timeout_s")
+#: The bounds of the edge itself, and of workers; the broker tells its own.
+_EDGE_BOUNDS = (
+    "max_body_bytes",
+    "max_image_pixels",
+    "http_threads",
+    "request_timeout_s",
+    "store_max_bytes",
+    "frame_limit_s",
+)
+
+#: What workers say of their part of the store, of which these have happened since each began.
+_STORE_EVENTS = ("restored", "cold", "evicted", "failed_writes")
 
 
 class Metrics:
@@ -110,7 +120,25 @@ class _BrokerMetrics:
             for event, count in status.counters.items():
                 events.add_metric([event], count)
             yield events
+            yield from _store_metrics(status)
         limits = GaugeMetricFamily("everyframe_limit", "Every bound of the service", labels=["name"])
         for name, bound in bounds.items():
             limits.add_metric([name], bound)
         yield limits
+
+
+def _store_metrics(status: Status) -> Iterator[Metric]:
+    """Each worker's part of the store, as it last said."""
+    sessions = GaugeMetricFamily("everyframe_store_sessions", "Sessions stored", labels=["worker"])
+    used = GaugeMetricFamily("everyframe_store_bytes", "Bytes that they take", labels=["worker"])
+    events = CounterMetricFamily(
+        "everyframe_store_events",
+        "Sessions taken over with their past or without it, dropped for room, and answers not stored",
+        labels=["worker", "event"],
+    )
+    for worker in status.workers:
+        sessions.add_metric([worker.name], worker.store.get("sessions", 0))
+        used.add_metric([worker.name], worker.store.get("used_bytes", 0))
+        for event in _STORE_EVENTS:
+            events.add_metric([worker.name, event], worker.store.get(event, 0))
+    yield from (sessions, used, events)

@@ -158,7 +158,18 @@ class FakeWorker:
             socket.send_multipart(reply)
 
 
-_HEARTBEAT = msgpack.packb({"type": "heartbeat", "v": 1})
+#: What the fake says of a store that it does not have.
+STORE = {
+    "sessions": 3,
+    "used_bytes": 4096,
+    "restored": 2,
+    "cold": 1,
+    "evicted": 5,
+    "failed_writes": 7,
+    "new": 9,
+}
+
+_HEARTBEAT = msgpack.packb({"type": "heartbeat", "v": 1, "store": STORE})
 _READY = msgpack.packb(
     {
         "type": "ready",

@@ -41,9 +41,14 @@ from workers.watchdog import Watchdog
 log = logging.getLogger(__name__)
 
 _Session = Session[SessionState, FrameAnswer]
+_Reply = tuple[Result | Failure, list[Buffer]]
 
 #: How often in the time after which a session is forgotten the store is looked through.
 _SWEEPS_PER_IDLE_TIME = 4
+
+#: A broker that was restarted has callers who wait for the first worker.
+_RECONNECT_MS = 50
+_RECONNECT_MAX_MS = 200
 
 #: Time that closing the socket gives the last messages to leave.
 _LINGER_MS = 1000
@@ -77,8 +82,8 @@ class BrokerSocket:
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.SNDTIMEO, int(settings.worker_silence_s * 1e3))
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 100)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._poller = zmq.Poller()
@@ -94,8 +99,8 @@ class BrokerSocket:
             log.warning("the broker is away; a %s is dropped", type(message).__name__)
 
     def can_send(self) -> bool:
-        """Whether a message would leave at once."""
-        return bool(self._socket.poll(0, zmq.POLLOUT))
+        """Whether a message would leave at once, over a connection on which we have said who we are."""
+        return bool(self._socket.poll(0, zmq.POLLOUT)) and not self._monitor.poll(0)
 
     def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
         """What happened next; None: nothing did in time, or what came was not readable."""
@@ -157,7 +162,9 @@ class WorkerLoop:
         if self._inbox:
             jobs = self._next_batch()
             with self._watchdog.limit(self._settings.frame_limit_s * len(jobs)):
-                self._fold_batch(jobs)
+                replies = self._fold_batch(jobs)
+            for reply, payload in replies:
+                self._socket.send(reply, *payload)
         now = time.monotonic()
         if now >= self._beat_at and self._socket.can_send():
             self._socket.send(Heartbeat(store=self._sessions.figures()))
@@ -182,7 +189,8 @@ class WorkerLoop:
                 if len(payload) == 1:
                     self._inbox.append(_Job.of(message, payload[0]))
                 else:
-                    self._fail(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
+                    reply, _ = _failure(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
+                    self._socket.send(reply)
             case Forget():
                 self._sessions.forget(message.session_id, message.generation, now=time.time())
             case WhoAreYou():
@@ -219,38 +227,39 @@ class WorkerLoop:
         self._inbox = later
         return list(batch.values())
 
-    def _fold_batch(self, jobs: list[_Job]) -> None:
-        """Answer one frame of each of several sessions; those that came before are not folded again."""
+    def _fold_batch(self, jobs: list[_Job]) -> list[_Reply]:
+        """The answers to one frame of each of several sessions, stored; a repeat is not folded again."""
+        replies = []
         fresh = []
         for job in jobs:
             try:
                 session = self._sessions.open(job.work, now=time.time())
             except Superseded as error:
-                self._fail(job.work, error)
+                replies.append(_failure(job.work, error))
                 continue
             known = session.answers.get(job.key)
             if known is None:
                 fresh.append((job, session))
             else:
-                self._answer(job.work, known, self._pipeline.repeat(known.answer, job.frame))
+                replies.append(self._answer(job.work, known, self._pipeline.repeat(known.answer, job.frame)))
         for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
-                self._commit(job, session, outcome)
+                replies.append(self._commit(job, session, outcome))
             else:
-                self._fail(job.work, outcome)
+                replies.append(_failure(job.work, outcome))
+        return replies
 
-    def _commit(self, job: _Job, session: _Session, folded: Folded) -> None:
-        """Store what a frame gave, then answer it."""
+    def _commit(self, job: _Job, session: _Session, folded: Folded) -> _Reply:
+        """Store what a frame gave; its answer."""
         started = time.perf_counter()
         try:
             given = self._sessions.commit(
                 session, job.work, job.key, state=folded.state, answer=folded.answer, now=time.time()
             )
         except Superseded as error:
-            self._fail(job.work, error)
-            return
+            return _failure(job.work, error)
         store_ms = (time.perf_counter() - started) * 1e3
-        self._answer(job.work, given, folded.drawn, {"store": store_ms})
+        return self._answer(job.work, given, folded.drawn, {"store": store_ms})
 
     def _fold(self, fresh: list[tuple[_Job, _Session]]) -> list[Folded | PoseError]:
         try:
@@ -264,7 +273,7 @@ class WorkerLoop:
 
     def _answer(
         self, work: Work, given: Given[FrameAnswer], drawn: Drawn, more_stages_ms: Mapping[str, float] = {}
-    ) -> None:
+    ) -> _Reply:
         answer = given.answer
         specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
         observer = self._pipeline.observer
@@ -289,7 +298,6 @@ class WorkerLoop:
             arrays=specs,
             has_png=drawn.png is not None,
         )
-        self._socket.send(result, *buffers, *([] if drawn.png is None else [drawn.png]))
         primary = None if answer.primary is None else answer.people[answer.primary]
         log.info(
             "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
@@ -300,21 +308,7 @@ class WorkerLoop:
             primary.state if primary else "nobody",
             primary.confidence if primary else 0.0,
         )
-
-    def _fail(self, work: Work, error: PoseError) -> None:
-        log.warning(
-            "session=%s frame=%d code=%s %s", work.session_id, work.frame_number, error.code, error.message
-        )
-        self._socket.send(
-            Failure(
-                request_id=work.request_id,
-                code=error.code,
-                message=error.message,
-                retry_after_s=error.retry_after_s,
-                session_id=work.session_id,
-                epoch=work.epoch,
-            )
-        )
+        return result, [*buffers, *([] if drawn.png is None else [drawn.png])]
 
     def _drain(self) -> None:
         """Ask for no more frames, answer those in hand or under way, and leave."""
@@ -335,3 +329,18 @@ class WorkerLoop:
 def report_load_failure(socket: BrokerSocket, *, name: str, reason: str) -> None:
     """Tell the broker why this worker cannot serve, so that waiting callers hear it."""
     socket.send(LoadFailed(name=name, reason=reason))
+
+
+def _failure(work: Work, error: PoseError) -> _Reply:
+    log.warning(
+        "session=%s frame=%d code=%s %s", work.session_id, work.frame_number, error.code, error.message
+    )
+    failure = Failure(
+        request_id=work.request_id,
+        code=error.code,
+        message=error.message,
+        retry_after_s=error.retry_after_s,
+        session_id=work.session_id,
+        epoch=work.epoch,
+    )
+    return failure, []

@@ -12,7 +12,7 @@ import pytest
 
 from http_edge.app import accepts_gzip
 from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
-from tests.fake_worker import FakeWorker, answer
+from tests.fake_worker import STORE, FakeWorker, answer
 from tests.http_edge.running import Edge, Reply, picture, wait_for
 from wire.connection import Connection
 from wire.messages import Status, WorkerStatus
@@ -109,6 +109,17 @@ def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -
         assert metric(edge, f'everyframe_limit{{name="{bound}"}}') > 0
     assert metric(edge, "everyframe_http_in_flight") == 1  # the one that asks
     assert b"stranger" not in edge.get("/metrics").raw
+
+
+def test_metrics_tell_how_each_worker_stores(edge: Edge) -> None:
+    gauge = 'everyframe_store_{}{{worker="fake-0"}}'
+    wait_for(lambda: metric(edge, gauge.format("sessions")) == STORE["sessions"])
+
+    assert metric(edge, gauge.format("bytes")) == STORE["used_bytes"]
+    for event in ("restored", "cold", "evicted", "failed_writes"):
+        name = f'everyframe_store_events_total{{event="{event}",worker="fake-0"}}'
+        assert metric(edge, name) == STORE[event]
+    assert metric(edge, 'everyframe_limit{name="store_max_bytes"}') > 0
 
 
 def test_health_never_waits_for_a_broker_that_is_gone(fresh_edge: Edge) -> None:

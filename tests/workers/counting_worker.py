@@ -1,0 +1,122 @@
+"""`python -m tests.workers.counting_worker INDEX`: a worker whose fold only counts.
+
+The loop, the sessions, the store and the watchdog are the real ones. `num_persons_detected` of an
+answer says how many frames its session has folded, so that a frame folded twice or never shows. What
+the pictures say is done: hang, take a moment, or fail.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from types import SimpleNamespace
+
+import numpy as np
+import zmq
+
+from tests.fake_worker import body_arrays
+from wire import settings as wire_settings
+from wire.errors import InvalidImage, PoseError
+from wire.messages import Ready
+from workers import answers
+from workers.lmdb_store import LmdbStore
+from workers.loop import BrokerSocket, WorkerLoop
+from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
+from workers.sessions import Codec, Sessions
+from workers.watchdog import Watchdog
+
+#: A picture that begins with one of these does what it says, with the worker whose index follows.
+HANG_IN_PYTHON = b"hang in Python "
+HANG_IN_C = b"hang in C "
+TAKE_A_MOMENT = b"a moment"
+FAIL = b"no picture"
+
+_MOMENT_S = 0.3
+
+
+class CountingPipeline:
+    """Stands where the networks stand."""
+
+    observer = SimpleNamespace(name="counting", model_version="counting")
+    tracker = SimpleNamespace(name="counting")
+
+    def __init__(self, index: int) -> None:
+        self._index = str(index).encode()
+
+    def start(self) -> int:
+        """Nothing counted yet."""
+        return 0
+
+    def fold(self, batch: Sequence[tuple[int, FrameInput]]) -> list[Folded | PoseError]:
+        """Count each session's frame."""
+        return [self._fold_one(count, bytes(frame.encoded)) for count, frame in batch]
+
+    def repeat(self, _answer: FrameAnswer, _frame: FrameInput) -> Drawn:
+        """Nothing is drawn."""
+        return _DRAWN
+
+    def _fold_one(self, count: int, picture: bytes) -> Folded | PoseError:
+        if picture == HANG_IN_PYTHON + self._index:
+            while True:
+                pass
+        if picture == HANG_IN_C + self._index:
+            sum(range(10**15))
+        if picture == FAIL:
+            return InvalidImage("as the test wished")
+        if picture == TAKE_A_MOMENT:
+            time.sleep(_MOMENT_S)
+        return Folded(count + 1, FrameAnswer(640, 360, [], None, count + 1, _NOBODY, {}), _DRAWN)
+
+
+_NOBODY = {name: array for name, array in body_arrays(people=0, meshes=0).items() if name != "vertices"}
+_DRAWN = Drawn(np.zeros((0, 6890, 3), np.float32), None, {})
+
+
+def main(index: int) -> None:
+    """Serve until told to stop."""
+    logging.basicConfig(level="INFO", format=f"counting-{index} %(levelname)s %(message)s")
+    settings = wire_settings.load(os.environ)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    pipeline = CountingPipeline(index)
+    store = LmdbStore(
+        settings.store_directory(),
+        index=index,
+        max_bytes=settings.store_max_bytes,
+        kept_answers=settings.kept_answers,
+        idle_s=settings.session_idle_s,
+        now=time.time(),
+    )
+    with zmq.Context() as context, closing(store):
+        socket = BrokerSocket(context, settings)
+        WorkerLoop(
+            socket=socket,
+            pipeline=pipeline,
+            sessions=Sessions(
+                store=store,
+                start=pipeline.start,
+                states=Codec(
+                    lambda count: count.to_bytes(8, "big"), lambda stored: int.from_bytes(stored, "big")
+                ),
+                answers=Codec(answers.to_bytes, answers.from_bytes),
+                kept_answers=settings.kept_answers,
+            ),
+            ready=Ready(
+                name=f"counting-{index}-{os.getpid()}",
+                credits=settings.worker_credits,
+                device="none",
+                models={},
+                observer="counting",
+            ),
+            watchdog=Watchdog(),
+            settings=settings,
+        ).run(stopping.is_set)
+        socket.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
