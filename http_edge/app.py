@@ -1,7 +1,7 @@
 """The WSGI application: which path does what, and how every failure leaves.
 
 A request's way: admitted (or refused as busy), read (`intake`), its picture's header
-checked (`wire.images`), sent to the broker, and its result written (`contract`). Each
+checked (`wire.images`), sent to the broker (`asking`), and its result written (`contract`). Each
 waiting request holds a thread, so fewer are admitted than there are threads: `/health`
 and `/metrics` always find one.
 """
@@ -24,30 +24,28 @@ from falcon.media.multipart import MultipartFormHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from http_edge import contract, intake
+from http_edge.asking import Asking
 from http_edge.compression import Gzip
 from http_edge.intake import Intake
 from http_edge.metrics import Metrics
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import Topology
 from wire import images
-from wire.connection import Answer, Connection
+from wire.connection import Connection
 from wire.errors import (
     BadRequest,
     Busy,
-    DeadlineExceeded,
     Internal,
     MethodNotAllowed,
     NotFound,
     PoseError,
     UnsupportedMediaType,
 )
+from wire.images import Header
 from wire.messages import Frame, Options, SessionId, Source
 from wire.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: The connection to the broker ends a request at its deadline; this is only for its own failing.
-_DEADLINE_GRACE_S = 2.0
 
 _BUSY_RETRY_S = 1.0
 _GZIP_FROM_BYTES = 1024
@@ -114,6 +112,7 @@ class HybridPose:
     def __init__(self, parts: Parts, admission: Admission) -> None:
         self._parts = parts
         self._admission = admission
+        self._ask = Asking(parts.broker, parts.metrics)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one picture. Raises every `PoseError` of the contract."""
@@ -121,8 +120,9 @@ class HybridPose:
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
             full_people = (asked.people or _which_people(req)) == "full"
-            frame = self._frame(req, asked, full_people=full_people)
-            result, payload = self._ask(frame, asked.image)
+            header = images.check(asked.image, max_pixels=self._parts.settings.max_image_pixels)
+            frame = self._frame(req, asked, header, full_people=full_people)
+            result, payload = self._ask(frame, asked.image, header)
             people = contract.read(result, payload, topology=self._parts.topology, full_people=full_people)
             resp.data = contract.answer(
                 people,
@@ -134,26 +134,17 @@ class HybridPose:
         resp.content_type = falcon.MEDIA_JSON
         self._parts.metrics.frame_done(result)
 
-    def _frame(self, req: falcon.Request, asked: Intake, *, full_people: bool) -> Frame:
-        settings = self._parts.settings
-        picture = images.check(asked.image, max_pixels=settings.max_image_pixels)
+    def _frame(self, req: falcon.Request, asked: Intake, header: Header, *, full_people: bool) -> Frame:
         return Frame(
             request_id=uuid.uuid4().bytes,
             frame_number=asked.frame_number,
-            deadline_ms=round(settings.request_timeout_s * 1e3),
+            deadline_ms=round(self._parts.settings.request_timeout_s * 1e3),
             session_id=asked.session_id or _session_id(req),
-            source=Source(client=req.remote_addr, width_px=picture.width, height_px=picture.height),
+            source=Source(client=req.remote_addr, width_px=header.width, height_px=header.height),
             options=Options(visualize=asked.visualize, full_people=full_people),
             timestamp_ms=asked.timestamp_ms,
             fps=asked.fps,
         )
-
-    def _ask(self, frame: Frame, image: bytes) -> Answer:
-        future = self._parts.broker.submit(frame, image)
-        try:
-            return future.result(self._parts.settings.request_timeout_s + _DEADLINE_GRACE_S)
-        except TimeoutError:
-            raise DeadlineExceeded("no answer came in time") from None
 
 
 class Health:

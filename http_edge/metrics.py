@@ -63,6 +63,12 @@ class Metrics:
             "Answers with nobody to show",
             registry=self._registry,
         )
+        self.thumbnail_seconds = Histogram(
+            "everyframe_thumbnail_seconds",
+            "Time to make a thumbnail, by which videos without a session id are told apart",
+            buckets=_STAGE_SECONDS,
+            registry=self._registry,
+        )
         self.in_flight = Gauge(
             "everyframe_http_in_flight", "Requests being served now", registry=self._registry
         )
