@@ -76,7 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, description="answers a worker keeps per session for repeated frames")
     ] = 16
     store_max_bytes: Annotated[
-        Bytes, Meta(description="sessions and answers that one worker keeps on disk")
+        int, Meta(ge=2**20, description="sessions and answers that one worker keeps on disk, at least 1 MiB")
     ] = 256 * 2**20
     http_threads: Annotated[Count, Meta(description="requests the edge serves at a time")] = 32
 

@@ -253,31 +253,34 @@ class LmdbStore:
             if len(session.state) > _LARGEST * self._max_bytes:
                 raise lmdb.MapFullError(f"a state of {len(session.state)} bytes")
             if used_bytes(self._own) > _FULL * self._max_bytes:
-                self._make_room(keep=name, now=now)
-            try:
-                self._put(name, session)
-            except lmdb.MapFullError:
+                self._make_room(int(_ROOMY * self._max_bytes), keep=name, now=now)
+            while not self._fits(name, session):
                 # The room is in pieces, or a reader that ended in the middle keeps it from being used.
                 self._own.reader_check()
-                self._make_room(keep=name, now=now)
-                self._put(name, session)
+                if not self._make_room(used_bytes(self._own) // 2, keep=name, now=now):
+                    raise lmdb.MapFullError("nothing is left to drop")
         except lmdb.Error as error:
             log.error("session=%s could not be stored: %s", session.head.session_id, error)
             return False
         return True
 
-    def _put(self, name: bytes, session: StoredSession) -> None:
-        with self._own.begin(write=True) as txn:
-            is_new = put(txn, name, session, kept_answers=self._kept_answers)
+    def _fits(self, name: bytes, session: StoredSession) -> bool:
+        """Put it; False: there is no room."""
+        try:
+            with self._own.begin(write=True) as txn:
+                is_new = put(txn, name, session, kept_answers=self._kept_answers)
+        except lmdb.MapFullError:
+            return False
         self._sessions += is_new
+        return True
 
     def _bury(self, name: bytes, stone: SessionHead) -> None:
         with self._own.begin(write=True) as txn:
             was_there = bury(txn, name, stone)
         self._sessions -= was_there
 
-    def _make_room(self, *, keep: bytes, now: float) -> None:
-        """Drop the longest quiet sessions until there is room again; `keep` is about to be written."""
+    def _make_room(self, most_bytes: int, *, keep: bytes, now: float) -> int:
+        """Drop the longest quiet sessions, but for `keep`, until `most_bytes` are used; how many went."""
         with self._own.begin() as txn:
             alive = [(name, head) for name, head in every_head(txn) if head and not head.dropped]
         count = 0
@@ -285,11 +288,12 @@ class LmdbStore:
             if name != keep:
                 self._bury(name, tombstone(head, now=now))
                 count += 1
-            if used_bytes(self._own) <= _ROOMY * self._max_bytes:
+            if used_bytes(self._own) <= most_bytes:
                 break
         self._evicted += count
         tick(self._own)
         log.warning("the store was full: %d sessions, the longest quiet, were dropped from it", count)
+        return count
 
     def _disown(self, name: bytes, stone: SessionHead) -> None:
         """See to it that nobody goes on from a record that lacks a frame which was answered."""

@@ -145,6 +145,22 @@ def test_a_full_store_drops_the_longest_quiet_and_keeps_its_bound(
     store.close()
 
 
+def test_a_store_whose_room_is_in_pieces_takes_every_frame(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    store = open_store(tmp_path, max_bytes=2 * 2**20, kept_answers=16)
+    frame = 0
+    for session in range(60):
+        largest = chance.randrange(5_000, 130_000)
+        for folded in range(1, 41):
+            frame += 1
+            state = bytes(min(largest, 3_000 + folded * 4_000))
+            facts = head(f"session {session}", folded=folded, stored_at=frame * 0.01)
+            assert store.commit(facts, state, answer_to(folded, bytes(3_900)))
+            assert store.take_over(facts.session_id, 1, 1, now=facts.stored_at).head == facts
+    assert store.figures().failed_writes == 0
+    store.close()
+
+
 def test_a_session_that_was_dropped_for_room_is_not_replaced_by_an_older_record(tmp_path: Path) -> None:
     with store_process(tmp_path, 1) as former:
         former.commit(head("moved", epoch=1), b"older", answer_to(0))
