@@ -6,10 +6,14 @@ predecessor. It does not hold frames and reads no clock.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 
 #: Hand-outs from which the step is learned: the smallest of so many differences.
 _STEPS = 8
+
+#: So many of an earlier broker's hand-outs tell it as well.
+_TELLING_STEPS = 4
 
 #: Arrivals from which the concurrency is learned: the greatest of so many counts.
 _ARRIVALS = 32
@@ -35,10 +39,16 @@ class FrameOrder:
         """The greatest frame number that went out or was stepped over; None: none yet."""
         return self._last
 
-    def resume(self, numbers: Iterable[int]) -> None:
-        """Go on with a video of which these went out before anybody here counted, oldest first."""
+    def resume(self, numbers: Sequence[int]) -> None:
+        """Go on with a video of which these went out before anybody here counted, oldest first.
+
+        Few of them do not tell the client's step from holes: then the next gap is waited for.
+        """
+        steps = [later - earlier for earlier, later in pairwise(numbers) if later > earlier]
+        if len(steps) >= _TELLING_STEPS:
+            self._steps.extend(steps)
         for number in numbers:
-            self._went_out(number)
+            self._advance(number)
 
     def arrived(self, number: int, *, outstanding: int) -> None:
         """Note an arrival; `outstanding` counts the session's open requests, this one included."""
@@ -73,7 +83,9 @@ class FrameOrder:
         if gap:
             # Nobody filled the gap while we waited, so what is open now is all there is.
             self._concurrency_known = True
-        self._went_out(number)
+        if self._last is not None and number > self._last:
+            self._steps.append(number - self._last)
+        self._advance(number)
         return gap
 
     def stepped_over(self, number: int) -> None:
@@ -84,11 +96,6 @@ class FrameOrder:
         if self._last is None:
             return number > 0
         return number > self._last + min(self._steps, default=1)
-
-    def _went_out(self, number: int) -> None:
-        if self._last is not None and number > self._last:
-            self._steps.append(number - self._last)
-        self._advance(number)
 
     def _advance(self, number: int) -> None:
         self._last = number if self._last is None else max(self._last, number)

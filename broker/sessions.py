@@ -116,7 +116,7 @@ class Sessions:
 
     def _recalled(self, known: HeldSession, now: float) -> Session:
         order = self._order()
-        order.resume(frame.frame_number for frame in known.frames)
+        order.resume([frame.frame_number for frame in known.frames])
         # Frame 0 may be there for its digest alone, long before the others.
         numbers = {frame.frame_number for frame in known.frames}
         receipts = Receipts(

@@ -127,9 +127,17 @@ def test_a_recalled_session_waits_for_a_missing_frame(bench):
 
 
 def test_the_step_of_its_numbers_is_recalled(bench):
-    bench.worker(sessions=[held(0, 5, 10)])
-    bench.frame(15)
-    assert numbers(bench.work()) == [15]
+    bench.worker(sessions=[held(0, 5, 10, 15, 20)])
+    bench.frame(25)
+    assert numbers(bench.work()) == [25]
+
+
+def test_few_numbers_do_not_tell_a_step_from_a_hole(bench):
+    bench.worker(sessions=[held(0, 2)])
+    bench.frame(4)
+    assert not bench.work()
+    bench.frame(3)
+    assert numbers(bench.work()) == [3, 4]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 #: When everything has healed all must be answered within this time, seconds.
 HEALING_S = 60.0
 
+#: Bits of a digest that are the frame number; those above tell the video.
+VIDEO_SHIFT = 12
+
 #: A repeat asks for one of so many frames that were answered last; the service keeps more of them.
 _REPEATABLE = 3
 
@@ -176,7 +179,7 @@ class SimulatedClient:
             stride = random.choice((1, 1, 1, 2, 5))
             numbers = [n * stride for n in range(random.randint(1, 16)) if not n or random.random() > 0.1]
             for number in numbers:
-                digest = self.index << 16 | video << 12 | number
+                digest = (self.index << 4 | video) << VIDEO_SHIFT | number
                 size_bytes = 300 if number % 3 == 2 else 50
                 pictures.append(Picture(self.session_id, video, number, digest, size_bytes))
         if random.random() < 0.15:

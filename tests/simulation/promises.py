@@ -8,7 +8,7 @@ from one line of owners.
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tests.simulation.clients import Picture
+from tests.simulation.clients import VIDEO_SHIFT, Picture
 from wire.messages import Failure, Frame, FromBroker, Result, Work
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Promises:
         line = bytes(payload[0])
         folded = [line[at : at + DIGEST_BYTES] for at in range(0, len(line), DIGEST_BYTES)]
         assert folded[-1] == picture.digest.to_bytes(DIGEST_BYTES), "another frame's answer"
+        videos = {int.from_bytes(digest) >> VIDEO_SHIFT for digest in folded}
+        assert videos == {picture.digest >> VIDEO_SHIFT}, f"{picture}: another video is mixed in"
         assert len(set(folded)) == len(folded), f"{picture}: a frame was folded twice"
         known = self._line.get((picture.session_id, picture.video), b"")
         assert result.history != "cold" or (picture.session_id, picture.video) in self._cold or not known, (
