@@ -58,7 +58,7 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
 
 
 def open_store(settings: Settings, *, index: int) -> Store:
-    """Where worker `index` keeps its sessions. Raises `OSError` where it cannot."""
+    """Where worker `index` keeps its sessions. Raises `OSError`, `lmdb.Error` where it cannot."""
     return LmdbStore(
         settings.store_directory(),
         index=index,

@@ -70,15 +70,18 @@ class Place:
         return directory
 
     def compacted(self, environment: lmdb.Environment) -> Path:
-        """A copy of `environment`, which is closed then, without the room that it does not need."""
+        """A copy of `environment`, which is closed then, without the room that it does not need.
+
+        Raises `lmdb.Error` or `OSError`, and leaves `environment` open, where there is no room for one.
+        """
         before = Path(environment.path())
         after = self._directory(max(time.time_ns(), int(before.name.rpartition("-")[2]) + 1))
-        partial = after.with_suffix(".partial")
+        partial = after.with_name(f"{after.name}.partial")
         partial.mkdir(mode=0o700)
         environment.copy(str(partial), compact=True)
         mark(partial)
-        environment.close()
         partial.rename(after)
+        environment.close()
         shutil.rmtree(before, ignore_errors=True)
         return after
 
@@ -122,7 +125,9 @@ class Place:
 
 def mark(directory: Path, *, written_out: bool = False) -> None:
     """Note when what is in the environment may be trusted: as long as the machine runs, or for good."""
-    (directory / "about").write_text(f"{_FORMAT} {_WRITTEN_OUT if written_out else _boot()}\n")
+    fresh = directory / "about.new"
+    fresh.write_text(f"{_FORMAT} {_WRITTEN_OUT if written_out else _boot()}\n")
+    fresh.replace(directory / "about")
 
 
 def check(directory: Path) -> None:

@@ -64,7 +64,7 @@ class LmdbStore:
     def __init__(
         self, root: Path, *, index: int, max_bytes: int, kept_answers: int, idle_s: float, now: float
     ) -> None:
-        """Open the environment of worker `index`. Raises `OSError` where the directory is of no use.
+        """Open the environment of worker `index`. Raises `OSError`, `lmdb.Error` where there can be none.
 
         What cannot be read in it is set aside, and the worker begins with nothing.
         """
@@ -133,11 +133,7 @@ class LmdbStore:
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""
-        try:
-            self._own.reader_check()
-            self._sessions = delete_expired(self._own, now=now, idle_s=self._idle_s)
-        except lmdb.Error as error:
-            log.warning("the store could not be swept: %s", error)
+        self._drop_expired(self._own, now)
         self._place.remove_abandoned(now=now, idle_s=self._idle_s)
 
     def figures(self) -> Figures:
@@ -164,15 +160,21 @@ class LmdbStore:
             lmdb_place.check(directory)
             with lmdb_place.opening(directory):
                 environment = self._open(directory)
-                self._sessions = delete_expired(environment, now=now, idle_s=self._idle_s)
+                with environment.begin() as txn:
+                    list(every_head(txn))  # whether they can all be read
         except (lmdb.Error, Unreadable) as error:
             aside = self._place.set_aside(directory)
             log.error("what was stored cannot be read, and is in %s from now on: %s", aside, error)
             directory = self._place.environment()
             environment = self._open(directory)
+        self._drop_expired(environment, now)
         if lmdb_place.is_mostly_empty(environment, used_bytes(environment)):
-            directory = self._place.compacted(environment)
-            environment = self._open(directory)
+            try:
+                directory = self._place.compacted(environment)
+            except (lmdb.Error, OSError) as error:
+                log.warning("the store stays longer than it need be: %s", error)
+            else:
+                environment = self._open(directory)
         lmdb_place.mark(directory)
         self._directory = directory
         return environment
@@ -218,6 +220,13 @@ class LmdbStore:
             return None
         self._others[directory] = environment
         return environment
+
+    def _drop_expired(self, environment: lmdb.Environment, now: float) -> None:
+        try:
+            environment.reader_check()
+            self._sessions = delete_expired(environment, now=now, idle_s=self._idle_s)
+        except lmdb.Error as error:
+            log.warning("what is too old could not be dropped from the store: %s", error)
 
     # ------------------------------------------------------------------------ reading
 

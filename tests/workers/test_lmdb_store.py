@@ -1,11 +1,15 @@
 """What can happen to a store on disk: its workers end anywhere, its files are full, broken or too many."""
 
+import errno
 import logging
 import os
 import random
+import resource
 import signal
 import time
-from collections.abc import Callable
+import unittest.mock
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -19,6 +23,7 @@ from tests.workers.store_process import (
     state_of,
     store_process,
 )
+from workers import lmdb_place
 from workers.store import StoredSession
 
 #: Longest time in which a store that waits for nobody commits, seconds; a fold takes longer by far.
@@ -46,6 +51,17 @@ def commits(count: int, **settings: int) -> Callable[[Path], None]:
         store.close()
 
     return run
+
+
+@contextmanager
+def file_bytes_limited(most: int) -> Iterator[None]:
+    """A full disk: no file can be written to past `most`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def data_file(root: Path) -> Path:
@@ -247,6 +263,47 @@ def test_a_file_that_has_become_too_long_is_made_shorter_when_it_is_opened(tmp_p
     assert data_file(tmp_path).stat().st_size < long_bytes / 4
     assert store.figures().sessions == 10
     assert store.take_over("session 199", 1, 1, now=490.0).state == state_of(199)
+    store.close()
+
+
+def test_a_file_beside_a_place_that_is_taken_is_made_shorter_as_well(tmp_path: Path) -> None:
+    with store_process(tmp_path, 0) as first:
+        commits(200)(tmp_path)
+
+        store = open_store(tmp_path, now=490.0)
+
+        (data,) = tmp_path.glob("0.1-*/data.mdb")
+        assert data.stat().st_size < 2 * 2**20
+        assert first.take_over("session 199", 1, 1, now=490.0).state == state_of(199)
+        store.close()
+
+
+def test_where_there_is_no_room_for_a_shorter_copy_the_long_file_serves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits(200)(tmp_path)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with unittest.mock.patch.object(lmdb_place.Place, "compacted", side_effect=full):
+        store = open_store(tmp_path, now=490.0)
+
+    assert "longer than it need be: [Errno 28]" in caplog.text
+    assert store.take_over("session 199", 1, 1, now=490.0).state == state_of(199)
+    store.close()
+    store = open_store(tmp_path, now=490.0)
+    assert store.figures().sessions == 10
+    assert len(list(tmp_path.glob("0-*"))) == 1
+    store.close()
+
+
+def test_what_was_stored_is_read_from_a_disk_that_takes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits(20)(tmp_path)
+    with file_bytes_limited(100_000):
+        store = open_store(tmp_path, now=310.0)
+        assert "could not be dropped" in caplog.text
+        assert store.take_over("session 19", 1, 1, now=310.0).state == state_of(19)
+        assert store.take_over("session 9", 1, 1, now=310.0) is None
     store.close()
 
 
