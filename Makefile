@@ -6,7 +6,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 CLIP = $$($(PY) -m tools.clip sports2d_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve ctl test lint bench chaos models clean
+.PHONY: help demo serve ctl test lint bench chaos simulate models clean
 
 help:
 	@echo "make demo    140 frames of a real clip through the whole service, with pictures of the result"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint    style and types"
 	@echo "make bench   the measurements in docs/performance.md"
 	@echo "make chaos   kills and pauses real processes under traffic; every frame must come back as ever"
+	@echo "make simulate   50,000 random histories of crashes, hangs and restarts; no promise may break"
 	@echo "make clean   remove .venv and caches; model files stay in the user's cache"
 
 demo: .venv/base models
@@ -44,6 +45,9 @@ bench: .venv/dev models
 chaos: .venv/base models
 	$(PY) -m workers.assets fetch demo clips
 	$(PY) -m tools.chaos $(ARGS)
+
+simulate: .venv/base
+	$(PY) -m tests.simulation $(ARGS)
 
 models: .venv/base
 	@$(PY) -m workers.assets fetch

@@ -8,7 +8,7 @@ import msgspec
 from broker.outbox import ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
-from tests.broker.simulation import ready, result_for
+from tests.messages import ready, result_for
 from wire.messages import Failure, Frame, Heartbeat, Result, Status, StatusRequest, Work
 from wire.settings import Settings
 

@@ -1,10 +1,11 @@
 """Many random histories on all cores: `python -m tests.simulation --histories 50000`."""
 
 import argparse
-import multiprocessing
+import logging
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.world import World
 
@@ -30,10 +31,11 @@ def main() -> int:
     given = parser.parse_args()
     started = time.perf_counter()
     seeds = range(given.first, given.first + given.histories)
-    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
-        for broken in pool.imap(story, seeds, chunksize=_CHUNK):
+    with ProcessPoolExecutor(given.jobs, initializer=logging.disable) as pool:
+        for broken in pool.map(story, seeds, chunksize=_CHUNK):
             if broken:
                 print(broken)
+                pool.shutdown(cancel_futures=True)
                 return 1
     elapsed_s = time.perf_counter() - started
     print(f"{given.histories} histories, no promise broken, {elapsed_s:.0f} s on {given.jobs} cores")

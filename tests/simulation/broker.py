@@ -11,7 +11,7 @@ from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
 from tests.simulation.network import Link
-from wire.messages import Failure, Frame, Goodbye, Heartbeat, Ready, Result, WhoAreYou, Work
+from wire.messages import Failure, Frame, Goodbye, Heartbeat, Ready, Result, StatusRequest, WhoAreYou, Work
 
 if TYPE_CHECKING:
     from tests.simulation.clients import Picture, SimulatedClient
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PeerT = TypeVar("PeerT")
+
+#: Who asks how the broker is after every frame.
+_OPERATOR = b"operator"
 
 
 class SimulatedBroker:
@@ -85,6 +88,7 @@ class SimulatedBroker:
                 digest=picture.digest,
                 now=self._world.now,
             )
+            self._routing.status(_OPERATOR, StatusRequest(request_id=bytes(16)), now=self._world.now)
 
     def worker_says(
         self,
@@ -130,6 +134,8 @@ class SimulatedBroker:
         match action:
             case Noted():
                 self._world.note(action.text % action.details)
+            case ToClient(client=client_address) if client_address == _OPERATOR:
+                self._world.promises.status_is(action.message)
             case ToClient():
                 if known := self._clients.get(action.client):
                     link, client = known

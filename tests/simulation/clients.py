@@ -52,6 +52,7 @@ class SimulatedClient:
         self._concurrency = random.choice((1, 1, 2, 4, 8))
         self._deadline_s = random.choice((3.0, 110.0, 110.0, 110.0))
         self.repeats = random.choice((0.0, 0.05, 0.2))
+        self.holes = random.choice((0.0, 0.0, 0.1))
         self._to_send = self._pictures()
         self._video = 0
         self._answered: list[Picture] = []
@@ -91,10 +92,8 @@ class SimulatedClient:
 
     def restart(self) -> None:
         """The process ends and another takes its place: nobody waits for what was in flight."""
-        for request in self._open.values():
-            request.outcome = "nobody waits"
-        self._open.clear()
-        self._pending.clear()
+        for request in list(self._open.values()):
+            self._end(request, "nobody waits")
         self.connect()
         self._send_more()
 
@@ -112,10 +111,15 @@ class SimulatedClient:
             self._settle(request, message.code)
 
     def _settle(self, request: Request, outcome: str) -> None:
+        self._end(request, outcome)
+        self._world.after(self._world.random.uniform(0, 0.05), self._send_more)
+
+    def _end(self, request: Request, outcome: str) -> None:
         request.outcome = outcome
+        if request.picture.video and request.picture.number == 0 and outcome != "answered":
+            self._to_send.clear()  # nothing tells the rest of a second video from the first
         del self._open[request.request_id]
         self._pending.pop(request.request_id, None)
-        self._world.after(self._world.random.uniform(0, 0.05), self._send_more)
 
     def _send_more(self) -> None:
         random = self._world.random
@@ -177,7 +181,9 @@ class SimulatedClient:
         pictures = []
         for video in range(random.choice((1, 1, 1, 2))):
             stride = random.choice((1, 1, 1, 2, 5))
-            numbers = [n * stride for n in range(random.randint(1, 16)) if not n or random.random() > 0.1]
+            numbers = [
+                n * stride for n in range(random.randint(1, 16)) if not n or random.random() >= self.holes
+            ]
             for number in numbers:
                 digest = (self.index << 4 | video) << VIDEO_SHIFT | number
                 size_bytes = 300 if number % 3 == 2 else 50

@@ -7,12 +7,13 @@ paused, and goes on as if nothing had been.
 from collections import deque
 from typing import TYPE_CHECKING
 
+from tests.messages import ready, result_for
 from tests.simulation.clients import Picture
 from tests.simulation.network import Link
 from tests.simulation.promises import DIGEST_BYTES
 from wire.messages import BrokerToWorker, Forget, Goodbye, Heartbeat, Ready, Result, WhoAreYou, Work
 from workers.memory_store import MemoryStore
-from workers.sessions import Codec, Given, Sessions
+from workers.sessions import Codec, Sessions
 from workers.store import Superseded
 
 if TYPE_CHECKING:
@@ -126,16 +127,7 @@ class SimulatedWorker:
     def _say_ready(self) -> None:
         world = self._world
         held = self._sessions.recalled(now=world.now, max_sessions=world.settings.max_sessions)
-        self._say(
-            Ready(
-                name=f"worker-{self.index}",
-                credits=self.credits,
-                device="none",
-                models={},
-                observer="none",
-                sessions=held,
-            )
-        )
+        self._say(ready(f"worker-{self.index}", worker_credits=self.credits, sessions=held))
 
     # ------------------------------------------------------------------------- the loop
 
@@ -201,7 +193,7 @@ class SimulatedWorker:
         except Superseded:
             return
         self._may_end(_STORED)
-        self._say(_result(work, given), [given.answer])
+        self._say(result_for(work, history=given.history), [given.answer])
         self._may_end(_ANSWERED)
 
     def _may_end(self, here: int) -> None:
@@ -234,27 +226,3 @@ class SimulatedWorker:
         self._is_alive = False
         self._link = None
         world.after(world.random.uniform(0.2, 2.0), self.start)
-
-
-def _result(work: Work, given: Given[bytes]) -> Result:
-    """The answer of a worker that saw nobody."""
-    return Result(
-        request_id=work.request_id,
-        session_id=work.session_id,
-        epoch=work.epoch,
-        frame_number=work.frame_number,
-        width_px=640,
-        height_px=360,
-        people=[],
-        primary=None,
-        history=given.history,
-        skipped=given.skipped,
-        expired=given.expired,
-        num_persons_detected=0,
-        num_tracks=0,
-        observer="none",
-        tracker="none",
-        model_version="none",
-        stages_ms={},
-        arrays=[],
-    )

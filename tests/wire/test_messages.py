@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.broker.simulation import ready, result_for
+from tests.messages import ready, result_for
 from wire.errors import ProtocolError
 from wire.messages import (
     DTYPES,
