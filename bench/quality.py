@@ -26,6 +26,7 @@ from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.body.model import Body
 from workers.phalp.tracker import FrameFacts, Tracker
+from workers.thumbnail import thumbnail
 from workers.types import BodyPose, Image, Observation, TrackedPerson
 
 Floats = npt.NDArray[np.floating]
@@ -108,7 +109,7 @@ class Clip:
         shown: list[Shown] = []
         for number, image in enumerate(frames):
             height, width = image.shape[:2]
-            facts = FrameFacts(number, width, height)
+            facts = FrameFacts(number, width, height, thumbnail(image))
             self._fit.given.clear()
             [observations] = self._observer.observe([(image, self._tracker.plan(state, facts))])
             state, people, primary = self._tracker.track(state, facts, observations)

@@ -19,6 +19,7 @@ from workers.body.model import Body, joint_angles
 from workers.phalp.state import SessionState
 from workers.phalp.tracker import FrameFacts, Tracker
 from workers.render import Figure
+from workers.thumbnail import thumbnail
 from workers.types import Array, Image, Observation, Plan, TrackedPerson
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
@@ -129,8 +130,8 @@ class Pipeline:
             return error
         decode_ms = _since(started)
         height, width = image.shape[:2]
-        facts = FrameFacts(frame_number=frame.frame_number, width=width, height=height)
         started = time.perf_counter()
+        facts = FrameFacts(frame.frame_number, width, height, thumbnail(image))
         plan = self.tracker.plan(state, facts)
         return _Opened(state, frame.options, facts, image, plan, decode_ms, _since(started))
 

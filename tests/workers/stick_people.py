@@ -1,5 +1,6 @@
 """People made of sticks: a skeleton, smooth motions, and what an observer would say of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from wire.camera import project
 from wire.skeleton import SMPL_PARENTS
 from workers.geometry import rotation_from_vector
+from workers.thumbnail import Thumbnail, thumbnail
 from workers.types import BodyPose, Observation
 
 Floats = npt.NDArray[np.floating]
@@ -109,6 +111,15 @@ def box_of(pose: BodyPose) -> npt.NDArray[np.float32]:
     """The box (4,) around the joints of a pose."""
     points = pixels(pose)
     return np.concatenate([points.min(axis=0) - 5, points.max(axis=0) + 5]).astype(np.float32)
+
+
+def looks(people: Sequence[Person], frame: float, *, light: float = 0.0) -> Thumbnail:
+    """A picture of people before a wall of many greys; `light` brightens all of it."""
+    image = np.random.default_rng(7).uniform(60, 120, (HEIGHT, WIDTH, 3))
+    for person in people:
+        for x, y in pixels(person.pose(frame)).astype(int):
+            image[max(y - 12, 0) : max(y + 12, 0), max(x - 12, 0) : max(x + 12, 0)] = 220
+    return thumbnail(np.clip(image + light, 0, 255).astype(np.uint8))
 
 
 def swapped(seen: Observation) -> Observation:

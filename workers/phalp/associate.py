@@ -49,21 +49,29 @@ class Association:
 
 
 def associate(
-    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, step: int, steady: bool
+    tracks: Sequence[TrackState],
+    joints: Floats,
+    sightings: Sequence[Sighting],
+    *,
+    in_view: Sequence[bool],
+    steady: bool,
 ) -> Association:
     """The cheapest assignment. `tracks` are predicted for this frame, with joints (T, 24, 3) from the pelvis.
 
-    First by everything. Then those who were in view `step` frames ago and are lost, by looks and pose
-    alone, and only if the picture may have jumped: the session is not `steady`, or most of them are lost.
+    First by everything. Then, by looks and pose alone, those who may be anywhere: who was lost in a jump of
+    the picture, and those who were `in_view` before if the session is not `steady` or most of them are lost.
     """
     pairs: list[tuple[int, int]] = []
     if tracks and sightings:
         looks, location = pair_costs(tracks, joints, sightings)
         pairs = _cheapest(looks + location, limit=MAX_COST, handicap=_handicaps(tracks))
-        recent = {row for row, track in enumerate(tracks) if track.unseen == step}
-        kept = recent.intersection(row for row, _ in pairs)
-        if not steady or 2 * len(kept) < len(recent):
-            rows = sorted(recent - kept)
+        found_rows = {row for row, _ in pairs}
+        recent = {row for row, shown in enumerate(in_view) if shown}
+        anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
+        if not steady or 2 * len(recent & found_rows) < len(recent):
+            anywhere |= recent
+        rows = sorted(anywhere - found_rows)
+        if rows:
             columns = _others(len(sightings), [column for _, column in pairs])
             found = _cheapest(
                 looks[np.ix_(rows, columns)], limit=MAX_LOOKS_COST, handicap=np.zeros((len(rows), 1))

@@ -12,9 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Marks = npt.NDArray[np.void]  # (M,) of `MARK`
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
+
+#: How one person was seen in one picture, in few bytes: there is one for each of the pictures remembered.
+#: Rotation vectors are in steps of `marks.TURN` and `marks.SPIN`; the rest is as in `TrackState`.
+MARK: Final = np.dtype(
+    [
+        ("turn", "<u4"),  # of the picture
+        ("track_id", "<u4"),
+        ("known", "<u2"),
+        ("doubts", "<u2"),
+        ("turns", "<i2", (24, 3)),
+        ("spin", "i1", (24, 3)),
+        ("spin_surprise", "i1", (24, 3)),
+        ("place", "<f4", (3,)),
+        ("drift", "<f4", (3,)),
+        ("drift_surprise", "<f4", (3,)),
+        ("seen_box", "<f4", (4,)),
+    ]
+)
 
 
 class UnreadableState(ValueError):
@@ -47,6 +66,18 @@ class TrackState:
     visibility: Floats  # (24,) smoothed
     seen_place: Floats  # (3,) place when last observed
     seen_box: Floats  # (4,) box when last observed, `location.normalised_box`
+    lasting: bool  # in view when the picture jumped: elsewhere, to be unseen says little
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """Pictures that were seen, in the order in which they came, and their distances, see `recall`."""
+
+    pictures: npt.NDArray[np.uint8]  # (N, P) cells
+    turns: npt.NDArray[np.uint32]  # (N,) frames folded before it
+    runs: npt.NDArray[np.uint32]  # (N,) pictures of one run came without a jump between them
+    nearest: npt.NDArray[np.float32]  # (N,) how far the nearest other one is
+    steps: npt.NDArray[np.float32]  # (S,) how far each of the latest was from the nearest before it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,40 +89,58 @@ class SessionState:
     primary_id: int | None
     last_frame: int | None  # None: no frame yet
     turn: int  # frames folded
+    memory: Memory
+    marks: Marks  # of the people in the pictures remembered, in their order
     continuous: bool  # the latest step was one of continuous motion
     steadiness: float  # 0: the pictures jump all the time; 1: they are one continuous motion
 
     def to_bytes(self) -> bytes:
         """The state as MessagePack."""
-        return msgspec.msgpack.encode([STATE_VERSION, _plain(self), [_plain(track) for track in self.tracks]])
+        return msgspec.msgpack.encode(
+            [STATE_VERSION, _plain(self), [_plain(track) for track in self.tracks], _plain(self.memory)]
+        )
 
     @staticmethod
     def from_bytes(stored: bytes) -> "SessionState":
         """The state that `to_bytes` wrote. Raises `UnreadableState`."""
         try:
-            version, session, tracks = msgspec.msgpack.decode(stored)
+            version, *parts = msgspec.msgpack.decode(stored)
             if version != STATE_VERSION:
                 raise UnreadableState(
                     f"session state of version {version}, this program reads {STATE_VERSION}"
                 )
-            return SessionState(tracks=tuple(TrackState(**_arrays(track)) for track in tracks), **session)
+            session, tracks, memory = parts
+            return SessionState(
+                tracks=tuple(TrackState(**_arrays(track)) for track in tracks),
+                memory=Memory(**_arrays(memory)),
+                **_arrays(session),
+            )
         except (msgspec.DecodeError, TypeError, ValueError) as error:
             if isinstance(error, UnreadableState):
                 raise
             raise UnreadableState(f"not a session state: {error}") from None
 
 
-def _plain(value: SessionState | TrackState) -> dict[str, Any]:
-    """Fields by name; arrays as shape and bytes; `Any` because MessagePack values are of many types."""
-    named = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "tracks"}
+#: Arrays are written as one of these, by its place, shape and bytes.
+_TYPES: Final = [np.dtype("<f8"), np.dtype("<f4"), np.dtype("<u4"), np.dtype("u1"), MARK]
+
+
+def _plain(value: SessionState | TrackState | Memory) -> dict[str, Any]:
+    """Fields by name; `Any` because MessagePack values are of many types."""
+    named = {field.name: getattr(value, field.name) for field in fields(value)}
     return {
-        name: [field.shape, field.astype("<f8").tobytes()] if isinstance(field, np.ndarray) else field
+        name: [_TYPES.index(field.dtype), field.shape, field.tobytes()]
+        if isinstance(field, np.ndarray)
+        else field
         for name, field in named.items()
+        if name not in ("tracks", "memory")
     }
 
 
 def _arrays(named: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: np.frombuffer(field[1], dtype="<f8").reshape(field[0]) if isinstance(field, list) else field
+        name: np.frombuffer(field[2], dtype=_TYPES[field[0]]).reshape(field[1])
+        if isinstance(field, list)
+        else field
         for name, field in named.items()
     }

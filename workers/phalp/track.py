@@ -112,6 +112,7 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         visibility=seen.visibility,
         seen_place=seen.place,
         seen_box=seen.box,
+        lasting=False,
     )
 
 
@@ -158,7 +159,7 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
 def is_over(track: TrackState, *, inside: float) -> bool:
     """Whether a track has gone unseen for too long; `inside` is the share of its box in the picture."""
     limit = MAX_UNSEEN if inside > 0.5 else MAX_UNSEEN_OUTSIDE
-    return track.unseen > min(limit, FRAMES_PER_HIT * track.hits)
+    return track.unseen > (limit if track.lasting else min(limit, FRAMES_PER_HIT * track.hits))
 
 
 def _turned_round(expected: Floats, seen: Floats) -> bool:

@@ -9,21 +9,24 @@ PHALP (Rajasegaran et al., CVPR 2022): predict -> associate -> update the matche
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from workers.phalp import marks, outlook, recall
 from workers.phalp.associate import associate
 from workers.phalp.confidence import confidence, joint_confidence, state_of
 from workers.phalp.doubles import is_part, is_part_box, without_doubles
 from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, union_share
-from workers.phalp.predict import held, predict
+from workers.phalp.outlook import Outlook
+from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import SETTLED, Match, Verdict, begin, is_over, judge, observe
 from workers.phalp.turns import rotations_of
+from workers.thumbnail import Thumbnail
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
 #: Steadiness after a jump, and after a pose that changed at once, as shares of what it was; and the share
@@ -38,13 +41,17 @@ STEADY: Final = 0.6
 CONFIRMED_HITS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameFacts:
-    """What the tracker has to know of a frame: its number in the session, and its size in pixels."""
+    """What the tracker has to know of a frame: its number in the session, its size in pixels, its looks.
+
+    Without a thumbnail the frame is taken for one that follows the last.
+    """
 
     frame_number: int
     width: int
     height: int
+    thumbnail: Thumbnail | None = None
 
 
 class Tracker:
@@ -64,15 +71,15 @@ class Tracker:
             primary_id=None,
             last_frame=None,
             turn=0,
+            memory=recall.blank(),
+            marks=marks.none(),
             continuous=True,
             steadiness=1.0,
         )
 
     def plan(self, state: SessionState, facts: FrameFacts) -> Plan:
         """Where the observer should expect the people of `state` in this frame."""
-        step, in_order = _step(state, facts)
-        expected = _advance(state.tracks, step, in_order=in_order)
-        continuous = in_order and state.continuous
+        view = _view(state, facts)
         return Plan(
             tuple(
                 Proposal(
@@ -83,7 +90,7 @@ class Tracker:
                     settled=track.known >= SETTLED,
                     trusted=track.hits >= CONFIRMED_HITS,
                 )
-                for track in expected
+                for track, continuous in zip(view.outlook.expected, view.outlook.continuous, strict=True)
             ),
             state.turn,
         )
@@ -94,32 +101,38 @@ class Tracker:
         """The next state, everyone who is followed (by rising id), and the index of the primary person."""
         lifted = lift(observations, skeleton=self._skeleton, width=facts.width, height=facts.height)
         sightings = without_doubles(lifted)
-        step, in_order = _step(state, facts)
 
         # predict
-        expected = _advance(state.tracks, step, in_order=in_order)
+        view = _view(state, facts)
+        before, expected = view.outlook.before, view.outlook.expected
         joints = self._joints(expected)
 
         # associate
-        steady = in_order and state.steadiness >= STEADY
-        found = associate(expected, joints, sightings, step=step, steady=steady)
+        in_view = [not track.unseen for track in before]
+        found = associate(expected, joints, sightings, in_view=in_view, steady=view.steady)
 
         # update the matched, age the unmatched
         matches = [
             Match(
-                before=state.tracks[row],
+                before=before[row],
                 expected=expected[row],
                 seen=sightings[column],
-                verdict=judge(
-                    state.tracks[row], expected[row], joints[row], sightings[column], steady=steady
-                ),
+                verdict=judge(before[row], expected[row], joints[row], sightings[column], steady=view.steady),
                 unobstructed=_unobstructed(column, sightings),
             )
             for row, column in found.pairs
         ]
-        tracks = list(expected)
+        tracks = [
+            replace(track, unseen=old.unseen + view.step)
+            for track, old in zip(expected, state.tracks, strict=True)
+        ]
         for (row, _), track in zip(found.pairs, observe(matches, skeleton=self._skeleton), strict=True):
             tracks[row] = track
+        if view.jumps:
+            tracks = [
+                replace(track, lasting=True) if shown or not track.unseen else track
+                for track, shown in zip(tracks, in_view, strict=True)
+            ]
 
         # start the new, drop the dead
         seen = [match.seen for match in matches]
@@ -136,14 +149,17 @@ class Tracker:
         tracks += begun[: self._max_people - len(tracks)]
 
         verdicts = {match.verdict for match in matches}
-        jumped = not in_order or Verdict.JUMPED in verdicts
+        jumped = not view.follows or Verdict.JUMPED in verdicts
         primary_id = _primary(tracks, state.primary_id)
+        memory = recall.remember(state.memory, facts.thumbnail, view.place, turn=state.turn, jumped=jumped)
         after = SessionState(
             tracks=tuple(tracks),
             next_track_id=state.next_track_id + len(begun),
             primary_id=primary_id,
             last_frame=facts.frame_number,
             turn=state.turn + 1,
+            memory=memory,
+            marks=marks.remember(state.marks, tracks, turn=state.turn, kept=memory.turns),
             continuous=not jumped,
             steadiness=_steadiness(
                 state.steadiness, jumped=jumped, changed=Verdict.CHANGED in verdicts, matched=bool(matches)
@@ -184,16 +200,34 @@ class Tracker:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """How a frame continues a session."""
+
+    step: int  # frames since the last one
+    follows: bool  # time went forward, or to a picture whose neighbours are known
+    steady: bool  # people are where they are expected
+    jumps: bool  # the picture shows another part of the video than the last one, or another place
+    place: Place | None  # of the picture among those remembered
+    outlook: Outlook
+
+
+def _view(state: SessionState, facts: FrameFacts) -> _View:
+    step, in_order = _step(state, facts)
+    place = recall.place(state.memory, facts.thumbnail)
+    if place is not None and place.turns_back:
+        return _View(step, True, True, True, place, outlook.back(state, place))
+    steady = in_order and state.steadiness >= STEADY
+    broken = place is not None and place.broken
+    return _View(step, in_order, steady, broken, place, outlook.ahead(state, step=step, in_order=in_order))
+
+
 def _step(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
     """Frames since the last one, and whether time went forward: a repeat or a late frame breaks motion."""
     if state.last_frame is None:
         return 1, True
     step = facts.frame_number - state.last_frame
     return (step, True) if step > 0 else (1, False)
-
-
-def _advance(tracks: Sequence[TrackState], step: int, *, in_order: bool) -> list[TrackState]:
-    return predict(tracks, step=step) if in_order else held(tracks, step=step)
 
 
 def _box(track: TrackState) -> Floats:
@@ -218,7 +252,8 @@ def _share_inside(track: TrackState, facts: FrameFacts) -> float:
 
 def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
     """Whether a suspicion that nobody confirms lies on someone who is seen: it was a bad look at them."""
-    return track.unseen > 0 and track.hits < CONFIRMED_HITS and is_part_box(_box(track), seen)
+    suspicion = track.hits < CONFIRMED_HITS and not track.lasting
+    return track.unseen > 0 and suspicion and is_part_box(_box(track), seen)
 
 
 def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -> list[TrackState]:
@@ -244,7 +279,7 @@ def _primary(tracks: Sequence[TrackState], primary_id: int | None) -> int | None
         return None
     by_id = {track.track_id: track for track in tracks}
     current = by_id.get(primary_id) if primary_id is not None else None
-    if current is not None and (current.hits >= CONFIRMED_HITS or current.unseen == 0):
+    if current is not None and (current.hits >= CONFIRMED_HITS or current.unseen == 0 or current.lasting):
         return current.track_id
     # Someone in view comes before a suspicion that is out of sight.
     return max(tracks, key=lambda track: (track.unseen == 0, _prominence(track), -track.track_id)).track_id
