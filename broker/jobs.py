@@ -148,7 +148,9 @@ class Session:
             job.video.frames_out += 1
             job.video.receipts.went_out(job.frame_number)
             job.skipped, job.expired = job.video.receipts.skipped, job.video.receipts.expired
-            gap = job.video is self.video and self.order.handed_out(job.frame_number)
+            gap = job.video is self.video and self.order.handed_out(
+                job.frame_number, outstanding=self.outstanding
+            )
         job.epoch = self.epoch
         self.in_flight += 1
         return job, gap

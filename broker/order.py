@@ -77,11 +77,13 @@ class FrameOrder:
             return 0.0
         return self._gap_wait_s
 
-    def handed_out(self, number: int) -> bool:
+    def handed_out(self, number: int, *, outstanding: int) -> bool:
         """Note that frame `number` goes out; True if that steps over a gap."""
         gap = self._is_gap(number)
         if gap:
             # Nobody filled the gap while we waited, so what is open now is all there is.
+            self._outstanding.clear()
+            self._outstanding.append(outstanding)
             self._concurrency_known = True
         if self._last is not None and number > self._last:
             self._steps.append(number - self._last)

@@ -28,4 +28,4 @@ def test_every_row_of_a_failure_names_a_test_that_exists() -> None:
 def test_its_settings_and_counters_exist() -> None:
     settings = {name.removeprefix(PREFIX).lower() for name in re.findall(r"POSE_[A-Z_]+", PAGE)}
     assert settings <= set(Settings.__struct_fields__)
-    assert set(re.findall(r'event="(\w+)"', PAGE)) <= set(COUNTERS)
+    assert set(re.findall(r'`events{event="(\w+)"', PAGE)) <= set(COUNTERS)

@@ -96,7 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     gap_wait_s: Annotated[
         Seconds, Meta(description="longest wait for a missing frame that may still be on its way")
-    ] = 0.25
+    ] = 1.0
     drain_s: Annotated[Seconds, Meta(description="longest time a stopping program answers what it holds")] = (
         20.0
     )

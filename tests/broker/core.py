@@ -12,7 +12,7 @@ from tests.messages import ready, result_for
 from wire.messages import Failure, Frame, Heartbeat, Result, Status, StatusRequest, Work
 from wire.settings import Settings
 
-SETTINGS = Settings(runtime_dir="/nonexistent")
+SETTINGS = Settings(runtime_dir="/nonexistent", gap_wait_s=0.25)
 
 
 class Bench:

@@ -23,7 +23,7 @@ def send_one_by_one(order, numbers):
     waits = []
     for number in numbers:
         waits.append(arrives(order, number))
-        order.handed_out(number)
+        order.handed_out(number, outstanding=1)
     return waits
 
 
@@ -48,7 +48,7 @@ def test_a_client_with_one_request_open_is_delayed_once_at_most(order, numbers, 
 
 def test_a_frame_waits_for_one_that_was_overtaken(order):
     order.arrived(0, outstanding=1)
-    order.handed_out(0)
+    order.handed_out(0, outstanding=1)
     assert arrives(order, 2, outstanding=2) == GAP_WAIT_S
     assert arrives(order, 1, outstanding=3) == 0.0
 
@@ -57,7 +57,7 @@ def pool_of_four(order):
     """Teach that the client keeps four requests open; the last frame handed out is 39."""
     for number in range(40):
         order.arrived(number, outstanding=min(number + 1, 4))
-        order.handed_out(number)
+        order.handed_out(number, outstanding=4)
 
 
 def test_a_client_that_has_all_its_requests_open_cannot_send_what_is_missing(order):
@@ -75,17 +75,23 @@ def test_a_client_that_opens_more_requests_than_ever_is_learned_anew(order):
     assert arrives(order, 41, outstanding=2) == GAP_WAIT_S
 
 
+def test_a_pool_that_became_a_client_with_one_request_open_is_delayed_once(order):
+    pool_of_four(order)
+    waits = send_one_by_one(order, [*range(40, 50), 55, 60, 70, 75])
+    assert sum(wait > 0 for wait in waits) == 1
+
+
 def test_the_step_is_learned(order):
     for number in range(0, 50, 5):
         order.arrived(number, outstanding=3)
-        order.handed_out(number)
+        order.handed_out(number, outstanding=3)
     assert arrives(order, 50, outstanding=1) == 0.0
     assert arrives(order, 55, outstanding=1) == GAP_WAIT_S
 
 
 def test_one_missing_frame_does_not_change_the_step(order):
     pool_of_four(order)
-    order.handed_out(41)
+    order.handed_out(41, outstanding=4)
     assert arrives(order, 43, outstanding=3) == GAP_WAIT_S
 
 
