@@ -3,7 +3,7 @@
 import runpy
 
 #: From the smallest part to the whole.
-BENCHES = ("body", "render", "blazepose", "fit", "store", "broker", "edge", "service", "quality")
+BENCHES = ("body", "render", "blazepose", "fit", "store", "broker", "edge", "service", "quality", "order")
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ class Shown:
     track_id: int
     state: str
     keypoints: Floats  # (17, 2)
+    joints: Floats  # (24, 3) metres, body-centred
     confidence: float
     observed: Floats  # (17, 2) before smoothing
     landmarks: Floats  # (12, 2)
@@ -61,8 +62,8 @@ class Shown:
 
 
 NOBODY = Shown(
-    -1, "none", np.full((17, 2), np.nan), 0.0, np.full((17, 2), np.nan), np.full((12, 2), np.nan),
-    np.full(4, np.nan), np.full(4, np.nan), np.nan,
+    -1, "none", np.full((17, 2), np.nan), np.full((24, 3), np.nan), 0.0, np.full((17, 2), np.nan),
+    np.full((12, 2), np.nan), np.full(4, np.nan), np.full(4, np.nan), np.nan,
 )  # fmt: skip
 
 
@@ -130,6 +131,7 @@ class Clip:
             track_id=person.track_id,
             state=person.state,
             keypoints=keypoints,
+            joints=self._body.joints(person.pose.rotations[None], person.pose.betas[None])[0],
             confidence=float(person.joint_confidence.mean()),
             observed=NOBODY.observed if index is None else self._keypoints(observations[index].pose, facts),
             landmarks=NOBODY.landmarks if index is None else _limbs(self._fit.given[index], keypoints),
@@ -206,14 +208,15 @@ def main() -> None:
     config = settings.load(os.environ)
     clip = Clip(config)
     print(HEADER)
-    for path in given or _fetched_clips(assets.directory(config)):
+    for path in given or fetched_clips(assets.directory(config)):
         height, width = next(video.frames(path)).shape[:2]
         shown = clip.answers(video.frames(path))
         print(row(path.name, shown, width=width, height=height))
         print(hindsight(shown, width=width, height=height, rate=float(video.frame_rate(path))), flush=True)
 
 
-def _fetched_clips(directory: Path) -> list[Path]:
+def fetched_clips(directory: Path) -> list[Path]:
+    """The clips that are fetched for the benches."""
     names = [asset.name for asset in assets.in_groups(["demo", "clips"])]
     return [assets.path(name, directory) for name in names if name.endswith(".mp4")]
 

@@ -26,8 +26,8 @@ USUAL_QUANTILE: Final = 0.25
 JUMP_STEPS: Final = 3.0
 NEARER: Final = 2.0
 NEAR_STEPS: Final = 4.0
-#: A light that flashes makes pictures from just before it the nearest ones: of the latest `FLASH_FRAMES` of
-#: a run one counts only where it is nearer than this share of the way that the video took meanwhile.
+#: A light that flashes makes pictures from just before it the nearest ones, but the video went on meanwhile:
+#: of the latest `FLASH_FRAMES` of a run one counts only below this share of as many usual steps.
 FLASH_FRAMES: Final = 12
 FLASH_SHARE: Final = 0.25
 #: Most that a usual step is taken for where the question is whether the picture broke off, grey levels,
@@ -75,7 +75,7 @@ def place(memory: Memory, thumbnail: Thumbnail | None) -> Place | None:
 def remember(
     memory: Memory, thumbnail: Thumbnail | None, at: Place | None, *, turn: int, jumped: bool
 ) -> Memory:
-    """`memory` with one more picture, which lies `at`; `jumped`: people aren't where they were in the last."""
+    """`memory` with one more picture, which lies `at`; `jumped`: people are elsewhere than in the last."""
     if thumbnail is None:
         return memory
     away = at.away if at else np.zeros(0, np.float32)
