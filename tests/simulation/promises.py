@@ -35,7 +35,7 @@ class Promises:
         self._line: dict[tuple[str, int], bytes] = {}  # of each video, the longest that was answered
         self._cold: set[tuple[str, int]] = set()  # videos whose first frames were never folded
         self._owner: dict[int, tuple[str, bytes]] = {}  # who was given an epoch, for which session
-        self._unlucky: defaultdict[int, int] = defaultdict(int)  # digest -> workers lost while they held it
+        self._tries: defaultdict[int, set[int]] = defaultdict(set)  # digest -> the epochs it went out under
         self.broker_began()
 
     # ------------------------------------------------------------------ what the broker does
@@ -68,6 +68,7 @@ class Promises:
         assert owner == (work.session_id, address), "an epoch names one session and one owner"
         assert work.epoch >= self._epoch.get(work.session_id, 0), "a former owner is given a frame"
         self._epoch[work.session_id] = work.epoch
+        self._tries[picture.digest].add(work.epoch)
         waiting = self._waiting[work.session_id]
         for request_id in [id_ for id_, other in waiting.items() if other.digest == picture.digest]:
             del waiting[request_id]
@@ -91,9 +92,8 @@ class Promises:
             waiting.pop(message.request_id, None)
 
     def lost(self, address: bytes) -> None:
-        """A worker's connection ended, or the broker gave it up: what it held was lost with it."""
-        for picture in self._holds.pop(address, {}).values():
-            self._unlucky[picture.digest] += 1
+        """A worker's connection ended, or the broker gave it up: it holds nothing any more."""
+        self._holds.pop(address, None)
 
     # ------------------------------------------------------------------ what the client gets
 
@@ -151,6 +151,6 @@ class Promises:
                     assert client.is_impatient, f"lost: {request}"
                 if outcome == "poison_frame":
                     digest = request.picture.digest
-                    assert digest in self.poison or self._unlucky[digest] >= 2, f"not poison: {request}"
+                    assert digest in self.poison or len(self._tries[digest]) >= 2, f"not poison: {request}"
                 if outcome == "answered":
                     assert request.picture.digest not in self.poison
