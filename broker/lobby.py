@@ -4,6 +4,8 @@ A broker that has just started learns them from its first worker. To place a fra
 could fold a video's next frame as the first of another.
 """
 
+from collections.abc import Iterator
+
 from broker.jobs import Picture, Request
 from wire.errors import Busy
 
@@ -18,6 +20,9 @@ class Lobby:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for request, _ in list(self._waiting.values()))
 
     @property
     def held_bytes(self) -> int:
@@ -42,9 +47,5 @@ class Lobby:
     def let_in(self) -> list[tuple[Request, Picture]]:
         """All that wait, first come first; nobody waits here any more."""
         self.is_open = False
-        return self.empty()
-
-    def empty(self) -> list[tuple[Request, Picture]]:
-        """All that wait, first come first; others may come after them."""
         waiting, self._waiting = list(self._waiting.values()), {}
         return waiting

@@ -4,6 +4,7 @@ from broker.fleet import Fleet
 from broker.lobby import Lobby
 from broker.outbox import Outbox
 from broker.sessions import Sessions
+from broker.waiting_room import WaitingRoom
 from wire.messages import Status, WorkerStatus
 from wire.settings import Settings
 
@@ -26,6 +27,7 @@ def status(
     fleet: Fleet,
     sessions: Sessions,
     lobby: Lobby,
+    waiting_room: WaitingRoom,
     outbox: Outbox,
     load_error: str | None,
     uptime_s: float,
@@ -48,8 +50,11 @@ def status(
             for worker in fleet
         ],
         sessions=len(sessions),
-        queued_frames=len(lobby) + len(pictures),
-        queued_bytes=lobby.held_bytes + sum(picture.size_bytes for picture in pictures if picture),
+        streams=sessions.streams,
+        queued_frames=len(lobby) + len(waiting_room) + len(pictures),
+        queued_bytes=lobby.held_bytes
+        + waiting_room.held_bytes
+        + sum(picture.size_bytes for picture in pictures if picture),
         in_flight=sum(len(worker.in_flight) for worker in fleet),
         counters=dict(outbox.counters),
         limits={name: float(getattr(settings, name)) for name in _LIMITS},

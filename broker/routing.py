@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 
 from broker import report
+from broker.choice import Undecided
 from broker.dispatch import Dispatch
 from broker.fleet import Fleet
 from broker.jobs import Job, Picture, Request, Worker
@@ -20,6 +21,7 @@ from broker.requests import OpenRequests
 from broker.serials import Serials
 from broker.sessions import Sessions
 from broker.streams import Streams
+from broker.waiting_room import WaitingRoom
 from wire.errors import DeadlineExceeded, ModelNotLoaded, PoisonFrame, PoseError
 from wire.messages import Failure, Frame, Goodbye, LoadFailed, Ready, Result, StatusRequest
 from wire.settings import Settings
@@ -61,6 +63,7 @@ class Routing:
         )
         self._requests = OpenRequests(settings, self._outbox, now=now)
         self._lobby = Lobby(max_session_frames=settings.max_session_frames)
+        self._waiting_room = WaitingRoom()
         self._arrivals = count()
         self._next_look = now
         self._load_error: str | None = None
@@ -82,12 +85,15 @@ class Routing:
             self._fleet.next_probe(),
             self._requests.next_deadline(),
             self._dispatch.next_gap(),
+            self._waiting_room.next_due(),
         )
 
     def tick(self, *, now: float) -> None:
         """Do what is due: deadlines, gaps that were waited for, silence, idleness."""
         for request in self._requests.overdue(now=now):
             self._expire(request, now)
+        for request, picture in self._waiting_room.due(now=now):
+            self._admit(request, picture, now)
         self._dispatch.look_at_gaps(now=now)
         self._fleet.probe(now=now)
         if now >= self._next_look:
@@ -144,6 +150,7 @@ class Routing:
             fleet=self._fleet,
             sessions=self._sessions,
             lobby=self._lobby,
+            waiting_room=self._waiting_room,
             outbox=self._outbox,
             load_error=self._load_error,
             uptime_s=now - self._started_at,
@@ -173,8 +180,9 @@ class Routing:
         if self._fleet.serves:
             return
         self._nobody_loads = True
-        for request, picture in self._lobby.empty():
-            self._end_in_lobby(request, picture, ModelNotLoaded(message.reason), "not_loaded")
+        for request in [*self._lobby, *self._waiting_room]:
+            reason = ModelNotLoaded(message.reason)
+            self._end_unplaced(request, self._take_out(request), reason, "not_loaded")
         for session in self._sessions:
             for job in list(session.queue):
                 self._fail(job, ModelNotLoaded(message.reason), "not_loaded")
@@ -238,6 +246,9 @@ class Routing:
         """Give a request its place in a session, or turn it away."""
         try:
             session, number = self._sessions.place(request.frame, digest=picture.digest, now=now)
+        except Undecided as doubt:
+            self._waiting_room.enter(request, picture, until=doubt.until)
+            return
         except PoseError as refusal:
             self._requests.drop(request, picture)
             self._requests.turn_away(request.client, request.frame, refusal, now=now)
@@ -304,7 +315,7 @@ class Routing:
         late = DeadlineExceeded(f"no answer within {now - request.arrived_at:.1f} s")
         job = request.job
         if job is None:
-            self._end_in_lobby(request, self._lobby.leave(request), late, "expired")
+            self._end_unplaced(request, self._take_out(request), late, "expired")
             return
         self._requests.refuse(request, late, counter="expired")
         if job.requests:
@@ -324,7 +335,14 @@ class Routing:
         job.session.give_up(job, expired=False)
         self._end(job)
 
-    def _end_in_lobby(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:
+    def _take_out(self, request: Request) -> Picture:
+        """Let a request that has no place yet wait no longer."""
+        if request in self._waiting_room:
+            self._sessions.give_up(request.frame, digest=request.digest)
+            return self._waiting_room.leave(request)
+        return self._lobby.leave(request)
+
+    def _end_unplaced(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:
         self.counters["accepted"] += 1
         self._requests.refuse(request, error, counter=counter)
         self._requests.let_go(picture)

@@ -35,13 +35,18 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @property
+    def streams(self) -> int:
+        """Videos whose callers name no session."""
+        return len(self._streams)
+
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
     def place(self, frame: Frame, *, digest: int, now: float) -> tuple[Session, int]:
         """The session of a frame that arrived, and the frame's number in it.
 
-        Raises `Busy` past a bound, and `ThumbnailWanted`.
+        Raises `Busy` past a bound, `ThumbnailWanted`, and `Undecided`.
         """
         if frame.session_id is None:
             session, number = self._place_unnamed(frame, digest, now)
@@ -53,6 +58,10 @@ class Sessions:
             self._see_zero(session, digest)
         self._touch(session, now)
         return session, number
+
+    def give_up(self, frame: Frame, *, digest: int) -> None:
+        """A frame that was `Undecided` is not waited for any more."""
+        self._streams.drop(frame.source, frame.frame_number, digest=digest)
 
     def answered(self, session: Session, *, now: float) -> None:
         """A frame of it was answered."""
@@ -81,13 +90,19 @@ class Sessions:
             self._forget(session)
 
     def _place_unnamed(self, frame: Frame, digest: int, now: float) -> tuple[Session, int]:
-        placed = self._streams.place(frame.source, frame.frame_number, digest=digest, now=now)
+        placed = self._streams.place(
+            frame.source, frame.frame_number, digest=digest, unanswered=self._unanswered, now=now
+        )
         try:
             return self._find_or_begin(placed.session_id, now), placed.frame_number
         except Busy:
             if placed.begins:
                 self._streams.forget(placed.session_id)
             raise
+
+    def _unanswered(self, session_id: str) -> int:
+        session = self._sessions.get(session_id)
+        return session.outstanding if session else 0
 
     def _find_or_begin(self, session_id: str, now: float) -> Session:
         session = self._sessions.get(session_id)

@@ -1,25 +1,22 @@
-"""Which video a frame without a session id belongs to.
+"""The videos that are being sent without a session id, and which of them a frame belongs to.
 
 Pure: decides from the caller's address, the picture's size, the frame number, the picture's
-digest and the time. Knows no sockets and no pictures.
+digest and thumbnail, and the time. Knows no sockets and reads no clock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 
+from broker.choice import Arrival, Caller, Moment
+from broker.gallery import details
+from broker.stream import Stream
+from wire import thumbnail
+from wire.errors import ThumbnailWanted
 from wire.messages import HeldSession, Source
 
-#: How far behind its video's newest frame a frame may arrive: the largest pool of a client.
-_REORDER = 16
-
-#: Frames whose digests are remembered in each stream, to know a repeat from another video.
-_REMEMBERED = 32
-
-#: A video that was quiet for longer than this, and than twice its longest pause, lost its turn.
-_TURN_S = 1.0
-
-#: By how many frame numbers a video that lost its turn must continue better than one that did not.
-_TURN_FRAMES = 8
+#: Streams of one address and size; the longest quiet one gives way to another.
+_STREAMS = 16
 
 _Key = tuple[str, int, int]  # client address, width, height
 
@@ -33,108 +30,116 @@ class Placed:
     begins: bool  # it is the first frame of a new session
 
 
-@dataclass(slots=True, eq=False)
-class _Stream:
-    session_id: str
-    key: _Key
-    active_at: float  # of the last arrival or answer, seconds
-    longest_pause_s: float = 0.0
-    digests: dict[int, int] = field(default_factory=dict)  # frame number -> digest, oldest first
-    newest: int = -1  # greatest frame number so far
-    has_zero: bool = False
-
-    def add(self, number: int, digest: int, now: float) -> None:
-        self.digests.pop(number, None)
-        self.digests[number] = digest
-        if len(self.digests) > _REMEMBERED:
-            del self.digests[next(iter(self.digests))]
-        self.newest = max(self.newest, number)
-        self.has_zero = self.has_zero or number == 0
-        self.longest_pause_s = max(self.longest_pause_s, now - self.active_at)
-        self.active_at = max(self.active_at, now)
-
-    def may_take(self, number: int) -> bool:
-        """Whether `number` can be a frame of this video that has not come yet."""
-        if number == 0:
-            return not self.has_zero and self.newest <= _REORDER
-        return number not in self.digests and number > self.newest - _REORDER
-
-    def distance(self, number: int, *, now: float) -> int:
-        """How badly `number` continues this video, in frames; 0: it is what comes next."""
-        in_turn = now - self.active_at <= max(_TURN_S, 2 * self.longest_pause_s)
-        return abs(number - (self.newest + 1)) + (0 if in_turn else _TURN_FRAMES)
-
-
 class Streams:
-    """The videos that are being sent without a session id.
+    """All streams, by the address and the picture size that they come with.
 
-    A frame goes to the stream of its address and size whose numbers it continues best. A new
-    stream begins where a 0 meets only streams that have theirs, after a pause, and where a
-    number continues nothing.
+    A frame goes to the stream that it continues at the least cost, or begins a new one where
+    that costs less. While it is in doubt, and others are on their way that may settle it, it
+    waits for a moment: a video's second frame does so until no other video's first one can be
+    late, and then those come first of which we are sure.
     """
 
     def __init__(self, *, new_session_id: Callable[[], str], pause_s: float) -> None:
         self._new_session_id = new_session_id
         self._pause_s = pause_s
-        self._by_key: dict[_Key, list[_Stream]] = {}
-        self._by_session: dict[str, _Stream] = {}
+        self._callers: dict[_Key, Caller] = {}
+        self._by_session: dict[str, tuple[_Key, Stream]] = {}
 
-    def place(self, source: Source, frame_number: int, *, digest: int, now: float) -> Placed:
+    def __len__(self) -> int:
+        return len(self._by_session)
+
+    def place(
+        self,
+        source: Source,
+        frame_number: int,
+        *,
+        digest: int,
+        unanswered: Callable[[str], int],
+        now: float,
+    ) -> Placed:
         """The session of a frame, which counts as arrived; `now` is in seconds.
 
-        Raises `ThumbnailWanted` where the numbers alone do not decide and `source` has no thumbnail.
+        `unanswered` tells of a session how many of its frames wait for their answers. Raises
+        `ThumbnailWanted` where the numbers alone do not decide and `source` has no thumbnail, and
+        `Undecided` where waiting may help; then the frame is to be placed again, or dropped.
         """
-        key = _key(source)
-        self._drop_paused(key, now)
-        streams = self._by_key.get(key, [])
-        stream = next((s for s in streams if s.digests.get(frame_number) == digest), None) or self._best(
-            streams, frame_number, now
-        )
-        begins = stream is None
-        if stream is None:
-            stream = self._begin(key, self._new_session_id(), now)
-        stream.add(frame_number, digest, now)
-        return Placed(stream.session_id, frame_number, begins)
+        key, at = _key(source), Moment(now, unanswered)
+        self._drop_paused(key, at)
+        caller = self._callers.setdefault(key, Caller())
+        try:
+            return self._place(caller, source, frame_number, digest, at)
+        finally:
+            self._tidy(key)
+
+    def drop(self, source: Source, frame_number: int, *, digest: int) -> None:
+        """A frame that was `Undecided` will not be placed any more."""
+        if caller := self._callers.get(_key(source)):
+            caller.waiting.pop((frame_number, digest), None)
+            self._tidy(_key(source))
 
     def recall(self, held: HeldSession, *, now: float) -> None:
         """Go on with a stream that an earlier broker began; one whose caller named it is none."""
-        if held.source is None or held.session_id in self._by_session:
+        source = held.source
+        if source is None or held.session_id in self._by_session:
             return
-        stream = self._begin(_key(held.source), held.session_id, now)
-        for frame in held.frames:
-            stream.add(frame.frame_number, frame.digest, now)
+        stream = self._begin(_key(source), held.session_id, began_at=-inf, now=now)
+        shape = thumbnail.shape(source.width_px, source.height_px)
+        for seen in held.frames:
+            picture = details(seen.thumbnail or b"", shape)
+            stream.add(seen.frame_number, seen.digest, picture, now=now, unanswered=0)
 
     def answered(self, session_id: str, *, now: float) -> None:
         """Note an answer: a caller that waited for us did not pause."""
-        if stream := self._by_session.get(session_id):
-            stream.active_at = max(stream.active_at, now)
+        if session_id in self._by_session:
+            self._by_session[session_id][1].touch(now)
 
     def forget(self, session_id: str) -> None:
         """Drop the stream of a session that is gone."""
-        if stream := self._by_session.pop(session_id, None):
-            others = [s for s in self._by_key[stream.key] if s is not stream]
-            if others:
-                self._by_key[stream.key] = others
-            else:
-                del self._by_key[stream.key]
+        if session_id in self._by_session:
+            key, stream = self._by_session.pop(session_id)
+            self._callers[key].remove(stream)
+            self._tidy(key)
 
-    def _drop_paused(self, key: _Key, now: float) -> None:
-        for stream in self._by_key.get(key, []):
-            if now - stream.active_at > self._pause_s:
+    def _place(self, caller: Caller, source: Source, number: int, digest: int, at: Moment) -> Placed:
+        if repeated := caller.repeated(number, digest):
+            stream, known_number = repeated
+            stream.touch(at.now)
+            return Placed(stream.session_id, known_number, begins=False)
+        if source.thumbnail is None and caller.wants_thumbnail(number):
+            raise ThumbnailWanted("frames of several videos could be meant: send a thumbnail")
+        picture = details(source.thumbnail or b"", thumbnail.shape(source.width_px, source.height_px))
+        taker = caller.continued(picture, at=at) if number == 0 else None
+        if taker:
+            taker.counts_zeros = True
+            number = taker.newest + 1
+        else:
+            taker = caller.choose(Arrival(number, digest, picture), at=at)
+        stream = taker or self._begin(_key(source), self._new_session_id(), began_at=at.now, now=at.now)
+        caller.taken(stream, at=at)
+        unanswered = at.unanswered(stream.session_id) + 1
+        stream.add(number, digest, picture, now=at.now, unanswered=unanswered)
+        return Placed(stream.session_id, number, begins=taker is None)
+
+    def _begin(self, key: _Key, session_id: str, *, began_at: float, now: float) -> Stream:
+        caller = self._callers.setdefault(key, Caller())
+        if len(caller.streams) >= _STREAMS:
+            self.forget(min(caller.streams, key=lambda stream: stream.active_at).session_id)
+        stream = Stream(session_id=session_id, began_at=began_at, active_at=now)
+        caller.streams.append(stream)
+        self._by_session[session_id] = (key, stream)
+        return stream
+
+    def _drop_paused(self, key: _Key, at: Moment) -> None:
+        caller = self._callers.get(key, Caller())
+        for stream in list(caller.streams):
+            if at.now - stream.active_at > self._pause_s and not at.unanswered(stream.session_id):
                 self.forget(stream.session_id)
 
-    def _best(self, streams: list[_Stream], frame_number: int, now: float) -> _Stream | None:
-        # Of two videos that expect the same number, the one that is quiet for longer is next:
-        # a client that sends both takes turns.
-        takers = [s for s in streams if s.may_take(frame_number)]
-        return min(takers, key=lambda s: (s.distance(frame_number, now=now), s.active_at), default=None)
-
-    def _begin(self, key: _Key, session_id: str, now: float) -> _Stream:
-        stream = _Stream(session_id=session_id, key=key, active_at=now)
-        self._by_key.setdefault(key, []).append(stream)
-        self._by_session[stream.session_id] = stream
-        return stream
+    def _tidy(self, key: _Key) -> None:
+        caller = self._callers.get(key)
+        if caller and not caller.streams and not caller.waiting:
+            del self._callers[key]
 
 
 def _key(source: Source) -> _Key:
-    return (source.client, source.width_px, source.height_px)
+    return source.client, source.width_px, source.height_px

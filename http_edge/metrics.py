@@ -117,6 +117,9 @@ class _BrokerMetrics:
                 workers.add_metric([state], sum(worker.state == state for worker in status.workers))
             yield workers
             yield GaugeMetricFamily("everyframe_sessions", "Sessions alive", value=status.sessions)
+            yield GaugeMetricFamily(
+                "everyframe_streams", "Sessions that nobody named and that may go on", value=status.streams
+            )
             yield GaugeMetricFamily("everyframe_queue_frames", "Frames waiting", value=status.queued_frames)
             yield GaugeMetricFamily("everyframe_queue_bytes", "Bytes waiting", value=status.queued_bytes)
             yield GaugeMetricFamily("everyframe_in_flight", "Frames with workers", value=status.in_flight)

@@ -171,6 +171,7 @@ class Status(Message, frozen=True, kw_only=True, tag="status_reply"):
     in_flight: int
     counters: dict[str, int]
     limits: dict[str, float]
+    streams: int = 0  # sessions whose callers did not name them and are still told apart
     load_error: str | None = None  # the last worker's reason for not becoming ready
     uptime_s: float = 0.0
 

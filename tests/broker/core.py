@@ -9,7 +9,7 @@ from broker.outbox import ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
 from tests.messages import ready, result_for
-from wire.messages import Failure, Frame, Heartbeat, Result, Status, StatusRequest, Work
+from wire.messages import Failure, Frame, Heartbeat, Result, Source, Status, StatusRequest, Work
 from wire.settings import Settings
 
 SETTINGS = Settings(runtime_dir="/nonexistent", gap_wait_s=0.25)
@@ -25,7 +25,9 @@ class Bench:
         self.to_workers = []
         self.routing = Routing(
             msgspec.structs.replace(SETTINGS, **settings),
-            streams=streams or Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
+            streams=streams
+            if streams is not None
+            else Streams(new_session_id=lambda: f"stream-{next(ids)}", pause_s=30.0),
             first_serial=1,
             now=0.0,
         )
@@ -79,6 +81,8 @@ class Bench:
         request_id=None,
         **fields,
     ):
+        if session is None:
+            fields.setdefault("source", Source(thumbnail=b""))  # a client that cannot make any
         request = Frame(
             request_id=request_id or os.urandom(16),
             frame_number=number,

@@ -5,7 +5,7 @@ import pytest
 from tests.broker.core import Bench, numbers
 from wire.messages import HeldSession, LoadFailed, SeenFrame, Source
 
-SOURCE = Source(client="10.0.0.1", width_px=640, height_px=360)
+SOURCE = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=b"")
 
 
 def held(*frame_numbers, session="dance", generation=7, epoch=9, **fields):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.choice import Undecided
 from broker.streams import Placed
 from tests.broker.core import SETTINGS, Bench, numbers
 from wire.errors import ThumbnailWanted
@@ -461,6 +462,7 @@ def test_a_pool_of_ten_never_meets_a_refusal(bench):
     bench.worker(worker_credits=4)
     sent = 10
     while sent < 300:
+        bench.wait(0.02)
         for work in bench.work():
             bench.answer(work)
             bench.frame(sent, None)
@@ -536,6 +538,75 @@ def test_a_stream_that_finds_no_room_has_not_begun():
     bench.frame(0, None, source=PLACEABLE)
     assert bench.outcomes() == ["busy"]
     assert streams.forgotten == ["stream-0"]
+
+
+class Hesitating(Renumbering):
+    """Streams that place frames from a time on."""
+
+    def __init__(self, *, until):
+        super().__init__()
+        self.until = until
+        self.dropped = []
+
+    def __len__(self):
+        return 0
+
+    def place(self, source, frame_number, *, now, **rest):
+        if now < self.until:
+            raise Undecided(self.until)
+        return super().place(source, frame_number, now=now, **rest)
+
+    def drop(self, _source, frame_number, **_):
+        self.dropped.append(frame_number)
+
+
+def test_a_frame_of_an_unclear_video_waits_until_it_is_clear_and_lower_numbers_go_first():
+    bench = Bench(streams=Hesitating(until=0.1))
+    bench.worker()
+    for number in (3, 1, 2):
+        bench.frame(number, None, source=PLACEABLE)
+    assert bench.work() == []
+    assert bench.status().queued_frames == 3
+    bench.wait(3.0)  # each of these streams waits for its missing 0
+    assert [work.session_id for work in bench.work()] == ["stream-1", "stream-2", "stream-3"]
+    assert bench.status().queued_frames == 0
+
+
+def test_a_frame_whose_deadline_passes_while_its_video_is_unclear_expires():
+    streams = Hesitating(until=60.0)
+    bench = Bench(streams=streams)
+    bench.worker()
+    bench.frame(1, None, source=PLACEABLE, deadline_s=5.0)
+    bench.wait(6.0)
+    assert bench.outcomes() == ["deadline_exceeded"]
+    assert streams.dropped == [1]
+    bench.wait(60.0)
+    assert bench.work() == []
+
+
+def test_a_frame_of_an_unclear_video_is_failed_when_no_worker_can_load():
+    streams = Hesitating(until=60.0)
+    bench = Bench(streams=streams)
+    bench.open_the_lobby()
+    bench.frame(1, None, source=PLACEABLE)
+    bench.routing.load_failed(LoadFailed(name="w1", reason="no file"))
+    bench.collect()
+    assert bench.outcomes() == ["model_not_loaded"]
+    assert streams.dropped == [1]
+
+
+def test_two_unnamed_videos_at_a_time_are_two_sessions(bench):
+    bench.worker(worker_credits=64)
+    for number in range(4):
+        for video in (b"\x40", b"\xc0"):
+            grey = bytes(number) + video * (576 - number)
+            source = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=grey)
+            bench.frame(number, None, source=source, picture=(number, video))
+    bench.wait(0.2)
+    sessions = {}
+    for work in bench.work():
+        sessions.setdefault(work.session_id, []).append(work.frame_number)
+    assert sessions == {"stream-0": [0, 1, 2, 3], "stream-1": [0, 1, 2, 3]}
 
 
 # ------------------------------------------------------------------------ loading

@@ -191,7 +191,9 @@ def test_past_its_bounds_it_is_busy_and_says_when_to_come_back(tmp_path):
 
 def test_frames_without_a_session_get_one_that_cannot_be_guessed(client, worker):
     for number in range(2):
-        client.send(frame(number, session=None) | {"source": {"client": "10.0.0.1"}}, b"%d" % number)
+        client.send(
+            frame(number, session=None) | {"source": {"client": "10.0.0.1", "thumbnail": b""}}, b"%d" % number
+        )
     first, second = answer(worker)[0], answer(worker)[0]
     assert first["session_id"] == second["session_id"]
     assert len(first["session_id"]) > 32
