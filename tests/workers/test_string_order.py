@@ -200,6 +200,16 @@ def test_a_place_that_was_never_seen_is_no_place_to_turn_back_to():
         assert at is not None and at.broken and not at.turns_back
 
 
+def test_a_picture_that_is_only_nearer_than_the_last_one_is_no_neighbour():
+    memory, _ = walk_by([look(frame) for frame in range(20)])
+    stranger = look(110)
+    memory = recall.remember(memory, stranger, recall.place(memory, stranger), turn=20, jumped=True)
+    for frame, turns_back in ((20, True), (27, False)):
+        at = recall.place(memory, look(frame))
+        assert at is not None and 2 * at.away.min() < at.away[-1]
+        assert at.turns_back is turns_back
+
+
 def test_the_memory_keeps_pictures_that_differ_and_always_the_last():
     memory, _ = walk_by([look(frame) for frame in range(3 * recall.MAX_PICTURES // 2)])
     assert len(memory.pictures) == recall.MAX_PICTURES

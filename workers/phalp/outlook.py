@@ -70,9 +70,6 @@ def _found_back(track: TrackState, state: SessionState, at: Place) -> tuple[Trac
     if far is not None:
         share = float(away[near] / (away[near] + away[far]))
         return _between(before, recalled(track, mine[far]), share=share, frames=frames)
-    behind = recall.same_side(away, from_near)
-    if behind is not None and _comes_from(recalled(track, mine[behind]), before) < 0:
-        before = _reversed(before)
     [expected] = predict([before], step=frames)
     return before, expected
 
@@ -89,23 +86,6 @@ def _between(
     return replace(near, spin=onward * turned, drift=onward * moved), expected
 
 
-def _comes_from(one: TrackState, other: TrackState) -> float:
-    """Positive: `other` moves away from `one`; negative: toward it."""
-    turned, _ = _way(one, other)
-    return float(np.vdot(turned, other.spin))
-
-
 def _way(one: TrackState, other: TrackState) -> tuple[Floats, Floats]:
     """Rotation vectors (24, 3) and the change of place (3,) from `one` to `other`."""
     return vector_from_rotation(np.swapaxes(one.turns, -1, -2) @ other.turns), other.place - one.place
-
-
-def _reversed(track: TrackState) -> TrackState:
-    """`track`, going back in time."""
-    return replace(
-        track,
-        spin=-track.spin,
-        spin_surprise=-track.spin_surprise,
-        drift=-track.drift,
-        drift_surprise=-track.drift_surprise,
-    )

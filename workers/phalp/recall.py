@@ -108,12 +108,6 @@ def other_side(away: Distances, from_near: Distances, near: int) -> int | None:
     return int(np.where(between, away, np.inf).argmin()) if between.any() else None
 
 
-def same_side(away: Distances, from_near: Distances) -> int | None:
-    """The picture nearest to the neighbour of a new one of those that it lies before; None: there is none."""
-    beyond = (away > from_near) & (from_near > 0)
-    return int(np.where(beyond, from_near, np.inf).argmin()) if beyond.any() else None
-
-
 def _turns_back(memory: Memory, away: Distances, usual: float) -> bool:
     near, last = int(away.argmin()), len(away) - 1
     if away[near] * NEARER >= away[last] or away[last] <= JUMP_STEPS * usual:
