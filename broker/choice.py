@@ -92,16 +92,15 @@ class Caller:
         if self._last is stream:
             self._last = None
 
-    def repeated(self, number: int, digest: int) -> tuple[Stream, int] | None:
+    def repeated(self, number: int, digest: int, *, recently: bool) -> tuple[Stream, int] | None:
         """The stream and the number under which this very frame was placed before."""
         for stream in self.streams:
             known = stream.repeated(number, digest)
+            if known is None or (recently and not stream.is_recent(known)):
+                continue
             # A clip that is sent a second time is another video, not a repeat of its first showing.
-            if known is not None and not any(
-                other.may_take(number) and other.shows_again(stream)
-                for other in self.streams
-                if other is not stream
-            ):
+            others = (other for other in self.streams if other is not stream)
+            if not any(other.may_take(number) and other.shows_again(stream) for other in others):
                 return stream, known
         return None
 

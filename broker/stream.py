@@ -16,9 +16,6 @@ REORDER = 16
 #: Frames whose digests are remembered, to know a repeat from another video.
 _REMEMBERED = 64
 
-#: How far behind it may be sent again; a 0 after so many is another video's.
-_REPEATS = 32
-
 #: Numbers from which the step is learned: the smallest of their differences.
 _STEPS = 8
 
@@ -81,11 +78,10 @@ class Stream:
         self.active_at = max(self.active_at, now)
 
     def repeated(self, number: int, digest: int) -> int | None:
-        """The frame that a client sends again, not long after it sent it first; None: it is new."""
+        """The frame that this very picture was before, as far as it is remembered; None: it is new."""
         if self.counts_zeros:
             return next((known for known, seen in self._digests.items() if seen == digest), None)
-        recent = self.newest - (_REPEATS if number else REORDER) * self._step
-        return number if self._digests.get(number) == digest and number > recent else None
+        return number if self._digests.get(number) == digest else None
 
     def shows_again(self, other: "Stream") -> bool:
         """Whether the newest frame is the other's of the same number: the clip was sent twice."""
@@ -96,7 +92,7 @@ class Stream:
         """Whether `number` can be a frame of this video that has not come yet."""
         if self.counts_zeros or number in self._digests:
             return False
-        return self.newest <= REORDER if number == 0 else self._is_recent(number)
+        return self.newest <= REORDER if number == 0 else self.is_recent(number)
 
     def is_next(self, number: int) -> bool:
         """Whether `number` is the one that comes next."""
@@ -116,7 +112,8 @@ class Stream:
         """Of the picture alone, as the next one."""
         return self._gallery.cost(self.newest + 1, picture)
 
-    def _is_recent(self, number: int) -> bool:
+    def is_recent(self, number: int) -> bool:
+        """Whether `number` is not further behind the newest than frames overtake each other."""
         step = self._step if self.size >= _STEPS else _LONGEST_STEP
         return number > self.newest - REORDER * step
 

@@ -101,10 +101,8 @@ class Streams:
             self._tidy(key)
 
     def _place(self, caller: Caller, source: Source, number: int, digest: int, at: Moment) -> Placed:
-        if repeated := caller.repeated(number, digest):
-            stream, known_number = repeated
-            stream.touch(at.now)
-            return Placed(stream.session_id, known_number, begins=False)
+        if repeated := caller.repeated(number, digest, recently=True):
+            return self._again(*repeated, at)
         if source.thumbnail is None and caller.wants_thumbnail(number):
             raise ThumbnailWanted("frames of several videos could be meant: send a thumbnail")
         picture = details(source.thumbnail or b"", thumbnail.shape(source.width_px, source.height_px))
@@ -114,11 +112,18 @@ class Streams:
             number = taker.newest + 1
         else:
             taker = caller.choose(Arrival(number, digest, picture), at=at)
+        # A late repeat; or the clip is sent again, and its 0 would have come by now.
+        if not taker and number and (repeated := caller.repeated(number, digest, recently=False)):
+            return self._again(*repeated, at)
         stream = taker or self._begin(_key(source), self._new_session_id(), began_at=at.now, now=at.now)
         caller.taken(stream, at=at)
         unanswered = at.unanswered(stream.session_id) + 1
         stream.add(number, digest, picture, now=at.now, unanswered=unanswered)
         return Placed(stream.session_id, number, begins=taker is None)
+
+    def _again(self, stream: Stream, number: int, at: Moment) -> Placed:
+        stream.touch(at.now)
+        return Placed(stream.session_id, number, begins=False)
 
     def _begin(self, key: _Key, session_id: str, *, began_at: float, now: float) -> Stream:
         caller = self._callers.setdefault(key, Caller())

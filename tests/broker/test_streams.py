@@ -42,6 +42,15 @@ class Sender:
         made = picture(video, number if shows is None else shows)
         return self.place(made, number, answered=answered, **source).session_id
 
+    def try_once(self, video, number):
+        """Place a frame without waiting where it is in doubt; it stays unanswered."""
+        made = picture(video, number)
+        source = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=made)
+        placed = self.streams.place(
+            source, number, digest=hash(made), unanswered=self.open.__getitem__, now=self.now
+        )
+        self.open[placed.session_id] += 1
+
     def place(self, made, number, *, answered=True, thumbnail=None, client="10.0.0.1", width_px=640):
         source = Source(client=client, width_px=width_px, height_px=360, thumbnail=thumbnail)
         while True:
@@ -152,6 +161,25 @@ def test_a_second_0_in_the_same_scene_begins_another_video(sender):
 def test_a_clip_that_is_sent_twice_is_two_videos(sender):
     assert {sender.send("a", number) for number in range(60)} == {"s0"}
     assert {sender.send("a", number) for number in range(60)} == {"s1"}
+
+
+def test_a_clip_that_a_pool_sends_twice_is_two_videos(sender):
+    assert {sender.send("a", number) for number in range(40)} == {"s0"}
+    later = []
+    for number in (2, 1, 3, 0):
+        try:
+            sender.try_once("a", number)
+        except Undecided:
+            later.append(number)
+        else:
+            assert number == 0
+    assert {sender.send("a", number, answered=False) for number in (*sorted(later), *range(4, 40))} == {"s1"}
+
+
+def test_a_late_repeat_is_known_when_no_new_video_claims_it(sender):
+    for number in range(40):
+        sender.send("a", number)
+    assert sender.send("a", 3) == "s0"
 
 
 def test_a_new_video_may_begin_out_of_order(sender):
