@@ -74,7 +74,8 @@ class Sessions:
         by_age = sorted(held, key=lambda session: session.epoch)
         for known in by_age:
             self._serials.rise_above(max(known.epoch, known.generation))
-        for known in by_age[-self._settings.max_sessions :]:
+        taken = by_age[-self._settings.max_sessions :]
+        for known in sorted(taken, key=lambda session: session.quiet_s, reverse=True):
             self._sessions[known.session_id] = self._recalled(known, now)
             self._streams.recall(known, now=now)
         self._outbox.counters["sessions_recalled"] += len(self._sessions)
@@ -144,7 +145,7 @@ class Sessions:
             session_id=known.session_id,
             order=order,
             video=Video(known.generation, receipts, frames_out=len(numbers), zero_digest=zero_digest),
-            active_at=now,
+            active_at=now - known.quiet_s,
             epoch=known.epoch,
             had_owner=True,
         )

@@ -78,15 +78,18 @@ class Streams:
             self._tidy(_key(source))
 
     def recall(self, held: HeldSession, *, now: float) -> None:
-        """Go on with a stream that an earlier broker began; one whose caller named it is none."""
-        source = held.source
-        if source is None or held.session_id in self._by_session:
+        """Go on with a stream that an earlier broker began; one whose caller named it is none.
+
+        One that was quiet for so long that it would have been dropped stays dropped.
+        """
+        source, active_at = held.source, now - held.quiet_s
+        if source is None or held.session_id in self._by_session or held.quiet_s > self._pause_s:
             return
-        stream = self._begin(_key(source), held.session_id, began_at=-inf, now=now)
+        stream = self._begin(_key(source), held.session_id, began_at=-inf, now=active_at)
         shape = thumbnail.shape(source.width_px, source.height_px)
         for seen in held.frames:
             picture = details(seen.thumbnail or b"", shape)
-            stream.add(seen.frame_number, seen.digest, picture, now=now, unanswered=0)
+            stream.add(seen.frame_number, seen.digest, picture, now=active_at, unanswered=0)
 
     def answered(self, session_id: str, *, now: float) -> None:
         """Note an answer: a caller that waited for us did not pause."""

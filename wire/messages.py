@@ -194,6 +194,7 @@ class HeldSession(Struct, frozen=True, kw_only=True):
     generation: int
     epoch: int
     frames: list[SeenFrame]  # the last ones that were folded, oldest first
+    quiet_s: float = 0.0  # since then, seconds
     source: Source | None = None  # of a session that its caller did not name
     skipped: int = 0
     expired: int = 0

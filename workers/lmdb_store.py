@@ -129,7 +129,7 @@ class LmdbStore:
             heads = self._read(environment, lambda txn: [head for _, head in every_head(txn) if head]) or []
             places |= dict.fromkeys(heads, environment)
         listed = to_be_listed(places, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
-        return [as_held(head, self._answers(places[head], head)) for head in listed]
+        return [as_held(head, self._answers(places[head], head), now=now) for head in listed]
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""

@@ -77,7 +77,9 @@ class MemoryStore:
         }
         heads = [record.head for shelf in self._memory.shelves.values() for record in shelf.values()]
         listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
-        return [as_held(head, answers[head.session_id, head.generation, head.epoch]) for head in listed]
+        return [
+            as_held(head, answers[head.session_id, head.generation, head.epoch], now=now) for head in listed
+        ]
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""

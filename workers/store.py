@@ -160,7 +160,7 @@ def to_be_listed(
     return sorted(alive, key=lambda head: head.stored_at, reverse=True)[:max_sessions]
 
 
-def as_held(head: SessionHead, answers: Iterable[StoredAnswer]) -> HeldSession:
+def as_held(head: SessionHead, answers: Iterable[StoredAnswer], *, now: float) -> HeldSession:
     """A session as a broker that has just started learns of it."""
     frames = [answer.seen for answer in answers]
     if head.first is not None and head.first not in frames:
@@ -170,6 +170,7 @@ def as_held(head: SessionHead, answers: Iterable[StoredAnswer]) -> HeldSession:
         generation=head.generation,
         epoch=head.epoch,
         frames=frames,
+        quiet_s=max(0.0, now - head.stored_at),
         source=head.source,
         skipped=head.skipped,
         expired=head.expired,

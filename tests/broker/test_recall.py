@@ -3,7 +3,7 @@
 import pytest
 
 from tests.broker.core import Bench, numbers
-from wire.messages import HeldSession, LoadFailed, SeenFrame, Source
+from wire.messages import Forget, HeldSession, LoadFailed, SeenFrame, Source
 
 SOURCE = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=b"")
 
@@ -162,6 +162,20 @@ def test_a_recalled_stream_goes_on(bench):
     bench.frame(3, None, source=SOURCE)
     (work,) = bench.work()
     assert work.session_id == "stream"
+
+
+def test_a_stream_that_was_quiet_for_too_long_is_not_gone_on_with(bench):
+    bench.worker(sessions=[held(0, 1, 2, session="stream", source=SOURCE, quiet_s=31.0)])
+    bench.frame(3, None, source=SOURCE)
+    bench.wait(1.5)
+    (work,) = bench.work()
+    assert work.session_id != "stream"
+
+
+def test_the_quiet_time_of_a_recalled_session_goes_on(bench):
+    bench.worker(sessions=[held(0, session="old", quiet_s=290.0), held(0, session="young", quiet_s=5.0)])
+    bench.wait(15.0)
+    assert [forget.session_id for forget in bench.sent(Forget)] == ["old"]
 
 
 def test_only_the_first_workers_sessions_count(bench):

@@ -199,8 +199,9 @@ def test_a_listed_session_knows_its_last_frames_and_its_first(workers: Workers) 
         facts = head(epoch=7, folded=number + 1, first=first)
         assert store.commit(facts, b"state", answer_to(number, thumbnail=b"grey"))
 
-    (held,) = store.held(now=1.0, max_sessions=1)
+    (held,) = store.held(now=3.5, max_sessions=1)
 
+    assert held.quiet_s == 3.5 - facts.stored_at
     assert held.frames == [first, *(SeenFrame(number, 1000 + number, b"grey") for number in (4, 5, 6, 7))]
 
 
