@@ -13,7 +13,7 @@ from broker.gallery import Details, Gallery
 #: How far behind its video's newest frame a frame may arrive: the largest pool of a client.
 REORDER = 16
 
-#: Frames whose digests are remembered, to know a repeat from another video.
+#: Frames whose digests are remembered, frame 0's to the last, to know a repeat from another video.
 _REMEMBERED = 64
 
 #: Numbers from which the step is learned: the smallest of their differences.
@@ -61,7 +61,7 @@ class Stream:
         """A frame of this video; with it, so many are unanswered."""
         self._digests[number] = digest
         if len(self._digests) > _REMEMBERED:
-            del self._digests[next(iter(self._digests))]
+            del self._digests[next(known for known in self._digests if known)]
         if picture is not None:
             self._gallery.add(number, picture)
         self.newest = max(self.newest, number)
@@ -84,9 +84,9 @@ class Stream:
         return number if self._digests.get(number) == digest else None
 
     def shows_again(self, other: "Stream") -> bool:
-        """Whether the newest frame is the other's of the same number: the clip was sent twice."""
-        digest = self._digests.get(self.newest)
-        return digest is not None and digest == other._digests.get(self.newest)
+        """Whether the newest frame that both remember is the same: the clip was sent twice."""
+        both = self._digests.keys() & other._digests.keys()
+        return bool(both) and self._digests[max(both)] == other._digests[max(both)]
 
     def may_take(self, number: int) -> bool:
         """Whether `number` can be a frame of this video that has not come yet."""

@@ -163,6 +163,24 @@ def test_a_clip_that_is_sent_twice_is_two_videos(sender):
     assert {sender.send("a", number) for number in range(60)} == {"s1"}
 
 
+def test_a_long_clip_that_is_sent_twice_is_two_videos(sender):
+    first = {sender.send("a", number) for number in range(140)}
+    second = {sender.send("a", number) for number in range(140)}
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_a_clip_that_is_sent_again_after_the_broker_restarted_is_another_video(sender):
+    frames = [
+        SeenFrame(number, hash(picture("a", number)), picture("a", number)) for number in (0, *range(16, 32))
+    ]
+    source = Source(client="10.0.0.1", width_px=640, height_px=360)
+    sender.streams.recall(
+        HeldSession(session_id="before", generation=1, epoch=1, frames=frames, source=source), now=0.0
+    )
+    assert {sender.send("a", number) for number in range(32)} == {"s0"}
+
+
 def test_a_clip_that_a_pool_sends_twice_is_two_videos(sender):
     assert {sender.send("a", number) for number in range(40)} == {"s0"}
     later = []
