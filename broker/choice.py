@@ -93,8 +93,8 @@ class Caller:
             self._last = None
 
     def repeated(self, number: int, digest: int, *, recently: bool) -> tuple[Stream, int] | None:
-        """The stream and the number under which this very frame was placed before."""
-        for stream in self.streams:
+        """Where this very frame was placed before: the stream that came last, and the number."""
+        for stream in sorted(self.streams, key=lambda stream: stream.active_at, reverse=True):
             known = stream.repeated(number, digest)
             if known is None or (recently and not stream.is_recent(known)):
                 continue

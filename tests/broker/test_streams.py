@@ -181,6 +181,17 @@ def test_a_clip_that_is_sent_again_after_the_broker_restarted_is_another_video(s
     assert {sender.send("a", number) for number in range(32)} == {"s0"}
 
 
+def test_a_frame_that_is_sent_again_after_the_broker_restarted_belongs_to_the_last_showing(sender):
+    source = Source(client="10.0.0.1", width_px=640, height_px=360)
+    for session_id, first, last, quiet_s in (("earlier", 16, 32, 20.0), ("later", 8, 24, 0.1)):
+        frames = [SeenFrame(number, hash(picture("a", number))) for number in (0, *range(first, last))]
+        held = HeldSession(
+            session_id=session_id, generation=1, epoch=1, frames=frames, source=source, quiet_s=quiet_s
+        )
+        sender.streams.recall(held, now=0.0)
+    assert {sender.send("a", number) for number in (22, 23, 24, 25)} == {"later"}
+
+
 def test_a_clip_that_a_pool_sends_twice_is_two_videos(sender):
     assert {sender.send("a", number) for number in range(40)} == {"s0"}
     later = []
