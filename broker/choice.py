@@ -33,10 +33,14 @@ _SURE_AFTER = 20
 _STRANGE = 4.0
 
 #: For so long after a video began, others that began with it may still send their first frames.
-_BEGINNING_S = 0.05
+_BEGINNING_S = 0.1
 
-#: How long a doubtful frame waits at most: while others are open, and while none is.
-_DOUBT_S, _LONELY_DOUBT_S = 0.1, 0.02
+#: How long a frame waits for its video's 0 at most: that nothing takes, and that is unlike all that
+#: would, while others are open and while none is.
+_ORPHAN_S, _STRANGER_S = 1.0, (0.3, 0.1)
+
+#: How long a frame that two streams could take waits at most; and how long where nothing else is open.
+_DOUBT_S, _LONELY_S = 0.1, 0.02
 _LOOK_AGAIN_S = 0.01
 
 #: By how much the best stream must be better than the next one; less and less as the frame waits.
@@ -178,18 +182,19 @@ class Caller:
     ) -> float:
         """Until when the frame waits for others, seconds; not after now: it does not."""
         number, now = arrival.number, at.now
-        if number == 0:
+        # Nor does a frame that others overtake by so much that its own video would not take it soon.
+        if number == 0 or (ranked and number < ranked[0][1].newest - REORDER // 2):
             return now
-        if not ranked or ranked[0][0] > _STRANGE:
-            # Its video's 0 may be on its way.
-            return since + _DOUBT_S if number < _EARLY else now
         alone = self._all_answered(at)
+        if number < _EARLY and (not ranked or ranked[0][0] > _STRANGE):
+            patience_s = _STRANGER_S[alone] if ranked else _ORPHAN_S
+            return min(since + patience_s, now + _LOOK_AGAIN_S)
         settled = since
         if number < _EARLY and not alone:
             settled = max(since, *(stream.began_at + _BEGINNING_S for stream in self.streams))
         if settled > now or arrival.picture is None or len(ranked) < 2:
             return settled
-        patience_s = _LONELY_DOUBT_S if alone else _DOUBT_S
+        patience_s = _LONELY_S if alone else _DOUBT_S
         lead = ranked[1][0] - ranked[0][0]
         if lead < _CLEAR * (1 - (now - settled) / patience_s):
             return min(settled + patience_s, now + _LOOK_AGAIN_S)

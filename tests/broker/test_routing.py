@@ -602,7 +602,7 @@ def test_two_unnamed_videos_at_a_time_are_two_sessions(bench):
             grey = bytes(number) + video * (576 - number)
             source = Source(client="10.0.0.1", width_px=640, height_px=360, thumbnail=grey)
             bench.frame(number, None, source=source, picture=(number, video))
-    bench.wait(0.2)
+    bench.wait(1.0)
     sessions = {}
     for work in bench.work():
         sessions.setdefault(work.session_id, []).append(work.frame_number)
