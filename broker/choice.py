@@ -23,6 +23,9 @@ _MEETING = 64
 #: What a new stream costs that begins with frame 0, with one that pools send at once, with another.
 _NEW, _NEW_WITHOUT_0, _NEW_ANYWHERE = 4.0, 10.0, 13.0
 
+#: What a frame may cost a stream if it was placed in another one long since.
+_SEEN_BEFORE = 2.0
+
 #: What the picture may cost a frame 0 that continues another one, and one that continues several.
 _CONTINUES_ONE, _CONTINUES_SEVERAL = 1.2, 2.5
 
@@ -40,7 +43,7 @@ _BEGINNING_S = 0.1
 _ORPHAN_S, _STRANGER_S = 1.0, (0.3, 0.1)
 
 #: How long a frame that two streams could take waits at most; and how long where nothing else is open.
-_DOUBT_S, _LONELY_S = 0.1, 0.02
+_DOUBT_S, _LONELY_S = 0.25, 0.02
 _LOOK_AGAIN_S = 0.01
 
 #: By how much the best stream must be better than the next one; less and less as the frame waits.
@@ -96,17 +99,22 @@ class Caller:
         if self._last is stream:
             self._last = None
 
-    def repeated(self, number: int, digest: int, *, recently: bool) -> tuple[Stream, int] | None:
+    def repeated(self, number: int, digest: int) -> tuple[Stream, int] | None:
         """Where this very frame was placed before: the stream that came last, and the number."""
         for stream in sorted(self.streams, key=lambda stream: stream.active_at, reverse=True):
             known = stream.repeated(number, digest)
-            if known is None or (recently and not stream.is_recent(known)):
-                continue
             # A clip that is sent a second time is another video, not a repeat of its first showing.
             others = (other for other in self.streams if other is not stream)
-            if not any(other.may_take(number) and other.shows_again(stream) for other in others):
+            if known is not None and not any(
+                other.may_take(number) and other.shows_again(stream) for other in others
+            ):
                 return stream, known
         return None
+
+    def is_plain_repeat(self, stream: Stream, number: int, *, at: Moment) -> bool:
+        """Whether frame `number` is sent again so soon that nobody else's frame can be meant."""
+        goes_on = number == 0 or stream.has_turn(at.now) or at.unanswered(stream.session_id) > 0
+        return stream.is_recent(number) and goes_on
 
     def wants_thumbnail(self, number: int) -> bool:
         """Whether the numbers alone do not decide, now or soon."""
@@ -139,8 +147,11 @@ class Caller:
         ]
         return min(near, key=costs.__getitem__, default=None)
 
-    def choose(self, arrival: Arrival, *, at: Moment) -> Stream | None:
-        """The stream that takes the frame; None: a new one. Raises `Undecided`."""
+    def choose(self, arrival: Arrival, *, seen_before: bool, at: Moment) -> Stream | None:
+        """The stream that takes the frame; None: a new one, or that which has it already.
+
+        `seen_before`: one has it, long since. Raises `Undecided`.
+        """
         ranked = self._ranked(arrival, at)
         place = (arrival.number, arrival.digest)
         waiting = self.waiting.pop(place, _Waiting(arrival, at.now))
@@ -148,7 +159,7 @@ class Caller:
         if until > at.now:
             self.waiting[place] = _Waiting(arrival, waiting.since)
             raise Undecided(until)
-        if ranked and ranked[0][0] < _new_cost(arrival.number):
+        if ranked and ranked[0][0] < (_SEEN_BEFORE if seen_before else _new_cost(arrival.number)):
             return ranked[0][1]
         return None
 

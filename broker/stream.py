@@ -22,9 +22,8 @@ _STEPS = 8
 #: What the step may be as long as there are fewer.
 _LONGEST_STEP = 4
 
-#: Costs of a number: of each that is left out, as long as they may be late; of one that was late.
-_LEFT_OUT, _LATE = 0.5, 0.3
-_MANY_LEFT_OUT = 8
+#: Cost of each number that is left out, as long as they may be late.
+_LEFT_OUT, _MANY_LEFT_OUT = 0.5, 8
 
 #: A video that was quiet for longer than this, and than twice its longest pause, lost its turn.
 _TURN_S = 1.0
@@ -112,20 +111,22 @@ class Stream:
         """Of the picture alone, as the next one."""
         return self._gallery.cost(self.newest + 1, picture)
 
+    def has_turn(self, now: float) -> bool:
+        """Whether frames of it have come lately, for its own pace."""
+        return now - self.active_at <= max(_TURN_S, 2 * self._longest_pause_s)
+
     def is_recent(self, number: int) -> bool:
         """Whether `number` is not further behind the newest than frames overtake each other."""
         step = self._step if self.size >= _STEPS else _LONGEST_STEP
         return number > self.newest - REORDER * step
 
     def _number_cost(self, number: int) -> float:
-        if number < self.newest:
-            return _LATE
         left_out = max(0.0, (number - self.newest) / self._step - 1)
         return _LEFT_OUT * min(left_out, _MANY_LEFT_OUT) + log1p(max(0.0, left_out - _MANY_LEFT_OUT))
 
     def _time_cost(self, now: float, *, unanswered: int) -> float:
         cost = 0.0
-        if now - self.active_at > max(_TURN_S, 2 * self._longest_pause_s):
+        if not self.has_turn(now):
             cost += _LOST_TURN
         if unanswered >= self._most_open:
             # The rule of succession: so often it was not more, so unlikely it is now. How many a

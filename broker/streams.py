@@ -104,7 +104,8 @@ class Streams:
             self._tidy(key)
 
     def _place(self, caller: Caller, source: Source, number: int, digest: int, at: Moment) -> Placed:
-        if repeated := caller.repeated(number, digest, recently=True):
+        repeated = caller.repeated(number, digest)
+        if repeated and caller.is_plain_repeat(*repeated, at=at):
             return self._again(*repeated, at)
         if source.thumbnail is None and caller.wants_thumbnail(number):
             raise ThumbnailWanted("frames of several videos could be meant: send a thumbnail")
@@ -114,9 +115,8 @@ class Streams:
             taker.counts_zeros = True
             number = taker.newest + 1
         else:
-            taker = caller.choose(Arrival(number, digest, picture), at=at)
-        # A late repeat; or the clip is sent again, and its 0 would have come by now.
-        if not taker and number and (repeated := caller.repeated(number, digest, recently=False)):
+            taker = caller.choose(Arrival(number, digest, picture), seen_before=bool(repeated), at=at)
+        if repeated and not taker and number > 0:  # if the clip were sent again, its 0 would be here by now
             return self._again(*repeated, at)
         stream = taker or self._begin(_key(source), self._new_session_id(), began_at=at.now, now=at.now)
         caller.taken(stream, at=at)

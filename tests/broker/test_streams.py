@@ -205,6 +205,14 @@ def test_a_clip_that_a_pool_sends_twice_is_two_videos(sender):
     assert {sender.send("a", number, answered=False) for number in (*sorted(later), *range(4, 40))} == {"s1"}
 
 
+def test_a_frame_of_a_quiet_video_is_no_repeat_where_another_goes_on_with_it(sender):
+    for number in range(32):
+        sender.send("a", number)
+    for number in range(20):
+        assert sender.send("a", number, shows=number + 0.5, after_s=0.1) == "s1"
+    assert {sender.send("a", number) for number in range(20, 32)} == {"s1"}
+
+
 def test_a_late_repeat_is_known_when_no_new_video_claims_it(sender):
     for number in range(40):
         sender.send("a", number)
