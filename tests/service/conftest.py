@@ -19,7 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateService
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # some tests end the edge, and every connection with it
 def backend(service: PrivateService) -> Iterator[Backend]:
     with service.backend() as connected:
         yield connected
