@@ -37,6 +37,8 @@ FAIL = b"no picture"
 
 _MOMENT_S = 0.3
 
+log = logging.getLogger(__name__)
+
 
 class CountingPipeline:
     """Stands where the networks stand."""
@@ -68,6 +70,7 @@ class CountingPipeline:
         if picture == FAIL:
             return InvalidImage("as the test wished")
         if picture == TAKE_A_MOMENT:
+            log.info("a moment begins")
             time.sleep(_MOMENT_S)
         return Folded(count + 1, FrameAnswer(640, 360, [], None, count + 1, _NOBODY, {}), _DRAWN)
 
