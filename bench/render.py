@@ -1,14 +1,12 @@
 """What `visualize` costs at 1080p: `python -m bench.render`, on a frame of the demo's clip."""
 
-import os
-
 import av
 import cv2
 import numpy as np
 
 from bench.timing import crowd, median_ms
-from wire import settings as wire_settings
-from workers import assets, png
+from tools.clip import clip_path
+from workers import png
 from workers.body.model import Body
 from workers.render import Figure, overlay, visualization_png
 from workers.types import Image
@@ -27,7 +25,7 @@ def main() -> None:
 
 def frame_1080p() -> Image:
     """The first frame of the demo's clip, 1920 x 1080."""
-    clip = assets.path("sports2d_demo.mp4", assets.directory(wire_settings.load(os.environ)))
+    clip = clip_path("sports2d_demo.mp4")
     with av.open(clip) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
     return np.ascontiguousarray(cv2.resize(frame, (1920, 1080), interpolation=cv2.INTER_AREA))

@@ -6,7 +6,6 @@ is the peak of every process.
 """
 
 import io
-import os
 import re
 import tempfile
 import time
@@ -19,8 +18,7 @@ from PIL import Image as PillowImage
 
 from client import video
 from client.private_service import private_service
-from wire import settings as wire_settings
-from workers import assets
+from tools.clip import clip_path
 
 _SIZE = (1920, 1080)
 _FIRST, _LAST = 60, 199
@@ -31,7 +29,7 @@ _STAGE = re.compile(r"(\w+)_ms=([\d.]+)")
 
 def main() -> None:
     """Print the table."""
-    clip = assets.path("sports2d_demo.mp4", assets.directory(wire_settings.load(os.environ)))
+    clip = clip_path("sports2d_demo.mp4")
     pictures = list(_jpegs(clip))
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "service.log"

@@ -20,7 +20,8 @@ from pathlib import Path
 from statistics import fmean
 
 from client.private_service import PrivateService, private_service
-from tools.chaos.clips import Size, clip_path, pictures
+from tools.chaos.clips import Size, pictures
+from tools.clip import clip_path
 from tools.supervised import Supervised
 from wire.settings import Settings
 

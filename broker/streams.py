@@ -13,12 +13,10 @@ from broker.gallery import details
 from broker.stream import Stream
 from wire import thumbnail
 from wire.errors import ThumbnailWanted
-from wire.messages import HeldSession, Source
+from wire.messages import HeldSession, Origin, Source
 
 #: Streams of one address and size; the longest quiet one gives way to another.
 _STREAMS = 16
-
-_Key = tuple[str, int, int]  # client address, width, height
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class Streams:
     def __init__(self, *, new_session_id: Callable[[], str], pause_s: float) -> None:
         self._new_session_id = new_session_id
         self._pause_s = pause_s
-        self._callers: dict[_Key, Caller] = {}
-        self._by_session: dict[str, tuple[_Key, Stream]] = {}
+        self._callers: dict[Origin, Caller] = {}
+        self._by_session: dict[str, tuple[Origin, Stream]] = {}
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -63,7 +61,7 @@ class Streams:
         `ThumbnailWanted` where the numbers alone do not decide and `source` has no thumbnail, and
         `Undecided` where waiting may help; then the frame is to be placed again, or dropped.
         """
-        key, at = _key(source), Moment(now, unanswered)
+        key, at = source.origin, Moment(now, unanswered)
         self._drop_paused(key, at)
         caller = self._callers.setdefault(key, Caller())
         try:
@@ -73,9 +71,9 @@ class Streams:
 
     def drop(self, source: Source, frame_number: int, *, digest: int) -> None:
         """A frame that was `Undecided` will not be placed any more."""
-        if caller := self._callers.get(_key(source)):
+        if caller := self._callers.get(source.origin):
             caller.waiting.pop((frame_number, digest), None)
-            self._tidy(_key(source))
+            self._tidy(source.origin)
 
     def recall(self, held: HeldSession, *, now: float) -> None:
         """Go on with a stream that an earlier broker began; one whose caller named it is none.
@@ -85,7 +83,7 @@ class Streams:
         source, active_at = held.source, now - held.quiet_s
         if source is None or held.session_id in self._by_session or held.quiet_s > self._pause_s:
             return
-        stream = self._begin(_key(source), held.session_id, began_at=-inf, now=active_at)
+        stream = self._begin(source.origin, held.session_id, began_at=-inf, now=active_at)
         shape = thumbnail.shape(source.width_px, source.height_px)
         for seen in held.frames:
             picture = details(seen.thumbnail or b"", shape)
@@ -118,7 +116,7 @@ class Streams:
             taker = caller.choose(Arrival(number, digest, picture), seen_before=bool(repeated), at=at)
         if repeated and not taker and number > 0:  # if the clip were sent again, its 0 would be here by now
             return self._again(*repeated, at)
-        stream = taker or self._begin(_key(source), self._new_session_id(), began_at=at.now, now=at.now)
+        stream = taker or self._begin(source.origin, self._new_session_id(), began_at=at.now, now=at.now)
         caller.taken(stream, at=at)
         unanswered = at.unanswered(stream.session_id) + 1
         stream.add(number, digest, picture, now=at.now, unanswered=unanswered)
@@ -128,7 +126,7 @@ class Streams:
         stream.touch(at.now)
         return Placed(stream.session_id, number, begins=False)
 
-    def _begin(self, key: _Key, session_id: str, *, began_at: float, now: float) -> Stream:
+    def _begin(self, key: Origin, session_id: str, *, began_at: float, now: float) -> Stream:
         caller = self._callers.setdefault(key, Caller())
         if len(caller.streams) >= _STREAMS:
             self.forget(min(caller.streams, key=lambda stream: stream.active_at).session_id)
@@ -137,17 +135,13 @@ class Streams:
         self._by_session[session_id] = (key, stream)
         return stream
 
-    def _drop_paused(self, key: _Key, at: Moment) -> None:
+    def _drop_paused(self, key: Origin, at: Moment) -> None:
         caller = self._callers.get(key, Caller())
         for stream in list(caller.streams):
             if at.now - stream.active_at > self._pause_s and not at.unanswered(stream.session_id):
                 self.forget(stream.session_id)
 
-    def _tidy(self, key: _Key) -> None:
+    def _tidy(self, key: Origin) -> None:
         caller = self._callers.get(key)
         if caller and not caller.streams and not caller.waiting:
             del self._callers[key]
-
-
-def _key(source: Source) -> _Key:
-    return source.client, source.width_px, source.height_px

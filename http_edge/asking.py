@@ -79,16 +79,12 @@ class RecentlyWanted:
     def note(self, source: Source, *, now: float) -> None:
         """The broker asked for a thumbnail of a picture from there; `now` is in seconds."""
         with self._lock:
-            self._until[_key(source)] = now + _UNASKED_S
-            self._until.move_to_end(_key(source))
+            self._until[source.origin] = now + _UNASKED_S
+            self._until.move_to_end(source.origin)
             if len(self._until) > _REMEMBERED:
                 self._until.popitem(last=False)
 
     def includes(self, source: Source, *, now: float) -> bool:
         """Whether the next pictures from there need one, too."""
         with self._lock:
-            return self._until.get(_key(source), now) > now
-
-
-def _key(source: Source) -> tuple[str, int, int]:
-    return source.client, source.width_px, source.height_px
+            return self._until.get(source.origin, now) > now

@@ -49,6 +49,9 @@ class Options(Struct, frozen=True, kw_only=True):
     full_people: bool = False  # the mesh of every person, not of the primary one only
 
 
+Origin = tuple[str, int, int]  # address of the caller, width and height of its pictures, pixels
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """What tells one video from another when the caller names no session."""
 
@@ -57,6 +60,11 @@ class Source(Struct, frozen=True, kw_only=True):
     height_px: int = 0
     #: Small grey picture, row-major uint8 (`wire.thumbnail`); None: not made yet, empty: can't be made.
     thumbnail: Annotated[bytes, Meta(max_length=4096)] | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Where the picture comes from, as far as it can be told without a session id."""
+        return self.client, self.width_px, self.height_px
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame"):

@@ -1,6 +1,5 @@
 """The whole service, as an operator starts it: supervisord, broker, workers, edge, real networks."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 
 from client.backend import Backend
 from client.private_service import PrivateService, private_service
-from wire import settings as wire_settings
-from workers import assets
+from tools.clip import clip_path
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +25,4 @@ def backend(service: PrivateService) -> Iterator[Backend]:
 
 @pytest.fixture(scope="session")
 def sports_clip() -> Path:
-    return assets.path("sports2d_demo.mp4", assets.directory(wire_settings.load(os.environ)))
+    return clip_path("sports2d_demo.mp4")

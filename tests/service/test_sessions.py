@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from client.private_service import PrivateService
-from tools.chaos.clips import LANDSCAPE, clip_path, pictures
+from tools.chaos.clips import LANDSCAPE, pictures
 from tools.chaos.traffic import Received, Sender
+from tools.clip import clip_path
 
 FRAMES = 32
 

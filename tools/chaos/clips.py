@@ -1,7 +1,6 @@
 """The videos that chaos runs send: parts of real clips, small, as JPEG."""
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from client import video
-from wire import settings as wire_settings
-from workers import assets
+from tools.clip import clip_path
 
 Size = tuple[int, int]  # width, height, pixels
 
@@ -34,11 +32,6 @@ class Client:
     name: str
     named: bool
     videos: Sequence[Video]
-
-
-def clip_path(name: str) -> Path:
-    """Where a clip of `workers.assets` is. Raises `AssetUnavailable`."""
-    return assets.path(name, assets.directory(wire_settings.load(os.environ)))
 
 
 def pictures(clip: Path, *, first: int, last: int, size: Size) -> list[bytes]:
