@@ -40,7 +40,7 @@ from workers.build import open_store
 from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer
 from workers.sessions import Codec, Sessions
-from workers.types import Array
+from workers.types import Array, Progress
 from workers.watchdog import Watchdog
 
 _JPEG_BYTES = 300_000
@@ -65,7 +65,7 @@ class FixedPipeline:
     def start(self) -> None:
         """No state."""
 
-    def fold(self, batch: Sequence[object]) -> list[Folded]:
+    def fold(self, batch: Sequence[object], *, on_progress: Progress) -> list[Folded]:  # noqa: ARG002
         """The same for every frame."""
         return [self._folded] * len(batch)
 

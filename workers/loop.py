@@ -1,7 +1,8 @@
 """The worker's loop: receive, fold, answer, heartbeat, drain.
 
-One thread does all of it. Heartbeats leave from the loop that works, so a worker that hangs
-goes silent and is given up; nothing else would prove that frames still move.
+One thread does all of it. Heartbeats leave from the loop that works and, while a batch takes long,
+from between its parts, so a worker that hangs goes silent and is given up; nothing else would prove
+that frames still move.
 """
 
 import logging
@@ -165,13 +166,18 @@ class WorkerLoop:
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
                 self._socket.send(reply, *payload)
+        self._beat()
+        now = time.monotonic()
+        if now >= self._sweep_at:
+            self._sessions.sweep(now=time.time())
+            self._sweep_at = now + self._settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
+
+    def _beat(self) -> None:
+        """A sign of life when one is due: also between the parts of a batch that takes long."""
         now = time.monotonic()
         if now >= self._beat_at and self._socket.can_send():
             self._socket.send(Heartbeat(store=self._sessions.figures()))
             self._beat_at = now + self._settings.heartbeat_s
-        if now >= self._sweep_at:
-            self._sessions.sweep(now=time.time())
-            self._sweep_at = now + self._settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
 
     def _receive_all(self, *, idle_s: float) -> None:
         """Take everything that has come; wait up to `idle_s` for the first."""
@@ -263,7 +269,8 @@ class WorkerLoop:
 
     def _fold(self, fresh: list[tuple[_Job, _Session]]) -> list[Folded | PoseError]:
         try:
-            return self._pipeline.fold([(session.state, job.frame) for job, session in fresh])
+            states = [(session.state, job.frame) for job, session in fresh]
+            return self._pipeline.fold(states, on_progress=self._beat)
         except Exception:
             # A bug of ours: nobody else can name it, and the other sessions go on.
             log.exception("frames failed: %s", [(job.work.session_id, job.key[0]) for job, _ in fresh])

@@ -20,7 +20,7 @@ from workers.phalp.state import SessionState
 from workers.phalp.tracker import FrameFacts, Tracker
 from workers.render import Figure
 from workers.thumbnail import thumbnail
-from workers.types import Array, Image, Observation, Plan, TrackedPerson
+from workers.types import Array, Image, Observation, Plan, Progress, TrackedPerson, unnoticed
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
 _JOINT_OF_KEYPOINT = np.array([15, 15, 15, 15, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
@@ -32,7 +32,7 @@ class Observer(Protocol):
     name: str
     model_version: str
 
-    def observe(self, frames: Sequence[tuple[Image, Plan]]) -> list[list[Observation]]:
+    def observe(self, frames: Sequence[tuple[Image, Plan]], on_progress: Progress) -> list[list[Observation]]:
         """The people of each frame."""
 
 
@@ -106,15 +106,20 @@ class Pipeline:
         """The state of a session that has seen nothing."""
         return self.tracker.start()
 
-    def fold(self, batch: Sequence[tuple[SessionState, FrameInput]]) -> list[Folded | PoseError]:
+    def fold(
+        self, batch: Sequence[tuple[SessionState, FrameInput]], *, on_progress: Progress = unnoticed
+    ) -> list[Folded | PoseError]:
         """Fold one frame into each of several sessions; a frame that fails leaves its session as it was.
 
         The sessions of a batch are different ones. A frame's answer does not depend on its company.
+        `on_progress` is called from time to time while networks work.
         """
         frames = [self._open(state, frame) for state, frame in batch]
         opened = [frame for frame in frames if isinstance(frame, _Opened)]
         started = time.perf_counter()
-        observations = iter(self.observer.observe([(frame.image, frame.plan) for frame in opened]))
+        observations = iter(
+            self.observer.observe([(frame.image, frame.plan) for frame in opened], on_progress)
+        )
         observe_ms = _since(started) / max(len(opened), 1)
         return [
             self._follow(frame, next(observations), observe_ms) if isinstance(frame, _Opened) else frame

@@ -6,6 +6,7 @@ camera, metres. The camera of a frame of `width` x `height` pixels has focal len
 5000/256 * max(width, height) and its principal point at the centre (see `wire/camera.py`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,13 @@ Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
 State = Literal["detected", "recovered", "predicted"]
+
+#: Called by whoever does long work, between its parts: the moment to say that it goes on.
+Progress = Callable[[], None]
+
+
+def unnoticed() -> None:
+    """The `Progress` of work that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

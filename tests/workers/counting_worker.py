@@ -27,15 +27,18 @@ from workers.lmdb_store import LmdbStore
 from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
 from workers.sessions import Codec, Sessions
+from workers.types import Progress, unnoticed
 from workers.watchdog import Watchdog
 
 #: A picture that begins with one of these does what it says, with the worker whose index follows.
 HANG_IN_PYTHON = b"hang in Python "
 HANG_IN_C = b"hang in C "
 TAKE_A_MOMENT = b"a moment"
+WORK_IN_PARTS = b"a moment, in parts"
 FAIL = b"no picture"
 
 _MOMENT_S = 0.3
+_PARTS, _PART_S = 15, 0.1
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +56,17 @@ class CountingPipeline:
         """Nothing counted yet."""
         return 0
 
-    def fold(self, batch: Sequence[tuple[int, FrameInput]]) -> list[Folded | PoseError]:
+    def fold(
+        self, batch: Sequence[tuple[int, FrameInput]], *, on_progress: Progress = unnoticed
+    ) -> list[Folded | PoseError]:
         """Count each session's frame."""
-        return [self._fold_one(count, bytes(frame.encoded)) for count, frame in batch]
+        return [self._fold_one(count, bytes(frame.encoded), on_progress) for count, frame in batch]
 
     def repeat(self, _answer: FrameAnswer, _frame: FrameInput) -> Drawn:
         """Nothing is drawn."""
         return _DRAWN
 
-    def _fold_one(self, count: int, picture: bytes) -> Folded | PoseError:
+    def _fold_one(self, count: int, picture: bytes, on_progress: Progress) -> Folded | PoseError:
         if picture == HANG_IN_PYTHON + self._index:
             while True:
                 pass
@@ -72,6 +77,10 @@ class CountingPipeline:
         if picture == TAKE_A_MOMENT:
             log.info("a moment begins")
             time.sleep(_MOMENT_S)
+        if picture == WORK_IN_PARTS:
+            for _ in range(_PARTS):
+                time.sleep(_PART_S)
+                on_progress()
         return Folded(count + 1, FrameAnswer(640, 360, [], None, count + 1, _NOBODY, {}), _DRAWN)
 
 

@@ -22,7 +22,7 @@ from tests.broker.running import (
     status_of,
     wait_for_status,
 )
-from tests.workers.counting_worker import FAIL, HANG_IN_C, HANG_IN_PYTHON, TAKE_A_MOMENT
+from tests.workers.counting_worker import FAIL, HANG_IN_C, HANG_IN_PYTHON, TAKE_A_MOMENT, WORK_IN_PARTS
 from tests.workers.test_worker_program import HandWrittenBroker
 
 #: Heartbeats and silence too long to be what a test sees.
@@ -94,6 +94,20 @@ def test_a_batch_of_frames_has_the_time_of_all(tmp_path: Path) -> None:
 
         assert {answer["num_persons_detected"] for answer in answers} == {1}
         assert status_of(client)["counters"]["workers_lost"] == 0
+
+
+def test_a_batch_that_takes_longer_than_the_broker_has_patience_is_not_given_up(tmp_path: Path) -> None:
+    with (
+        running_broker(tmp_path, heartbeat_s=0.1, worker_silence_s=1.0) as broker,
+        Peer(broker.frames) as client,
+        counting_worker(broker.environ),
+    ):
+        assert answer_to(client, 0)["num_persons_detected"] == 1
+
+        assert answer_to(client, 1, WORK_IN_PARTS)["num_persons_detected"] == 2
+
+        counters = status_of(client)["counters"]
+        assert (counters["workers_lost"], counters["redispatched"]) == (0, 0)
 
 
 def test_an_idle_worker_is_not_ended(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from workers.blazepose.fit import Fit
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.search import Expected, Search, Sighting
 from workers.body.model import Body
-from workers.types import Array, Image, Observation, Plan
+from workers.types import Array, Image, Observation, Plan, Progress, unnoticed
 
 #: A landmark is taken for part of the picture from this presence on.
 _PRESENT = 0.5
@@ -33,9 +33,15 @@ class BlazePoseObserver:
         self._appearance = appearance
         self._body = body
 
-    def observe(self, frames: Sequence[tuple[Image, Plan]]) -> list[list[Observation]]:
+    def observe(
+        self, frames: Sequence[tuple[Image, Plan]], on_progress: Progress = unnoticed
+    ) -> list[list[Observation]]:
         """The people of each frame, HWC uint8 RGB; a frame's answer does not depend on its company."""
-        return [self._people(image, plan) for image, plan in frames]
+        observed = []
+        for image, plan in frames:
+            observed.append(self._people(image, plan))
+            on_progress()
+        return observed
 
     def _people(self, image: Image, plan: Plan) -> list[Observation]:
         expected = self._expected(image, plan)
