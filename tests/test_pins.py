@@ -6,6 +6,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+#: An extra that brings another one names the project itself.
+OURSELVES = "everyframe[hmr2]"
+
 
 def pins(lines: list[str]) -> set[str]:
     """`name==version`, spelled as PEP 503 does."""
@@ -19,10 +22,16 @@ def test_requirements_hold_every_pin_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [
         *project["dependencies"],
-        *(pin for extra in project["optional-dependencies"].values() for pin in extra),
+        *(pin for extra in project["optional-dependencies"].values() for pin in extra if pin != OURSELVES),
     ]
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
 
     assert pins(wanted) <= pins(listed)
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in listed)
+
+
+def test_serving_the_embedded_observer_needs_no_torch():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert not any("torch" in pin for pin in project["dependencies"])
+    assert OURSELVES in project["optional-dependencies"]["dev"]
