@@ -28,9 +28,9 @@ class Recording:
         with np.load(self.file, allow_pickle=False) as arrays:
             return arrays[key]
 
-    def keys(self) -> list[str]:
+    def __contains__(self, key: str) -> bool:
         with np.load(self.file, allow_pickle=False) as arrays:
-            return list(arrays.files)
+            return key in arrays
 
 
 def folder() -> Path:
