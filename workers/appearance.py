@@ -68,8 +68,13 @@ class Appearance:
         self._patch = patch_of_face[samples]
         self._sizes = np.maximum(np.bincount(self._patch, minlength=self.patch_count), 1)
 
-    def sample(self, image: Image, pose: BodyPose) -> tuple[Array, Array]:
-        """Mean colour (P, 3), 0..1, RGB, of each patch, and the share (P,) of its samples in view."""
+    def sample(
+        self, image: Image, pose: BodyPose, mask: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[Array, Array]:
+        """Mean colour (P, 3), 0..1, RGB, of each patch, and the share (P,) of its samples in view.
+
+        mask (height, width): the pixels that show this person, where that is known; no others count.
+        """
         height, width = image.shape[:2]
         mesh = self._body.mesh(pose.rotations[None], pose.betas[None])
         corners = mesh.vertices[0, self._corners] + pose.translation  # (S, 3, 3), camera axes
@@ -78,6 +83,9 @@ class Appearance:
         pixels = project(centres[facing], np.zeros(3, np.float32), width, height)
         in_view = np.flatnonzero(_unhidden(centres[facing]) & _inside(pixels, width=width, height=height))
         column, row = np.rint(pixels[in_view]).astype(np.int64).T
+        if mask is not None:
+            shown = mask[row, column]
+            in_view, column, row = in_view[shown], column[shown], row[shown]
         colours = image[row, column] / np.float32(255)  # (N, 3)
         patch = self._patch[facing[in_view]]
         counts = np.bincount(patch, minlength=self.patch_count)

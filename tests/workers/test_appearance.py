@@ -83,6 +83,17 @@ def test_half_a_person_in_the_picture_is_half_seen(appearance):
     assert weights[patch("right_upper_arm", FRONT)] == 0
 
 
+def test_what_a_mask_leaves_out_is_not_seen(appearance):
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[:, WIDTH // 2 :] = True  # the half of the picture in which his left side is, facing us
+    image = plain((255, 0, 0))
+    image[mask] = (0, 255, 0)
+    colours, weights = appearance.sample(image, pose(), mask)
+    np.testing.assert_allclose(colours[weights > 0], np.tile([0, 1, 0], ((weights > 0).sum(), 1)), atol=1e-6)
+    assert weights[patch("left_thigh", FRONT)] > 0.7 > 0 == weights[patch("right_thigh", FRONT)]
+    assert weights[patch("left_forearm")] > 0 == weights[patch("right_forearm")]
+
+
 def test_an_arm_before_the_chest_keeps_its_colour_off_the_chest(appearance):
     _, open_arms = appearance.sample(plain(0), pose())
     crossed = pose(left_shoulder=(0, -1.2, 0), left_elbow=(0, -1.6, 0))
