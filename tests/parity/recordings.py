@@ -51,8 +51,9 @@ def recordings(name: str) -> list[Recording]:
     return found
 
 
-def recorded(name: str) -> pytest.MarkDecorator:
-    """Run the test once for every variant of `name`, as its argument `recording`; skip it without any."""
+def recorded(*names: str) -> pytest.MarkDecorator:
+    """Run the test once for every variant of each name, as its argument `recording`; skip it without any."""
     return pytest.mark.parametrize(
-        "recording", [pytest.param(each, id=each.file.stem) for each in recordings(name)]
+        "recording",
+        [pytest.param(each, id=each.file.stem) for name in names for each in recordings(name)],
     )

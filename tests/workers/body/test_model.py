@@ -1,8 +1,5 @@
 """The body model: SMPL's arithmetic, the shipped asset, and what is read off a posed body."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,8 +10,6 @@ from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS, SMPL_PARENT
 from workers.body.model import OPEN_BODY, Body, joint_angles
 from workers.geometry import rotation_from_vector
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-
 vectors = stn.arrays(np.float32, (2, 24, 3), elements=st.floats(-3, 3, width=32))
 shapes = stn.arrays(np.float32, (2, 10), elements=st.floats(-3, 3, width=32))
 
@@ -24,50 +19,9 @@ def body():
     return Body.open()
 
 
-@pytest.fixture(scope="module")
-def synthetic():
-    """SMPL-sized random model with pose directions, as the fixtures were recorded with."""
-    smpl = runpy.run_path(str(FIXTURES / "rules.py"))["smpl"]("a")
-    return Body(
-        v_template=smpl["v_template"],
-        shapedirs=smpl["shapedirs"],
-        posedirs=smpl["posedirs"].reshape(-1, 207).T,
-        j_regressor=smpl["J_regressor"],
-        weights=smpl["weights"],
-        faces=smpl["f"],
-        parents=np.array(SMPL_PARENTS),
-        points={},
-    )
-
-
 def standing(count=1):
     """Rotations (count, 24, 3, 3) of bodies in the T-pose."""
     return np.tile(np.eye(3, dtype=np.float32), (count, 24, 1, 1))
-
-
-@pytest.mark.parametrize("size", ["small", "large"])
-def test_skinning_gives_the_numbers_of_smplx(synthetic, size):
-    recorded = np.load(FIXTURES / f"smpl_lbs_{size}_a.npz")
-    rotations = np.concatenate([recorded["in_go"], recorded["in_bp"]], axis=1)
-
-    mesh = synthetic.mesh(rotations, recorded["in_betas"])
-
-    np.testing.assert_allclose(mesh.vertices[:, ::7], recorded["vertices_every7"], atol=2e-6)
-    np.testing.assert_allclose(mesh.joints, recorded["joints45_raw"][:, :24], atol=2e-6)
-
-
-def test_joints_without_a_surface_are_the_joints_of_the_mesh(synthetic):
-    recorded = np.load(FIXTURES / "smpl_lbs_large_a.npz")
-    rotations = np.concatenate([recorded["in_go"], recorded["in_bp"]], axis=1)
-    joints = synthetic.joints(rotations, recorded["in_betas"])
-    np.testing.assert_allclose(joints, recorded["joints45_raw"][:, :24], atol=2e-6)
-
-
-def test_a_part_of_a_body_moves_as_it_does_in_the_whole(synthetic):
-    recorded = np.load(FIXTURES / "smpl_lbs_large_a.npz")
-    rotations = np.concatenate([recorded["in_go"], recorded["in_bp"]], axis=1)
-    part = synthetic.restricted_to(range(0, 6890, 7)).mesh(rotations, recorded["in_betas"])
-    np.testing.assert_allclose(part.vertices, recorded["vertices_every7"], atol=2e-6)
 
 
 def test_the_shipped_body_has_smpl_sizes_and_stays_under_a_megabyte(body):
@@ -133,8 +87,8 @@ def test_a_bent_elbow_moves_the_hand_and_leaves_the_feet(body):
     np.testing.assert_array_equal(flexed[toe], straight[toe])
 
 
-def test_nobody_to_pose_gives_nobody(synthetic):
-    mesh = synthetic.mesh(standing(0), np.zeros((0, 10), np.float32))
+def test_nobody_to_pose_gives_nobody(body):
+    mesh = body.mesh(standing(0), np.zeros((0, 10), np.float32))
     assert mesh.vertices.shape == (0, 6890, 3)
     assert mesh.joints.shape == (0, 24, 3)
     assert joint_angles(mesh.joints).shape == (0, 9)
