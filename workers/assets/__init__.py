@@ -1,0 +1,24 @@
+"""The model files: which there are, whether they are there and right, reading them.
+
+Serving needs no more than this page offers, and never downloads: a file that is missing is named
+together with the command that fetches it, `python -m workers.assets fetch` (`command.py`).
+"""
+
+from workers.assets.asset import Asset, AssetUnavailable, Digest
+from workers.assets.catalogue import ASSETS, GROUPS, in_groups, named
+from workers.assets.installed import comes_from_its_publisher, directory, path, read, state
+
+__all__ = [
+    "ASSETS",
+    "GROUPS",
+    "Asset",
+    "AssetUnavailable",
+    "Digest",
+    "comes_from_its_publisher",
+    "directory",
+    "in_groups",
+    "named",
+    "path",
+    "read",
+    "state",
+]
