@@ -1,5 +1,6 @@
 """The two networks on real pictures, against mediapipe's own results and against themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,36 @@ def test_networks_keep_no_state_and_threads_change_nothing(
         assert same.pixels.tobytes() == first.pixels.tobytes()
         assert same.world.tobytes() == first.world.tobytes()
         assert (same.score, same.region, same.following) == (first.score, first.region, first.following)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_people_looked_for_together_are_found_as_they_are_alone(
+    threads: int, clips: Clips, detector: Detector, finder: LandmarkFinder, model_files: Path
+) -> None:
+    image = clips["cam01"][0]
+    (found, *_) = detector.detect(image, whole_frame(image.shape[1], image.shape[0]))
+    around = found.region
+    regions = [around, replace(around, side_px=1.2 * around.side_px), Region(cx=0, cy=0, side_px=90, angle=1)]
+    alone = [finder.find(image, region) for region in regions]
+    assert [landmarks is None for landmarks in alone] == [False, False, True]
+
+    several = LandmarkFinder(assets.read("pose_landmark_full.tflite", model_files), threads=threads)
+
+    for count in range(len(regions) + 1):
+        together = several.find_all(image, regions[:count])
+        assert [one and one.pixels.tobytes() for one in together] == [
+            one and one.pixels.tobytes() for one in alone[:count]
+        ]
+
+
+def test_a_detector_that_leaves_a_thread_to_others_sees_the_same(clips: Clips, detector: Detector) -> None:
+    image = clips["cam01"][0]
+    whole = whole_frame(image.shape[1], image.shape[0])
+    found, modestly = detector.detect(image, whole), detector.detect(image, whole, modest=True)
+    assert found
+    assert [(one.score, one.points.tobytes()) for one in modestly] == [
+        (one.score, one.points.tobytes()) for one in found
+    ]
 
 
 def test_a_graph_without_its_unread_outputs_gives_the_same_numbers(model_files: Path) -> None:

@@ -129,6 +129,27 @@ def test_no_more_people_are_looked_at_than_allowed(
     assert len(search.people(clips["sports2d"][60], [], turn=0)) == 1
 
 
+def test_who_was_expected_is_told_while_the_detector_still_looks(search: Search, clips: Clips) -> None:
+    image = clips["sports2d"][60]
+    (man,) = search.people(clips["sports2d"][0], [], turn=0)
+    told: list[Sighting] = []
+
+    people = search.people(image, [expect(man.landmarks)], turn=0, meanwhile=told.extend)
+
+    assert told == people[:1]
+    assert len(people) == 2
+    unheard = search.people(image, [expect(man.landmarks)], turn=0)
+    assert [(one.landmarks.pixels.tobytes(), one.detected) for one in people] == [
+        (one.landmarks.pixels.tobytes(), one.detected) for one in unheard
+    ]
+
+
+def test_where_nobody_expected_is_seen_nobody_is_told_early(search: Search, clips: Clips) -> None:
+    told: list[Sighting] = []
+    assert search.people(clips["sports2d"][0], [], turn=0, meanwhile=told.extend)
+    assert told == []
+
+
 def test_the_same_question_gets_the_same_answer(search: Search, clips: Clips) -> None:
     image = clips["sports2d"][60]
     first = search.people(image, [], turn=0)

@@ -53,21 +53,29 @@ class Detector:
 
     def __init__(self, model: bytes, *, threads: int) -> None:
         """`model`: the contents of `pose_detection.tflite`."""
+        self.threads = threads
         self._network = Network(model, threads=threads)
+        self._modest = Network(model, threads=threads - 1) if threads > 1 else self._network
         self._anchors = _anchors()
 
-    def detect(self, image: Image, tile: Tile, *, min_score: float = 0.5) -> list[Detection]:
-        """The people in `tile` of `image`, HWC uint8 RGB, best first; positions in pixels of the image."""
+    def detect(
+        self, image: Image, tile: Tile, *, min_score: float = 0.5, modest: bool = False
+    ) -> list[Detection]:
+        """The people in `tile` of `image`, HWC uint8 RGB, best first; positions in pixels of the image.
+
+        modest: leave a thread to others; it changes nothing but the time.
+        """
+        network = self._modest if modest else self._network
         scale = tile.side_px / _INPUT_PX
         to_image = np.array([[scale, 0, tile.x0], [0, scale, tile.y0]])
         crop = cut(image, to_image, _INPUT_PX, border=cv2.BORDER_CONSTANT)
-        self._network.run(crop, low=-1.0, high=1.0)
-        logits = np.clip(self._network.output(1)[:, 0], -_MAX_LOGIT, _MAX_LOGIT)
+        network.run(crop, low=-1.0, high=1.0)
+        logits = np.clip(network.output(1)[:, 0], -_MAX_LOGIT, _MAX_LOGIT)
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
         likely = np.flatnonzero(scores >= min_score)
         if not len(likely):
             return []
-        values = self._network.output(0)[likely].reshape(-1, 6, 2) / _INPUT_PX
+        values = network.output(0)[likely].reshape(-1, 6, 2) / _INPUT_PX
         values[:, [0, 2, 3, 4, 5]] += self._anchors[likely, None]
         corners = np.stack([values[:, 0] - values[:, 1] / 2, values[:, 0] + values[:, 1] / 2], axis=1)
         shapes = np.concatenate([corners, values[:, 2:]], axis=1)  # (N, 6, 2): two corners, four points

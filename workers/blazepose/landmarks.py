@@ -1,6 +1,8 @@
 """The 33 BlazePose landmarks of the person in one region of an image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,6 +12,7 @@ from workers.blazepose.crop import cut
 from workers.blazepose.graph import pruned
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region, region_of_circle
+from workers.blazepose.together import Together
 from workers.types import Array, Image
 
 #: Landmarks of the body; the network adds two that span the next region, and four we do not use.
@@ -46,15 +49,44 @@ class Landmarks:
 
 
 class LandmarkFinder:
-    """The landmark network. One per worker; not thread-safe."""
+    """The landmark network. One per worker; not thread-safe.
+
+    One person gets all threads. Of several, two at a time get half of them each: what there is to do around
+    the network then goes on side by side, too.
+    """
 
     def __init__(self, model: bytes, *, threads: int) -> None:
         """`model`: the contents of `pose_landmark_full.tflite`."""
-        self._network = Network(pruned(model, outputs=READ), threads=threads)
+        graph = pruned(model, outputs=READ)
+        self._network = Network(graph, threads=threads)
+        self._halves = (
+            (Network(graph, threads=threads // 2), Network(graph, threads=threads // 2))
+            if threads > 1
+            else (self._network, self._network)
+        )
+        self._together = Together(threads=threads)
 
     def find(self, image: Image, region: Region, *, min_score: float = 0.5) -> Landmarks | None:
         """The landmarks of the person in `region` of `image`, HWC uint8 RGB; None: nobody is there."""
-        network = self._network
+        return self._find(self._network, image, region, min_score)
+
+    def find_all(
+        self, image: Image, regions: Sequence[Region], *, min_score: float = 0.5
+    ) -> list[Landmarks | None]:
+        """What `find` gives for each of `regions`, to the bit."""
+        one, other = self._halves
+        found: list[Landmarks | None] = []
+        for first, second in zip(regions[::2], regions[1::2], strict=False):
+            found += self._together(
+                partial(self._find, one, image, first, min_score),
+                partial(self._find, other, image, second, min_score),
+            )
+        if len(regions) % 2:
+            found.append(self.find(image, regions[-1], min_score=min_score))
+        return found
+
+    @staticmethod
+    def _find(network: Network, image: Image, region: Region, min_score: float) -> Landmarks | None:
         to_image = region.to_image(network.input_px)
         crop = cut(image, to_image, network.input_px, border=cv2.BORDER_REPLICATE)
         network.run(crop, low=0.0, high=1.0)

@@ -4,12 +4,13 @@ It keeps nothing from frame to frame; what is known about people comes with the 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from wire.camera import project
 from workers.appearance import Appearance
-from workers.blazepose.fit import Fit
+from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.search import Expected, Search, Sighting
 from workers.body.model import Body
@@ -19,6 +20,15 @@ from workers.types import Array, Image, Observation, Plan, Progress, unnoticed
 _PRESENT = 0.5
 #: The box's margin around the landmarks, in its longer sides: scalp and clothes are beyond them.
 _BOX_MARGIN = 0.06
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """A body laid over one person's landmarks, and what it looks like there: see `Observation`."""
+
+    fitted: FittedBody
+    appearance: Array
+    patch_weight: Array
 
 
 class BlazePoseObserver:
@@ -45,8 +55,14 @@ class BlazePoseObserver:
 
     def _people(self, image: Image, plan: Plan) -> list[Observation]:
         expected = self._expected(image, plan)
-        sightings = self._search.people(image, expected, turn=plan.turn)
-        return [self._observation(image, sighting) for sighting in sightings]
+        laid: list[_Laid] = []
+
+        def lay(sightings: Sequence[Sighting]) -> None:
+            laid.extend(self._lay(image, sighting) for sighting in sightings)
+
+        sightings = self._search.people(image, expected, turn=plan.turn, meanwhile=lay)
+        lay(sightings[len(laid) :])
+        return [_observation(sighting, body) for sighting, body in zip(sightings, laid, strict=True)]
 
     def _expected(self, image: Image, plan: Plan) -> list[Expected]:
         """The plan's proposals, with their joints where the picture should show them."""
@@ -60,7 +76,7 @@ class BlazePoseObserver:
         pixels = project(joints, np.stack([pose.translation for pose in poses]), width, height)
         return [Expected(one, at) for one, at in zip(plan.proposals, pixels, strict=True)]
 
-    def _observation(self, image: Image, sighting: Sighting) -> Observation:
+    def _lay(self, image: Image, sighting: Sighting) -> _Laid:
         """The body of one person in the picture, and what it looks like."""
         height, width = image.shape[:2]
         proposal = sighting.expected.proposal if sighting.expected else None
@@ -72,17 +88,22 @@ class BlazePoseObserver:
             continuous=proposal.continuous if proposal else False,
         )
         appearance, patch_weight = self._appearance.sample(image, fitted.pose)
-        return Observation(
-            pose=fitted.pose,
-            box=_box(sighting.landmarks),
-            score=sighting.landmarks.score,
-            joint_visibility=fitted.joint_visibility,
-            appearance=appearance,
-            patch_weight=patch_weight,
-            detected=sighting.detected,
-            proposal=proposal.track_id if proposal else None,
-            betas_measured=fitted.shape_estimate if proposal else None,
-        )
+        return _Laid(fitted, appearance, patch_weight)
+
+
+def _observation(sighting: Sighting, laid: _Laid) -> Observation:
+    proposal = sighting.expected.proposal if sighting.expected else None
+    return Observation(
+        pose=laid.fitted.pose,
+        box=_box(sighting.landmarks),
+        score=sighting.landmarks.score,
+        joint_visibility=laid.fitted.joint_visibility,
+        appearance=laid.appearance,
+        patch_weight=laid.patch_weight,
+        detected=sighting.detected,
+        proposal=proposal.track_id if proposal else None,
+        betas_measured=laid.fitted.shape_estimate if proposal else None,
+    )
 
 
 def _box(landmarks: Landmarks) -> Array:

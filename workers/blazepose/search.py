@@ -4,8 +4,9 @@ Expected people are looked for first, each in his own region, so that following 
 detection; the detector confirms them and finds the others.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
@@ -13,6 +14,7 @@ from workers.blazepose.likeness import belongs, explains, in_picture, same_perso
 from workers.blazepose.region import Region, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, one_look, tiles
 from workers.blazepose.seeking import regions_around
+from workers.blazepose.together import Together
 from workers.types import Array, Image, Proposal
 
 
@@ -63,17 +65,42 @@ class Search:
         self._detector = detector
         self._finder = finder
         self._max_people = max_people
+        self._together = Together(threads=detector.threads)
 
-    def people(self, image: Image, expected: Sequence[Expected], *, turn: int) -> list[Sighting]:
-        """The people in `image`, HWC uint8 RGB: the expected ones first, no one twice."""
-        height, width = image.shape[:2]
+    def people(
+        self,
+        image: Image,
+        expected: Sequence[Expected],
+        *,
+        turn: int,
+        meanwhile: Callable[[Sequence[Sighting]], None] | None = None,
+    ) -> list[Sighting]:
+        """The people in `image`, HWC uint8 RGB: the expected ones first, no one twice.
+
+        meanwhile: called with the expected ones who are seen, the first of the people, while the detector
+        looks for the others, who may yet confirm them: `detected` is not known so early.
+        """
         seen = self._follow(image, expected)
+        looking = partial(self._look_around, image, expected, seen, turn)
+        if meanwhile and seen:
+            self._together(looking, partial(meanwhile, tuple(seen)))
+        else:
+            looking()
+        return seen
+
+    def _look_around(
+        self, image: Image, expected: Sequence[Expected], seen: list[Sighting], turn: int
+    ) -> None:
+        """Find the others, and confirm those in `seen`, by the detector."""
+        height, width = image.shape[:2]
         whole = whole_frame(width, height)
+        modest = bool(seen)  # what is known of them keeps the caller busy for as long as a look takes
         if expected and len(seen) == len(expected):
             regions = [one.landmarks.following for one in seen]
-            self._discover(image, [one_look(width, height, turn=turn, followed=regions)], seen)
-            return seen
-        self._discover(image, [whole], seen)
+            look = one_look(width, height, turn=turn, followed=regions)
+            self._discover(image, [look], seen, modest=modest)
+            return
+        self._discover(image, [whole], seen, modest=modest)
         if seen:
             tile = next_tile(width, height, turn=turn, unconfirmed=_unconfirmed(expected, seen))
             self._discover(image, [tile] if tile else [], seen)
@@ -81,14 +108,13 @@ class Search:
             self._discover(image, tiles(width, height), seen)
         if not seen:
             self._discover(image, [whole], seen, thresholds=_LAST_RESORT)
-        return seen
 
     def _follow(self, image: Image, expected: Sequence[Expected]) -> list[Sighting]:
         """Those of the expected people who are where they are expected, or near it."""
         seen: list[Sighting] = []
         lost: list[Expected] = []
-        for one in expected:
-            landmarks = self._look_for(one, image, region_of_joints(one.joints))
+        found = self._look_for(image, [(one, region_of_joints(one.joints)) for one in expected])
+        for one, landmarks in zip(expected, found, strict=True):
             if landmarks is None:
                 lost.append(one)
                 continue
@@ -105,22 +131,23 @@ class Search:
         if not lost:
             return []
         one = min(lost, key=lambda other: other.proposal.unseen)
+        regions = regions_around(region_of_joints(one.joints), unseen=one.proposal.unseen)
         found = [
             landmarks
-            for region in regions_around(region_of_joints(one.joints), unseen=one.proposal.unseen)
-            if (landmarks := self._look_for(one, image, region)) is not None
-            and _same(landmarks, seen) is None
+            for landmarks in self._look_for(image, [(one, region) for region in regions])
+            if landmarks is not None and _same(landmarks, seen) is None
         ]
         # Upside down the network imagines people too, but it believes less in them.
         surest = max(found, key=lambda landmarks: landmarks.score, default=None)
         return [] if surest is None else [Sighting(surest, one, detected=False)]
 
-    def _look_for(self, one: Expected, image: Image, region: Region) -> Landmarks | None:
-        """The landmarks of the expected person in `region`; None: nobody is there, or someone else."""
-        landmarks = self._look(image, region, _EXPECTED_SCORE)
-        if landmarks is None or not one.proposal.continuous:
-            return landmarks
-        return landmarks if strangeness(landmarks, one.joints) <= _allowed(one.proposal) else None
+    def _look_for(self, image: Image, whom: Sequence[tuple[Expected, Region]]) -> list[Landmarks | None]:
+        """The landmarks of each expected person in a region; None: nobody is there, or someone else."""
+        found = self._finder.find_all(image, [region for _, region in whom], min_score=_EXPECTED_SCORE)
+        return [
+            landmarks if landmarks and _is_person(landmarks, image) and _is_expected(landmarks, one) else None
+            for (one, _), landmarks in zip(whom, found, strict=True)
+        ]
 
     def _discover(
         self,
@@ -129,22 +156,25 @@ class Search:
         seen: list[Sighting],
         *,
         thresholds: _Thresholds = _NEWCOMER,
+        modest: bool = False,
     ) -> None:
         """Look `where`; confirm those in `seen` whom the detector shows, and add the others to it."""
-        for detection in self._detections(image, where, thresholds.detection):
+        for detection in self._detections(image, where, thresholds.detection, modest=modest):
             known = next((one for one in seen if explains(one.landmarks, detection)), None)
             if known is None and len(seen) < self._max_people:
                 known = self._newcomer(image, detection, seen, thresholds)
             if known is not None:
                 known.detected = True
 
-    def _detections(self, image: Image, where: Iterable[Tile], min_score: float) -> list[Detection]:
+    def _detections(
+        self, image: Image, where: Iterable[Tile], min_score: float, *, modest: bool
+    ) -> list[Detection]:
         """What the detector sees in all of `where`, best first."""
         height, width = image.shape[:2]
         found = [
             detection
             for tile in where
-            for detection in self._detector.detect(image, tile, min_score=min_score)
+            for detection in self._detector.detect(image, tile, min_score=min_score, modest=modest)
             if keeps(tile, detection, width=width, height=height)
         ]
         return sorted(found, key=lambda detection: -detection.score)
@@ -169,9 +199,17 @@ class Search:
     def _look(self, image: Image, region: Region, min_score: float) -> Landmarks | None:
         """The landmarks of the person whom `region` is drawn around; None: nobody, or someone else."""
         landmarks = self._finder.find(image, region, min_score=min_score)
-        if landmarks is None or not belongs(landmarks):
-            return None
-        return landmarks if in_picture(landmarks, width=image.shape[1], height=image.shape[0]) else None
+        return landmarks if landmarks and _is_person(landmarks, image) else None
+
+
+def _is_person(landmarks: Landmarks, image: Image) -> bool:
+    """Whether `landmarks` are those of whom their region is drawn around, and in the picture."""
+    return belongs(landmarks) and in_picture(landmarks, width=image.shape[1], height=image.shape[0])
+
+
+def _is_expected(landmarks: Landmarks, one: Expected) -> bool:
+    """Whether `landmarks` may be those of the expected person rather than of someone else."""
+    return not one.proposal.continuous or strangeness(landmarks, one.joints) <= _allowed(one.proposal)
 
 
 def _allowed(proposal: Proposal) -> float:
