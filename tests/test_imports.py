@@ -22,7 +22,7 @@ EXCEPTIONS = {"http_edge/jobs.py": {"client"}}
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
     "zmq": {"wire/connection.py", "broker/server.py", "workers/loop.py"},
-    "torch": {"workers/hmr2/"},
+    "torch": {"workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/hmr2/"},
     "waitress": {"http_edge/server.py"},
     "falcon": {"http_edge/app.py"},

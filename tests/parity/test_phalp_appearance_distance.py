@@ -1,0 +1,114 @@
+"""People look as different as PHALP finds them, and are as costly to take for each other."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures import rules
+from tests.parity import phalp_networks
+from tests.parity.recordings import Recording, recorded
+from workers.phalp.learned.costs import (
+    EQ_010,
+    EQ_010_NEW_SHOT,
+    EQ_019,
+    Equation,
+    People,
+    Terms,
+    costs,
+    raw_appearance_distances,
+    terms,
+)
+from workers.phalp.learned.networks.encoder import texture_distances
+
+#: Of 99 numbers of a location: the origin's picture and its depth; its doubts.
+PLACE, DOUBT = [88, 89, 92], [93, 94, 95]
+
+
+def maps(variant: str) -> torch.Tensor:
+    return torch.from_numpy(np.stack([rules.app_uv(variant, number) for number in range(4)]))
+
+
+def texture_of_all_pairs(variant: str) -> np.ndarray:
+    """(4, 4): of every map with every other."""
+    numbers = torch.arange(4)
+    encoder, everyone = phalp_networks.appearance_encoder(variant), maps(variant)
+    pairs = torch.cartesian_prod(numbers, numbers)
+    return texture_distances(encoder, everyone, everyone, pairs).reshape(4, 4).double().numpy()
+
+
+def recorded_terms(recording: Recording) -> Terms:
+    expected = People(recording["dist_tpose"], recording["dist_tloca"][:, PLACE])
+    seen = People(recording["dist_dpose"], recording["dist_dloca"][:, PLACE])
+    return terms(expected, recording["dist_tloca"][:, DOUBT], seen)
+
+
+def raw_appearances(recording: Recording) -> np.ndarray:
+    """(3, 4): distances of appearances that no mask was applied to."""
+    theirs, ours = (
+        rules.normal(recording.variant, f"dist.{name}appe", (count, 4096))
+        for name, count in (("t", 3), ("d", 4))
+    )
+    return raw_appearance_distances(theirs, ours)
+
+
+@recorded("appearance_distance")
+def test_phalp_encodes_textures_as_recorded(recording: Recording) -> None:
+    encoder = phalp_networks.appearance_encoder(recording.variant)
+    ours = encoder(maps(recording.variant)).numpy()
+    np.testing.assert_allclose(ours, recording["emb"], rtol=0, atol=2e-4)
+
+
+@recorded("appearance_distance")
+def test_phalp_compares_textures_where_both_were_seen(recording: Recording) -> None:
+    ours = texture_of_all_pairs(recording.variant)
+    np.testing.assert_allclose(ours, recording["r_texture"], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(ours[:3], recording["dist_A0_TPL"], rtol=1e-4, atol=1e-7)
+
+
+@recorded("appearance_distance")
+def test_phalp_finds_the_recorded_distances(recording: Recording) -> None:
+    found = recorded_terms(recording)
+    everywhere = np.ones((1, 4))
+    for ours, name in (
+        (found.pose, "P0"),
+        (found.location, "L0"),
+        (found.nearness, "N0"),
+        (found.location_doubt * everywhere, "LC"),
+        (found.nearness_doubt * everywhere, "NC"),
+    ):
+        np.testing.assert_allclose(ours, recording[f"dist_{name}_TPL"], rtol=1e-3, err_msg=name)
+    np.testing.assert_allclose(raw_appearances(recording), recording["dist_A0_APL"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "equation"), [("EQ_010", EQ_010), ("EQ_019", EQ_019)])
+@recorded("appearance_distance")
+def test_phalp_finds_the_recorded_costs(recording: Recording, name: str, equation: Equation) -> None:
+    texture = texture_of_all_pairs(recording.variant)[:3]
+    ours = costs(equation, recorded_terms(recording), texture)
+    np.testing.assert_allclose(ours, recording[f"dist_{name}_TPL"], rtol=1e-3)
+
+
+@recorded("appearance_distance")
+def test_in_a_new_shot_places_cost_nothing(recording: Recording) -> None:
+    ours = costs(EQ_010_NEW_SHOT, recorded_terms(recording), raw_appearances(recording))
+    np.testing.assert_allclose(ours, recording["dist_EQ_010_shot1"], rtol=1e-3)
+
+
+def people(*depths: float) -> People:
+    count = len(depths)
+    places = np.stack([np.full(count, 0.5), np.full(count, 0.5), depths], axis=1)
+    return People(np.zeros((count, 229), np.float32), places.astype(np.float32))
+
+
+def test_a_pair_of_which_something_is_not_known_is_impossible() -> None:
+    doubts = np.array([[0.1, 0.1, np.nan], [0.1, 0.1, 1.1]], np.float32)
+    found = costs(EQ_019, terms(people(10, 10), doubts, people(10, -10)), 0.0)
+    np.testing.assert_array_equal(found, [[np.inf, np.inf], [1, np.inf]])
+
+
+def test_whoever_may_be_anywhere_costs_little_wherever_he_is() -> None:
+    sure, unsure = [0.01, 0.01, 1.0], [np.inf, np.inf, np.inf]
+    elsewhere = people(20)._replace(places=np.array([[0.8, 0.5, 20]], np.float32))
+    found = costs(EQ_019, terms(people(10, 10), np.array([sure, unsure], np.float32), elsewhere), 0.0)
+    assert found[0] > 100
+    assert found[1] < 3
