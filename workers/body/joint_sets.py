@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wire.errors import ModelNotLoaded
 from workers import unpickle
 from workers.body.model import Body, Mesh
 from workers.unpickle import Allowed, PickleRefused
@@ -47,6 +48,10 @@ REGRESSED: Final = 19
 _MAX_REGRESSOR_BYTES = 16 << 20
 
 
+class RegressorRefused(ModelNotLoaded):
+    """The file of the regressor is missing, or is not one."""
+
+
 def smplx_joints(body: Body, mesh: Mesh) -> Array:
     """The 45 joints (B, 45, 3) in smplx's order: SMPL's 24, then 21 points of the surface."""
     surface = [body.points[name] for name in SURFACE_POINTS]
@@ -76,16 +81,15 @@ class Hmr2Joints:
 
 
 def read_regressor(path: Path) -> Array:
-    """The regressor (19, 6890) of `SMPL_to_J19.pkl`. Raises `PickleRefused`, `OSError`."""
-    record = unpickle.load(path, allowed=Allowed(), max_bytes=_MAX_REGRESSOR_BYTES)
+    """The regressor (19, 6890) of `SMPL_to_J19.pkl`. Raises `RegressorRefused`, naming the file."""
     try:
-        values = unpickle.array(record)
-    except PickleRefused as refused:
-        raise PickleRefused(f"{path}: {refused}") from refused
+        values = unpickle.array(unpickle.load(path, allowed=Allowed(), max_bytes=_MAX_REGRESSOR_BYTES))
+    except FileNotFoundError as error:
+        raise RegressorRefused(f"{path} is missing") from error
+    except (PickleRefused, OSError) as error:
+        raise RegressorRefused(f"{path} is no regressor of joints: {error}") from error
     if values.ndim != 2 or len(values) != REGRESSED or values.dtype.kind != "f":
-        raise PickleRefused(
-            f"{path}: an array of shape {values.shape}, not a row for each of {REGRESSED} joints"
-        )
+        raise RegressorRefused(f"{path} has shape {values.shape}, not a row for each of {REGRESSED} joints")
     return values.astype(np.float32)
 
 

@@ -5,9 +5,8 @@ import pytest
 
 from tests import smpl_files
 from tests.fixtures import rules
-from workers.body.joint_sets import SURFACE_POINTS, Hmr2Joints, read_regressor, smplx_joints
+from workers.body.joint_sets import SURFACE_POINTS, Hmr2Joints, RegressorRefused, read_regressor, smplx_joints
 from workers.body.model import Body, Mesh
-from workers.unpickle import PickleRefused
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +82,10 @@ def test_the_regressor_is_read_from_its_pickle(tmp_path, regressor):
 )
 def test_what_is_no_regressor_is_refused_by_name(tmp_path, content, why):
     path = smpl_files.write(tmp_path / "SMPL_to_J19.pkl", content)
-    with pytest.raises(PickleRefused, match=rf"SMPL_to_J19\.pkl.*{why}"):
+    with pytest.raises(RegressorRefused, match=rf"SMPL_to_J19\.pkl.*{why}"):
         read_regressor(path)
+
+
+def test_a_missing_regressor_is_named(tmp_path):
+    with pytest.raises(RegressorRefused, match=r"SMPL_to_J19\.pkl is missing"):
+        read_regressor(tmp_path / "SMPL_to_J19.pkl")
