@@ -6,12 +6,13 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 CLIP = $$($(PY) -m tools.clip sports2d_demo.mp4)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve ctl test lint bench chaos simulate models clean
+.PHONY: help demo serve ctl doctor test lint bench chaos simulate models clean
 
 help:
 	@echo "make demo    140 frames of a real clip through the whole service, with pictures of the result"
 	@echo "make serve   the service on http://0.0.0.0:5000; settings are POSE_... variables"
 	@echo "make ctl ARGS=status   supervisorctl on the running service"
+	@echo "make doctor  what would keep the service from working here, and what to do"
 	@echo "make test    every test"
 	@echo "make lint    style and types"
 	@echo "make bench   the measurements in docs/performance.md"
@@ -28,6 +29,9 @@ serve: .venv/base models
 
 ctl: .venv/base
 	@$(PY) -m tools.serve $(or $(ARGS),status)
+
+doctor: .venv/base
+	@$(PY) -m tools.doctor $(ARGS)
 
 test: .venv/dev models
 	$(PY) -m workers.assets fetch demo clips

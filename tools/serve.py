@@ -22,7 +22,7 @@ CONFIGURATION = ROOT / "supervisord.conf"
 EXIT_BAD_SETTINGS = 2
 
 #: Longest path of a Unix socket (sun_path, 108 bytes with its end), less what zmq and supervisor append.
-_LONGEST_RUNTIME_DIR = 107 - len("/supervisor.sock.123456789")
+LONGEST_RUNTIME_DIR = 107 - len("/supervisor.sock.123456789")
 
 #: Time that a program has beyond `drain_s` before supervisord kills it.
 _STOP_GRACE_S = 10
@@ -30,7 +30,7 @@ _STOP_GRACE_S = 10
 #: glibc hands a decoded picture's memory back to the kernel after every frame and faults it in
 #: again with the next: 12 ms of a 1080p frame. These keep it; few arenas, so that what threads
 #: keep stays small.
-_ALLOCATOR = {
+ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
@@ -40,16 +40,16 @@ _ALLOCATOR = {
 
 #: Our matrices are small: threads that OpenBLAS would start for them cost far more than they give,
 #: and fight with the networks' own.
-_LINEAR_ALGEBRA = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+LINEAR_ALGEBRA = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def main(arguments: list[str]) -> NoReturn:
     """Become supervisord, or supervisorctl."""
     try:
         settings = wire_settings.load(os.environ)
-        if len(os.fsencode(settings.runtime_dir)) > _LONGEST_RUNTIME_DIR:
+        if len(os.fsencode(settings.runtime_dir)) > LONGEST_RUNTIME_DIR:
             raise ValueError(
-                f"POSE_RUNTIME_DIR: longer than the {_LONGEST_RUNTIME_DIR} bytes that sockets allow"
+                f"POSE_RUNTIME_DIR: longer than the {LONGEST_RUNTIME_DIR} bytes that sockets allow"
             )
         wire_settings.make_runtime_dir(settings)
     except (ValueError, OSError) as error:
@@ -76,8 +76,8 @@ def _append_to_stdout() -> None:
 def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """What the programs find: everything inherited, and a value for each name that the file expands."""
     return {
-        **_ALLOCATOR,
-        **_LINEAR_ALGEBRA,
+        **ALLOCATOR,
+        **LINEAR_ALGEBRA,
         **inherited,
         "PYTHONUNBUFFERED": "1",
         "EVERYFRAME_PYTHON": sys.executable,

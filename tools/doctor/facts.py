@@ -1,0 +1,73 @@
+"""What the doctor has found out; nothing here is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from wire.settings import Settings
+
+#: Who listens on the edge's port: nobody, a running service of this kind, or something else.
+Port = Literal["free", "ours", "taken", "forbidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The computer, as much of it as this process may use."""
+
+    python: tuple[int, int]
+    cpus: int
+    memory_bytes: int
+    available_bytes: int
+    shared_memory_free_bytes: int | None  # None: there is no /dev/shm
+    open_files: int
+    wsl: bool
+    today: date
+    newest_source: date
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """What PyTorch can use. `torch` is its version, None where it is not installed."""
+
+    torch: str | None
+    device: str | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory, or the nearest one above it that is there already."""
+
+    path: Path
+    filesystem: str
+    free_bytes: int
+    writable: bool
+    foreign: bool  # it is there and belongs to another user
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A model file: `state` as `workers.assets` has it, `remedy` what to do where it is not ready."""
+
+    name: str
+    group: str
+    state: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything. With a wrong setting `settings` are the defaults."""
+
+    machine: Machine
+    compute: Compute
+    environ: Mapping[str, str]
+    settings: Settings
+    settings_error: str | None
+    runtime: Place
+    store: Place
+    assets: Place
+    files: tuple[File, ...]
+    port: Port
