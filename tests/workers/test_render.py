@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from wire.camera import project
-from workers import render
+from workers import rasteriser, render
 from workers.body.model import Body
 from workers.geometry import rotation_from_vector
-from workers.render import Figure, overlay, rasterise, visualization_png
+from workers.rasteriser import rasterise
+from workers.render import Figure, overlay, visualization_png
 
 WIDTH, HEIGHT = 320, 240
 
@@ -80,7 +81,7 @@ def test_memory_bound_does_not_change_the_picture(body, monkeypatch):
     points = project(shown.vertices, shown.translation, WIDTH, HEIGHT)
     depth = shown.vertices[:, 2] + shown.translation[2]
     at_once = rasterise(points, depth, body.faces, width=WIDTH, height=HEIGHT)
-    monkeypatch.setattr(render, "_AT_A_TIME", 500)
+    monkeypatch.setattr(rasteriser, "_AT_A_TIME", 500)
     in_portions = rasterise(points, depth, body.faces, width=WIDTH, height=HEIGHT)
     np.testing.assert_array_equal(at_once.face_id, in_portions.face_id)
     np.testing.assert_array_equal(at_once.depth, in_portions.depth)
