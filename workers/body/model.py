@@ -69,16 +69,12 @@ class Body:
         self._joint_directions = joint_directions.reshape(shapedirs.shape[2], -1).astype(np.float32)
         # Coordinates in rows of V: each step of the skinning then runs along the vertices.
         self._template = np.ascontiguousarray(v_template.T, dtype=np.float32)  # (3, V)
-        self._directions = np.ascontiguousarray(
-            shapedirs.transpose(2, 1, 0).reshape(-1, 3 * count), dtype=np.float32
-        )  # (10, 3 * V)
-        self._pose_directions = (
-            None
-            if posedirs is None
-            else np.ascontiguousarray(
-                posedirs.reshape(-1, count, 3).transpose(0, 2, 1).reshape(-1, 3 * count), dtype=np.float32
-            )  # (207, 3 * V)
-        )
+        directions = [shapedirs.transpose(2, 1, 0)]
+        if posedirs is not None:
+            directions.append(posedirs.reshape(-1, count, 3).transpose(0, 2, 1))
+        self._bends = posedirs is not None
+        # (10, 3 * V), or (217, 3 * V) where pose changes the unposed surface as well
+        self._directions = np.concatenate(directions, dtype=np.float32).reshape(-1, 3 * count)
         self._weights = np.ascontiguousarray(weights.T, dtype=np.float32)  # (24, V)
 
     @classmethod
@@ -128,9 +124,9 @@ class Body:
         part.faces = np.empty((0, 3), np.int32)
         part.points = {name: place[vertex] for name, vertex in self.points.items() if vertex in place}
         part._template = np.ascontiguousarray(self._template[:, kept])
-        part._directions = _columns(self._directions, kept)
-        if self._pose_directions is not None:
-            part._pose_directions = _columns(self._pose_directions, kept)
+        part._directions = self._directions.reshape(-1, 3, self._template.shape[1])[..., kept].reshape(
+            len(self._directions), -1
+        )
         part._weights = np.ascontiguousarray(self._weights[:, kept])
         return part
 
@@ -150,12 +146,7 @@ class Body:
         rotations = np.asarray(rotations, np.float32)
         betas = np.asarray(betas, np.float32)
         batch, count = len(rotations), self._template.shape[1]
-        unposed = (betas @ self._directions).reshape(batch, 3, count) + self._template
-        if self._pose_directions is not None:
-            bends = (rotations[:, 1:] - np.eye(3, dtype=np.float32)).reshape(
-                batch, len(self._pose_directions)
-            )
-            unposed += (bends @ self._pose_directions).reshape(batch, 3, count)
+        unposed = self._displaced(rotations, betas).reshape(batch, 3, count) + self._template
         rest = self.rest_joints(betas)
         moves = self._chain(rotations, rest)  # (B, 24, 3, 4)
         joints = moves[..., 3].copy()
@@ -164,6 +155,15 @@ class Body:
         blended = (by_joint @ self._weights).reshape(batch, 3, 4, count)
         rows = np.einsum("bijv,bjv->biv", blended[:, :, :3], unposed) + blended[:, :, 3]
         return Mesh(np.ascontiguousarray(rows.transpose(0, 2, 1)), joints)
+
+    def _displaced(self, rotations: Array, betas: Array) -> Array:
+        """How far shape and pose move the vertices of unposed bodies (B, 3 * V)."""
+        amounts = betas
+        if self._bends:
+            bends = rotations[:, 1:] - np.eye(3, dtype=np.float32)  # (B, 23, 3, 3)
+            amounts = np.concatenate([betas, bends.reshape(len(betas), 9 * bends.shape[1])], axis=1)
+        # A product for each body: one for all would first copy the directions, which cost most to read.
+        return np.matmul(amounts[:, None], self._directions)[:, 0]
 
     def keypoints(self, mesh: Mesh) -> Array:
         """COCO keypoints (B, 17, 3), in the order of `wire.skeleton.COCO_KEYPOINTS`, of a whole mesh."""
@@ -208,11 +208,6 @@ def _tree_levels(parents: Index) -> list[tuple[Index, Index]]:
 def _turned(turns: Array, vectors: Array) -> Array:
     """Vectors (..., 3) under rotations (..., 3, 3)."""
     return (turns @ vectors[..., None])[..., 0]
-
-
-def _columns(directions: Array, kept: npt.NDArray[np.integer]) -> Array:
-    """Directions (K, 3 * V), for some of the vertices only: (K, 3 * N)."""
-    return directions.reshape(len(directions), 3, -1)[:, :, kept].reshape(len(directions), -1)
 
 
 def _dense(

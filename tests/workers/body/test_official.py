@@ -65,6 +65,20 @@ def test_its_keypoints_are_cocos(file):
     np.testing.assert_array_equal(keypoints["right_ankle"], mesh.joints[1, 8])
 
 
+def test_nobody_to_pose_gives_nobody(file):
+    mesh = official.open_body(file).mesh(np.zeros((0, 24, 3, 3)), np.zeros((0, 10)))
+    assert mesh.vertices.shape == (0, 6890, 3)
+
+
+def test_a_body_is_the_same_alone_and_in_company(file):
+    body = official.open_body(file)
+    rotations, betas = rules.rotmats("a", "pose", (5, 24)), rules.normal("a", "shape", (5, 10))
+    together = body.mesh(rotations, betas)
+    for person in range(5):
+        alone = body.mesh(rotations[person, None], betas[person, None])
+        np.testing.assert_allclose(alone.vertices[0], together.vertices[person], rtol=0, atol=1e-6)
+
+
 def test_its_points_have_the_names_of_the_open_body():
     assert official.POINTS.keys() <= official.Body.open().points.keys()
 
