@@ -1,5 +1,6 @@
 """PHALP's networks, with the shapes and the weights that the rules give them."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -25,12 +26,14 @@ SHAPE: Final = TransformerShape(
 )
 
 
+@cache
 def appearance_encoder(variant: str) -> AppearanceEncoder:
     encoder = AppearanceEncoder()
     _fill(encoder, variant, "encoding_head.")
     return encoder
 
 
+@cache
 def pose_transformer(variant: str, *, damping: float = 1.0) -> PoseTransformer:
     """`damping`: what the regressor's corrections of pose and shape are multiplied by."""
     transformer = PoseTransformer(SHAPE)

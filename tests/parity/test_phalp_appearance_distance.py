@@ -1,5 +1,7 @@
 """People look as different as PHALP finds them, and are as costly to take for each other."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from workers.phalp.learned.costs import (
     terms,
 )
 from workers.phalp.learned.networks.encoder import texture_distances
+from workers.phalp.learned.texture import COLOUR_SHARE, Texture
 
 #: Of 99 numbers of a location: the origin's picture and its depth; its doubts.
 PLACE, DOUBT = [88, 89, 92], [93, 94, 95]
@@ -28,6 +31,7 @@ def maps(variant: str) -> torch.Tensor:
     return torch.from_numpy(np.stack([rules.app_uv(variant, number) for number in range(4)]))
 
 
+@cache
 def texture_of_all_pairs(variant: str) -> np.ndarray:
     """(4, 4): of every map with every other."""
     numbers = torch.arange(4)
@@ -92,6 +96,37 @@ def test_phalp_finds_the_recorded_costs(recording: Recording, name: str, equatio
 def test_in_a_new_shot_places_cost_nothing(recording: Recording) -> None:
     ours = costs(EQ_010_NEW_SHOT, recorded_terms(recording), raw_appearances(recording))
     np.testing.assert_allclose(ours, recording["dist_EQ_010_shot1"], rtol=1e-3)
+
+
+def texture(colours: np.ndarray, seen: np.ndarray) -> Texture:
+    return Texture.of_seen(colours[:, seen], seen.ravel())
+
+
+def assert_same_map(ours: np.ndarray, theirs: np.ndarray, checks: np.ndarray) -> None:
+    """Within the step that colours are kept in; errors of a sum grow with the root of their count."""
+    np.testing.assert_allclose(ours[:, 8::16, 8::16], theirs, rtol=0, atol=1e-3)
+    sums = np.stack([rules.checks(channel) for channel in ours])
+    np.testing.assert_allclose(sums, checks, rtol=0, atol=2.0)
+
+
+@recorded("appearance_distance")
+def test_phalp_keeps_the_recorded_part_of_what_was_seen(recording: Recording) -> None:
+    (raw,) = rules.app_raw(recording.variant)
+    ours = texture(COLOUR_SHARE * raw[:3], raw[3] != 0).map()
+    assert_same_map(ours, recording["process_uv_sub16"], recording["process_uv_checks"])
+
+
+@recorded("appearance_distance")
+def test_phalp_mixes_textures_as_recorded(recording: Recording) -> None:
+    seen = [texture(each[:3], each[3] > 0) for each in maps(recording.variant).numpy()]
+    kept = seen[0]
+    for number, score, checks in zip(
+        (1, 2, 3, 1), (0.95, 0.85, 0.99, 1.0), recording["mix_checks"], strict=True
+    ):
+        kept = kept.mixed(seen[number], score=score)
+        sums = np.stack([rules.checks(channel) for channel in kept.map()])
+        np.testing.assert_allclose(sums, checks, rtol=0, atol=2.0)
+    assert_same_map(kept.map(), recording["mix_last_sub16"], recording["mix_checks"][-1])
 
 
 def people(*depths: float) -> People:

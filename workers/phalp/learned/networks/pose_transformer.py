@@ -129,7 +129,7 @@ class _Regressor(nn.Module):
 
 
 class PoseTransformer(nn.Module):
-    """The network, for inference. `mean` and `deviation` (229,) of the poses come from a file of their own."""
+    """The network, for inference. `mean` and `deviation` (229,) of poses come from a file of their own."""
 
     def __init__(self, shape: TransformerShape) -> None:
         super().__init__()
