@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.fixtures import rules
+from workers.body.model import OPEN_BODY
 
 
 @dataclass
@@ -55,6 +56,26 @@ def smpl_model(variant: str) -> dict[str, Any]:
         "J_regressor": sparse(model["J_regressor"]),
         "J": Object("chumpy.ch", "MatVecMult", {"mtx": sparse(model["J_regressor"])}),
         "kintree_table": model["kintree_table"].astype(np.uint32),
+    }
+
+
+def open_body_model(*, origin_m: tuple[float, float, float]) -> dict[str, Any]:
+    """The open body as an official model whose origin is elsewhere and whose surface bends with the pose."""
+    with np.load(OPEN_BODY) as asset:
+        arrays = dict(asset)
+    count = len(arrays["v_template"])
+    regressor, weights = np.zeros((24, count)), np.zeros((count, 24))
+    entries = arrays["regressor_joints"], arrays["regressor_vertices"]
+    np.add.at(regressor, entries, arrays["regressor_weights"])
+    np.add.at(weights, (np.arange(count)[:, None], arrays["weight_joints"]), arrays["weights"])
+    return {
+        "v_template": arrays["v_template"] - np.array(origin_m),
+        "shapedirs": chumpy_array(arrays["shapedirs"].astype(np.float64)),
+        "posedirs": 0.001 * rules.normal("a", "bend", (count, 3, 207)),
+        "J_regressor": sparse(regressor / regressor.sum(axis=1, keepdims=True)),
+        "weights": weights,
+        "kintree_table": np.array([rules.SMPL_PARENTS, range(24)]).astype(np.uint32),
+        "f": arrays["faces"].astype(np.uint32),
     }
 
 

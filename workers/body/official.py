@@ -43,6 +43,9 @@ _SHAPE_OF: Final = {
     "f": (13776, 3),
 }
 
+#: What of it the converted file holds.
+_KEPT: Final = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "faces")
+
 #: Vertices that stand for points of the face, the feet and the fingertips (smplx, `vertex_ids.py`).
 POINTS: Final = {
     "nose": 332,
@@ -116,7 +119,7 @@ def open_body(path: Path) -> Body:
         posedirs=arrays["posedirs"].reshape(-1, 207).T,
         j_regressor=arrays["J_regressor"],
         weights=arrays["weights"],
-        faces=arrays["f"],
+        faces=arrays["faces"],
         parents=np.array(SMPL_PARENTS),
         points=POINTS,
     )
@@ -128,9 +131,10 @@ def converted_path(path: Path) -> Path:
 
 
 def read_pickle(file: BinaryIO) -> dict[str, npt.NDArray]:
-    """SMPL's arrays under SMPL's names from its pickle, real numbers as float32, checked in shape and value.
+    """SMPL's arrays from its pickle, real numbers as float32, checked in shape and value.
 
-    Raises `PickleRefused`.
+    The names are SMPL's, but for `faces`, which have the name and form of the open body's. Raises
+    `PickleRefused`.
     """
     model = unpickle.Unpickler(file, allowed=_ALLOWED, max_bytes=MAX_BYTES).load()
     if not isinstance(model, dict):
@@ -144,9 +148,9 @@ def read_pickle(file: BinaryIO) -> dict[str, npt.NDArray]:
             raise PickleRefused(f"{name} has shape {arrays[name].shape}, and SMPL's has {shape}")
     if arrays["f"].min() < 0 or arrays["f"].max() >= VERTICES:
         raise PickleRefused("a face has a corner that is no vertex")
-    if tuple(arrays["kintree_table"][0, 1:].tolist()) != SMPL_PARENTS[1:]:
+    if tuple(arrays.pop("kintree_table")[0, 1:].tolist()) != SMPL_PARENTS[1:]:
         raise PickleRefused("the joints hang together in another way than SMPL's")
-    return arrays
+    return arrays | {"faces": arrays.pop("f").astype(np.uint16)}
 
 
 def _numbers(name: str, record: object) -> npt.NDArray:
@@ -201,7 +205,7 @@ def _converted(path: Path, digest: str) -> dict[str, npt.NDArray] | None:
     try:
         with converted_path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
             if kept["source_sha256"] == digest and kept["version"] == VERSION:
-                return {name: kept[name] for name in _SHAPE_OF}
+                return {name: kept[name] for name in _KEPT}
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged archive can fail in any way, and is made again

@@ -5,8 +5,10 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
+from http_edge import topology
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.smpl_files import Object, Opcodes, chumpy_array, chumpy_slice
@@ -108,7 +110,13 @@ def test_a_file_is_converted_once(file, conversions):
 def test_the_converted_file_holds_no_pickle(file):
     official.open_body(file)
     with np.load(official.converted_path(file), allow_pickle=False) as arrays:
-        assert {arrays[name].dtype.kind for name in arrays} <= set("fiU")
+        assert {arrays[name].dtype.kind for name in arrays} <= set("fiuU")
+
+
+def test_the_edge_finds_the_faces_in_the_converted_file(file):
+    body = official.open_body(file)
+    faces = topology.load(official.converted_path(file)).faces_json
+    assert orjson.loads(orjson.dumps(faces)) == body.faces.tolist()
 
 
 def test_a_file_that_changes_is_converted_again(file, model, conversions):
