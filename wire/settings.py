@@ -53,6 +53,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # -- the observer
     observer: Annotated[Literal["blazepose"], Meta(description="who sees people in a frame")] = "blazepose"
+    detector: Annotated[
+        Literal["auto", "maskrcnn", "fasterrcnn", "blazepose"],
+        Meta(description="who finds people for hmr2; auto: maskrcnn on a GPU, fasterrcnn on a CPU"),
+    ] = "auto"
+    detection_score: Annotated[
+        float, Meta(ge=0, lt=1, description="whom the detector finds for hmr2 scores more than this")
+    ] = 0.8
+    expected_score: Annotated[
+        float, Meta(ge=0, lt=1, description="... and where the tracker expects somebody, more than this")
+    ] = 0.3
+    min_person_width_px: Annotated[
+        int, Meta(ge=0, description="narrower people are passed over by hmr2, as by PHALP")
+    ] = 50
+    min_person_height_px: Annotated[
+        int, Meta(ge=0, description="lower people are passed over by hmr2, as by PHALP")
+    ] = 100
     keypoints: Annotated[
         Literal["coco17", "smpl24"], Meta(description="which keypoints `keypoints` lists")
     ] = "coco17"

@@ -95,7 +95,7 @@ def _observation(sighting: Sighting, laid: _Laid) -> Observation:
     proposal = sighting.expected.proposal if sighting.expected else None
     return Observation(
         pose=laid.fitted.pose,
-        box=_box(sighting.landmarks),
+        box=box_around(sighting.landmarks),
         score=sighting.landmarks.score,
         joint_visibility=laid.fitted.joint_visibility,
         appearance=laid.appearance,
@@ -106,7 +106,7 @@ def _observation(sighting: Sighting, laid: _Laid) -> Observation:
     )
 
 
-def _box(landmarks: Landmarks) -> Array:
+def box_around(landmarks: Landmarks) -> Array:
     """The box (4,), pixels, around the landmarks that are in the picture, or all if none is."""
     present = landmarks.presence >= _PRESENT
     points = landmarks.pixels[present if present.any() else slice(None), :2]

@@ -1,0 +1,1 @@
+"""Where the people in a picture are: three detectors behind one call (`person.py`)."""
