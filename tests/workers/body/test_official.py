@@ -1,12 +1,16 @@
 """The official body file: read without running it, converted once, checked in every part."""
 
+import pickle
 import shutil
+import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import orjson
 import pytest
+from scipy.sparse import csc_matrix
 
 from http_edge import topology
 from tests import smpl_files
@@ -97,6 +101,28 @@ def test_chumpys_slices_are_read_as_what_they_select(file, model):
     wide = np.concatenate([np.ones((6890, 3, 2)), rules.smpl("a")["shapedirs"]], axis=2)
     places = np.arange(wide.size).reshape(wide.shape)[..., 2:]
     smpl_files.write(file, model | {"shapedirs": chumpy_slice(wide, places)})
+    np.testing.assert_array_equal(surface(official.open_body(file)), expected)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_file_that_python_3_has_pickled_again_is_the_same_body(file, model, protocol, monkeypatch):
+    class Ch:
+        """Pickles as chumpy's array, of which nobody but the pickler needs to know."""
+
+    chumpy = ModuleType("chumpy.ch")
+    chumpy.Ch = Ch
+    Ch.__module__, Ch.__qualname__ = chumpy.__name__, "Ch"
+    monkeypatch.setitem(sys.modules, "chumpy", ModuleType("chumpy"))
+    monkeypatch.setitem(sys.modules, chumpy.__name__, chumpy)
+    shapes = Ch()
+    vars(shapes).update(model["shapedirs"].state)
+    expected = surface(official.open_body(file))
+    again = rules.smpl("a") | {
+        "posedirs": model["posedirs"],
+        "shapedirs": shapes,
+        "J_regressor": csc_matrix(rules.smpl("a")["J_regressor"]),
+    }
+    file.write_bytes(pickle.dumps(again, protocol))
     np.testing.assert_array_equal(surface(official.open_body(file)), expected)
 
 
