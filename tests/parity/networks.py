@@ -29,11 +29,11 @@ TINY: Final = Architecture(
 ARCHITECTURES: Final = {"tiny": TINY, "full": RELEASE}
 
 
-def hmr2(kind: str, variant: str, *, dtype: torch.dtype = torch.float32) -> Hmr2:
+def hmr2(kind: str, variant: str) -> Hmr2:
     """The network of `hmr2_tiny` or `hmr2_full`, its weights made one at a time."""
     with torch.device("meta"):
-        network = Hmr2(ARCHITECTURES[kind], dtype=dtype)
+        network = Hmr2(ARCHITECTURES[kind])
     for key, empty in network.state_dict().items():
-        weight = torch.from_numpy(rules.weight(variant, key, empty.shape)).to(empty.dtype)
+        weight = torch.from_numpy(rules.weight(variant, key, empty.shape))
         network.load_state_dict({key: weight}, strict=False, assign=True)
     return network.eval().requires_grad_(False)

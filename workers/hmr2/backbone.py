@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from workers.hmr2.architecture import BackboneShape
-from workers.hmr2.layers import Matrix, apart, together
+from workers.hmr2.layers import Matrix, Patches, apart, together
 
 #: Under the square root of every norm of the backbone; the head's are torch's own 1e-5.
 EPSILON: Final = 1e-6
@@ -20,30 +20,25 @@ EPSILON: Final = 1e-6
 class PatchEmbed(nn.Module):
     """Cuts a crop up into patches and makes a token of each."""
 
-    def __init__(self, shape: BackboneShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(
-            3,
-            shape.dim,
-            kernel_size=shape.patch_px,
-            stride=shape.patch_px,
-            padding=shape.padding_px,
-            dtype=dtype,
+        self.proj = Patches(
+            3, shape.dim, kernel_size=shape.patch_px, stride=shape.patch_px, padding=shape.padding_px
         )
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Tokens (B, N, dim), row by row, of crops (B, 3, 256, 192)."""
-        return self.proj(crops.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
+        return self.proj(crops)
 
 
 class Attention(nn.Module):
     """Every token asks every token of its crop."""
 
-    def __init__(self, shape: BackboneShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
         self.heads = shape.heads
-        self.qkv = Matrix(shape.dim, 3 * shape.dim, dtype=dtype)
-        self.proj = Matrix(shape.dim, shape.dim, dtype=dtype)
+        self.qkv = Matrix(shape.dim, 3 * shape.dim)
+        self.proj = Matrix(shape.dim, shape.dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, dim) of (B, N, dim). The scale of the products is 1/sqrt(dim / heads)."""
@@ -54,10 +49,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two matrices around a GELU (the exact one), token by token."""
 
-    def __init__(self, shape: BackboneShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
-        self.fc1 = Matrix(shape.dim, shape.mlp_dim, dtype=dtype)
-        self.fc2 = Matrix(shape.mlp_dim, shape.dim, dtype=dtype)
+        self.fc1 = Matrix(shape.dim, shape.mlp_dim)
+        self.fc2 = Matrix(shape.mlp_dim, shape.dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, dim) of (B, N, dim)."""
@@ -67,12 +62,12 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """Attention, then the MLP; each adds to the stream what it makes of the stream normalised."""
 
-    def __init__(self, shape: BackboneShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(shape.dim, eps=EPSILON)
-        self.attn = Attention(shape, dtype)
+        self.attn = Attention(shape)
         self.norm2 = nn.LayerNorm(shape.dim, eps=EPSILON)
-        self.mlp = Mlp(shape, dtype)
+        self.mlp = Mlp(shape)
 
     def forward(self, stream: torch.Tensor) -> torch.Tensor:
         """(B, N, dim), float32, of the same."""
@@ -83,12 +78,11 @@ class Block(nn.Module):
 class Backbone(nn.Module):
     """Features of crops."""
 
-    def __init__(self, shape: BackboneShape, *, dtype: torch.dtype) -> None:
-        """`dtype`: of the matrices; norms and positions are float32."""
+    def __init__(self, shape: BackboneShape) -> None:
         super().__init__()
-        self.patch_embed = PatchEmbed(shape, dtype)
+        self.patch_embed = PatchEmbed(shape)
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + shape.tokens, shape.dim))
-        self.blocks = nn.ModuleList(Block(shape, dtype) for _ in range(shape.depth))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
         self.last_norm = nn.LayerNorm(shape.dim, eps=EPSILON)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:

@@ -24,11 +24,11 @@ class Readout(NamedTuple):
 class SelfAttention(nn.Module):
     """Attention of the token to itself. With one token its weight is 1, so queries and keys do not matter."""
 
-    def __init__(self, shape: HeadShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         inner = shape.heads * shape.head_dim
-        self.to_qkv = Matrix(shape.dim, 3 * inner, bias=False, dtype=dtype)
-        self.to_out = nn.Sequential(Matrix(inner, shape.dim, dtype=dtype))
+        self.to_qkv = Matrix(shape.dim, 3 * inner, bias=False)
+        self.to_out = nn.Sequential(Matrix(inner, shape.dim))
 
     def forward(self, token: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """(B, 1, dim) of (B, 1, dim)."""
@@ -38,13 +38,13 @@ class SelfAttention(nn.Module):
 class CrossAttention(nn.Module):
     """The token asks the features, which come as they are: only the token is normalised."""
 
-    def __init__(self, shape: HeadShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         inner = shape.heads * shape.head_dim
         self.heads = shape.heads
-        self.to_kv = Matrix(shape.context_dim, 2 * inner, bias=False, dtype=dtype)
-        self.to_q = Matrix(shape.dim, inner, bias=False, dtype=dtype)
-        self.to_out = nn.Sequential(Matrix(inner, shape.dim, dtype=dtype))
+        self.to_kv = Matrix(shape.context_dim, 2 * inner, bias=False)
+        self.to_q = Matrix(shape.dim, inner, bias=False)
+        self.to_out = nn.Sequential(Matrix(inner, shape.dim))
 
     def forward(self, token: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """(B, 1, dim) of a token (B, 1, dim) and features (B, N, context_dim)."""
@@ -56,13 +56,13 @@ class CrossAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two matrices around a GELU (the exact one). The gaps in the numbering were dropout."""
 
-    def __init__(self, shape: HeadShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            Matrix(shape.dim, shape.mlp_dim, dtype=dtype),
+            Matrix(shape.dim, shape.mlp_dim),
             nn.GELU(),
             nn.Identity(),
-            Matrix(shape.mlp_dim, shape.dim, dtype=dtype),
+            Matrix(shape.mlp_dim, shape.dim),
         )
 
     def forward(self, token: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -86,11 +86,11 @@ class Step(nn.Module):
 class Layers(nn.Module):
     """The decoder's layers: self-attention, cross-attention and feed-forward each."""
 
-    def __init__(self, shape: HeadShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                Step(shape.dim, part(shape, dtype)) for part in (SelfAttention, CrossAttention, FeedForward)
+                Step(shape.dim, part(shape)) for part in (SelfAttention, CrossAttention, FeedForward)
             )
             for _ in range(shape.depth)
         )
@@ -106,11 +106,11 @@ class Layers(nn.Module):
 class Decoder(nn.Module):
     """Makes the token and takes it through the layers. Nothing normalises it at the end."""
 
-    def __init__(self, shape: HeadShape, dtype: torch.dtype) -> None:
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
         self.to_token_embedding = nn.Linear(1, shape.dim)
         self.pos_embedding = nn.Parameter(torch.empty(1, 1, shape.dim))
-        self.transformer = Layers(shape, dtype)
+        self.transformer = Layers(shape)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """The token (B, dim), float32, for features (B, N, context_dim)."""
@@ -124,10 +124,9 @@ class Decoder(nn.Module):
 class SmplHead(nn.Module):
     """Body and camera: what the token says, added to the mean body."""
 
-    def __init__(self, shape: HeadShape, *, dtype: torch.dtype) -> None:
-        """`dtype`: of the matrices; norms, the token and the read-out are float32."""
+    def __init__(self, shape: HeadShape) -> None:
         super().__init__()
-        self.transformer = Decoder(shape, dtype)
+        self.transformer = Decoder(shape)
         self.decpose = nn.Linear(shape.dim, 6 * JOINTS)
         self.decshape = nn.Linear(shape.dim, BETAS)
         self.deccam = nn.Linear(shape.dim, CAMERA)

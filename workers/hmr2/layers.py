@@ -1,4 +1,4 @@
-"""The layer that both halves of the network share: a matrix that may be less precise than what it meets."""
+"""The layers that both halves of the network share: matrices that may be less precise than what they meet."""
 
 import torch
 from torch import nn
@@ -7,13 +7,21 @@ from torch import nn
 class Matrix(nn.Linear):
     """A linear layer that rounds its input to its own precision and answers in it.
 
-    Between the layers values stay float32: sums over a depth of 32 blocks lose more to rounding than
-    single products do. Rounding the matrices alone costs half of what rounding everything does.
+    What lies between the matrices stays float32: a sum over 32 blocks loses more to rounding than single
+    products do.
     """
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """`values` (..., in) times the matrix, plus its bias: (..., out)."""
         return super().forward(values.to(self.weight.dtype))
+
+
+class Patches(nn.Conv2d):
+    """A convolution whose steps are as wide as its kernel, so a matrix too: it rounds like `Matrix`."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, N, channels), row by row, of pictures (B, 3, height, width)."""
+        return super().forward(pictures.to(self.weight.dtype)).flatten(2).transpose(1, 2)
 
 
 def apart(values: torch.Tensor, heads: int) -> torch.Tensor:

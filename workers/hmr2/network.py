@@ -25,11 +25,10 @@ class Estimate(NamedTuple):
 class Hmr2(nn.Module):
     """The network, for inference. Its modules carry the names of the published checkpoint."""
 
-    def __init__(self, architecture: Architecture, *, dtype: torch.dtype) -> None:
-        """`dtype`: of the matrices; everything between them is float32."""
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.backbone = Backbone(architecture.backbone, dtype=dtype)
-        self.smpl_head = SmplHead(architecture.head, dtype=dtype)
+        self.backbone = Backbone(architecture.backbone)
+        self.smpl_head = SmplHead(architecture.head)
 
     def forward(self, crops: torch.Tensor) -> Estimate:
         """The body in each of the crops (B, 3, 256, 256), RGB less its mean over its deviation, float32."""
