@@ -103,8 +103,9 @@ def mask_crops(masks: Masks, squares: Squares) -> Pixels:
 def normalised(crops: Pixels) -> Array:
     """The network's input (N, 3, 256, 256) from pixels (N, 256, 256, 3)."""
     ready = np.empty((len(crops), 3, *crops.shape[1:3]), np.float32)
-    for channel, levels in enumerate(_NORMALISED):
-        np.take(levels, crops[..., channel], out=ready[:, channel], mode="clip")
+    for crop, channels in zip(crops, ready, strict=True):
+        for pixels, levels, channel in zip(cv2.split(crop), _NORMALISED, channels, strict=True):
+            cv2.LUT(pixels, levels, dst=channel)
     return ready
 
 
