@@ -15,7 +15,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -187,19 +186,6 @@ def load(path: Path, *, allowed: Allowed, max_bytes: int, encoding: str = "latin
             return Unpickler(file, allowed=allowed, max_bytes=max_bytes, encoding=encoding).load()
     except PickleRefused as refused:
         raise PickleRefused(f"{path}: {refused}") from refused
-
-
-def as_module(allowed: Allowed, *, max_bytes: int) -> SimpleNamespace:
-    """What `torch.load` takes as its `pickle_module`: an `Unpickler` with these bounds."""
-
-    class Bounded(Unpickler):
-        def __init__(self, file: BinaryIO, *, encoding: str = "latin1") -> None:
-            super().__init__(file, allowed=allowed, max_bytes=max_bytes, encoding=encoding)
-
-    def load_bounded(file: BinaryIO, *, encoding: str = "latin1") -> Any:
-        return Bounded(file, encoding=encoding).load()
-
-    return SimpleNamespace(__name__=__name__, Unpickler=Bounded, load=load_bounded)
 
 
 def array(record: object) -> npt.NDArray[Any]:
