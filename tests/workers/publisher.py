@@ -29,11 +29,11 @@ class Page:
 
 
 class Publisher:
-    """`pages` by name; `requests` are (name, Range header or None), in the order they came."""
+    """`pages` by name; `requests` are (name, Range, If-Range), None for what was not sent, as they came."""
 
     def __init__(self, port: int) -> None:
         self.pages: dict[str, Page] = {}
-        self.requests: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None, str | None]] = []
         self._port = port
 
     def url(self, name: str) -> str:
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         publisher = self.server.publisher
         name = self.path.lstrip("/")
-        publisher.requests.append((name, self.headers["Range"]))
+        publisher.requests.append((name, self.headers["Range"], self.headers["If-Range"]))
         page = publisher.pages.get(name)
         # One request a connection: an answer that is cut short ends with it.
         self.close_connection = True

@@ -187,6 +187,11 @@ def test_what_only_the_user_can_get_is_said_in_one_message(
     assert "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl" in message
     assert message.endswith(str(assets_dir))
 
+    assets_dir.mkdir()
+    (assets_dir / "SMPL_NEUTRAL.pkl").write_bytes(b"body")
+    assert command.main(["verify", "hmr2"], assets_dir) == 1
+    assert capsys.readouterr().err == ""
+
 
 def test_a_missing_file_of_the_users_own_says_where_to_register(assets_dir: Path) -> None:
     with pytest.raises(ModelNotLoaded, match=r"SMPL_NEUTRAL\.pkl is missing in .*register at"):

@@ -282,7 +282,7 @@ def test_a_fetch_that_was_killed_is_gone_on_with(
     fetch(assets_dir, weights(url))
 
     assert files(assets_dir) == {"weights.pth": large}
-    assert server.requests[-1] == ("file", f"bytes={kept_bytes}-")
+    assert server.requests[-1] == ("file", f"bytes={kept_bytes}-", '"1"')
 
 
 def test_a_full_disk_is_named_and_what_has_arrived_is_kept(
@@ -302,7 +302,7 @@ def test_a_full_disk_is_named_and_what_has_arrived_is_kept(
     assert size(assets_dir / f".{fetch_process.NAME}.part") == 2**20
     fetch(assets_dir, weights(url))
     assert files(assets_dir) == {"weights.pth": large}
-    assert server.requests[-1] == ("file", f"bytes={2**20}-")
+    assert server.requests[-1] == ("file", f"bytes={2**20}-", '"1"')
 
 
 def test_only_one_fetch_is_at_work_in_a_directory(server: Publisher, assets_dir: Path) -> None:

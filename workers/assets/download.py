@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError
+from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
 from workers.assets.asset import FetchError
 
@@ -132,7 +132,7 @@ class Download:
             ):
                 self._receive(url, response, kept, start)
         except HTTPError as error:
-            raise _Interrupted(str(error.reason if isinstance(error, MaxRetryError) else error)) from None
+            raise _Interrupted(_in_words(error)) from None
 
     def _receive(
         self, url: str, response: urllib3.BaseHTTPResponse, kept: _Version | None, start: int
@@ -220,6 +220,12 @@ def _validator(response: urllib3.BaseHTTPResponse) -> str | None:
     """What names this version of the file. A weak ETag may not be used for a part (RFC 9110, 13.1.5)."""
     etag = response.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
+
+
+def _in_words(error: HTTPError) -> str:
+    """What went wrong, without the exceptions that it comes wrapped in."""
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    return str(reason.args[0] if isinstance(reason, ProtocolError) else reason)
 
 
 def refuse_a_way_out_of_tls(url: str, response: urllib3.BaseHTTPResponse) -> None:
