@@ -5,16 +5,20 @@ together with the command that fetches it, `python -m workers.assets fetch` (`co
 """
 
 from workers.assets.asset import Asset, AssetUnavailable, Digest
-from workers.assets.catalogue import ASSETS, GROUPS, in_groups, named
-from workers.assets.installed import comes_from_its_publisher, directory, path, read, state
+from workers.assets.catalogue import ASSETS, DEFAULT_GROUP, GROUPS, in_groups, named
+from workers.assets.installed import comes_from_its_publisher, digest, directory, path, read, state
 
 __all__ = [
     "ASSETS",
+    "DEFAULT_GROUP",
+    "DEFAULT_GROUP",
     "GROUPS",
     "Asset",
     "AssetUnavailable",
     "Digest",
     "comes_from_its_publisher",
+    "digest",
+    "digest",
     "directory",
     "in_groups",
     "named",
