@@ -21,8 +21,8 @@ EXCEPTIONS = {"http_edge/jobs.py": {"client"}}
 
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
-    "zmq": {"wire/connection.py", "broker/server.py", "workers/loop.py"},
-    "torch": {"workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
+    "zmq": {"wire/connection.py", "wire/line.py", "broker/server.py", "workers/loop.py"},
+    "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},
     "falcon": {"http_edge/app.py"},

@@ -1,0 +1,104 @@
+"""On what the networks run: the one place that decides device and precision, and knows how devices fail."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+import torch
+
+from wire.errors import ModelNotLoaded
+
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Result = TypeVar("Result")
+
+#: Exit status of a worker whose GPU answers no more: only a new process gets another context.
+EXIT_DEVICE_LOST: Final = 4
+
+#: The first NVIDIA GPUs that multiply bfloat16 as fast as float16 (Ampere).
+_BFLOAT16_SINCE: Final = (8, 0)
+
+
+class DeviceUnavailable(ModelNotLoaded):
+    """The device that was asked for is not here, or cannot compute as precisely as was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Where the networks run, and how precise most of their matrices are."""
+
+    device: torch.device
+    precision: Precision
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the matrices hold before the device's own format: int8 is made of float32."""
+        return torch.float32 if self.precision == "int8" else getattr(torch, self.precision)
+
+    def __str__(self) -> str:
+        """As `/health` says it: `cuda:0, bfloat16`."""
+        return f"{self.device}, {self.precision}"
+
+
+def decide(device: str, precision: str, *, index: int = 0) -> Compute:
+    """What `POSE_DEVICE` (auto, cpu, cuda, cuda:N) and `POSE_PRECISION` (auto or a precision) mean here.
+
+    index: which of the workers asks; where no number says which, they take the GPUs in turn. Raises
+    `DeviceUnavailable`, naming the setting.
+    """
+    place = _device(device, index)
+    fastest = _fastest_on_gpu(place) if place.type == "cuda" else _fastest_on_cpu()
+    if precision == "auto":
+        return Compute(place, fastest)
+    if precision == "int8" and (place.type != "cpu" or fastest != "int8"):
+        raise DeviceUnavailable(f"POSE_PRECISION=int8 needs a CPU with VNNI instructions; this is {place}")
+    if precision == "float16" and place.type == "cpu":
+        raise DeviceUnavailable("POSE_PRECISION=float16 needs a GPU: on CPUs it is slower than float32")
+    return Compute(place, precision)  # type: ignore[arg-type]  # the settings let no other word through
+
+
+def _device(wanted: str, index: int) -> torch.device:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        wanted = "cuda" if count else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "cpu" and not number:
+        return torch.device("cpu")
+    if kind != "cuda" or (number and not number.isdecimal()):
+        raise DeviceUnavailable(f"POSE_DEVICE={wanted}: say auto, cpu, cuda or cuda:N")
+    chosen = int(number) if number else index % max(count, 1)
+    if chosen >= count:
+        raise DeviceUnavailable(
+            f"POSE_DEVICE={wanted}: torch {torch.__version__} sees {count} such GPUs here"
+        )
+    return torch.device("cuda", chosen)
+
+
+def _fastest_on_gpu(device: torch.device) -> Precision:
+    return "bfloat16" if torch.cuda.get_device_capability(device) >= _BFLOAT16_SINCE else "float16"
+
+
+def _fastest_on_cpu() -> Precision:
+    can = torch.cpu.get_capabilities()
+    if can.get("avx512_vnni") or can.get("avx_vnni"):
+        return "int8"
+    return "bfloat16" if can.get("avx512_bf16") else "float32"
+
+
+def in_halves(run: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> list[Result]:
+    """What `run` makes of `batch` (B, ...), in order: at once, or of parts of it where memory is short.
+
+    A part is halved until it fits. Raises `torch.OutOfMemoryError` where one row alone does not.
+    """
+    try:
+        return [run(batch)]
+    except torch.OutOfMemoryError:
+        if len(batch) < 2:
+            raise
+    # Only here, where the error is gone, are the tensors that it kept alive gone too.
+    middle = len(batch) // 2
+    return in_halves(run, batch[:middle]) + in_halves(run, batch[middle:])
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether `error` says that the GPU's context is broken, so that every later call will fail as well."""
+    return isinstance(error, torch.AcceleratorError)  # out of memory is another class, and passes
