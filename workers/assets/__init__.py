@@ -11,13 +11,11 @@ from workers.assets.installed import comes_from_its_publisher, digest, directory
 __all__ = [
     "ASSETS",
     "DEFAULT_GROUP",
-    "DEFAULT_GROUP",
     "GROUPS",
     "Asset",
     "AssetUnavailable",
     "Digest",
     "comes_from_its_publisher",
-    "digest",
     "digest",
     "directory",
     "in_groups",
