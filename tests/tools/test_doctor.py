@@ -35,7 +35,7 @@ HEALTHY = Facts(
         today=date(2026, 12, 1),
         newest_source=date(2026, 11, 1),
     ),
-    compute=Compute(torch=None, device=None, problem=None),
+    compute=Compute(),
     environ={},
     settings=Settings(threads=2),
     settings_error=None,
@@ -47,6 +47,8 @@ HEALTHY = Facts(
         File("hmr2.ckpt", "hmr2", "missing", "fetch hmr2"),
         File("SMPL_NEUTRAL.pkl", "hmr2", "missing", "register"),
         File("pose_predictor.pth", "phalp", "missing", "fetch phalp"),
+        File("maskrcnn_v2.pth", "detectors", "missing", "fetch detectors"),
+        File("fasterrcnn_320.pth", "detectors", "missing", "fetch detectors"),
     ),
     port="free",
 )
@@ -74,7 +76,7 @@ def hmr2(facts: Facts = HEALTHY, **compute: object) -> Facts:
     return replace(
         facts,
         settings=msgspec.structs.replace(facts.settings, observer="hmr2"),
-        compute=replace(Compute(torch="2.13.0", device="cuda", problem=None), **compute),
+        compute=replace(Compute(torch="2.13.0", device="cuda", described="cuda:0, bfloat16"), **compute),
         files=tuple(replace(file, state="ready") for file in facts.files),
     )
 
@@ -96,7 +98,13 @@ WRONG = {
     "too little memory": (machine(memory_bytes=GB // 2), "memory", "fail", "POSE_WORKERS=1"),
     "little memory left": (machine(available_bytes=GB // 2), "memory", "warn", "0.5 GB of"),
     "little memory in WSL": (machine(available_bytes=GB // 2, wsl=True), "memory", "warn", ".wslconfig"),
-    "two HMR2 in 8 GB": (hmr2(machine(memory_bytes=8 * GB)), "memory", "fail", "10.9 GB"),
+    "two HMR2 in 6 GB": (hmr2(machine(memory_bytes=6 * GB)), "memory", "fail", "7.7 GB"),
+    "two precise HMR2 in 8 GB": (
+        hmr2(machine(memory_bytes=8 * GB), described="cuda:0, float32"),
+        "memory",
+        "fail",
+        "10.9 GB",
+    ),
     "no /dev/shm": (machine(shared_memory_free_bytes=None), "/dev/shm", "warn", "--shm-size"),
     "full /dev/shm": (machine(shared_memory_free_bytes=9), "/dev/shm", "warn", "free some"),
     "few open files": (machine(open_files=256), "open files", "fail", "ulimit -n"),
@@ -133,7 +141,7 @@ WRONG = {
     "a taken port": (replace(HEALTHY, port="taken"), "port", "fail", "another program"),
     "an impossible address": (replace(HEALTHY, port="forbidden"), "port", "fail", "POSE_HOST"),
     "a missing file": (states(blazepose="missing"), "files: blazepose", "fail", "fetch blaze"),
-    "a damaged file": (states(blazepose="corrupt"), "files: blazepose", "fail", "is corrupt"),
+    "a damaged file": (states(blazepose="corrupt"), "files: blazepose", "fail", "corrupt: pose"),
     "nobody vouches": (states(blazepose="unproven"), "files: blazepose", "warn", "unproven"),
     "no HMR2": (replace(hmr2(), files=HEALTHY.files), "files: hmr2", "fail", "fetch hmr2; register"),
     "HMR2 alone": (replace(hmr2(), files=HEALTHY.files), "files: phalp", "warn", "phalp"),
@@ -161,6 +169,31 @@ def test_what_is_wrong_is_named_with_what_to_do(facts: Facts, subject: str, verd
     assert finding.verdict == verdict
     assert words in f"{finding.found} {finding.remedy}"
     assert finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("detector", "device", "missing"),
+    [
+        ("auto", "cuda", "maskrcnn_v2.pth"),
+        ("auto", "cpu", "fasterrcnn_320.pth"),
+        ("fasterrcnn", "cuda", "fasterrcnn_320.pth"),
+        ("blazepose", "cuda", "pose_detection.tflite"),
+    ],
+)
+def test_only_the_detector_that_is_used_is_missed(detector: str, device: str, missing: str) -> None:
+    facts = hmr2(device=device)
+    facts = replace(
+        facts,
+        settings=msgspec.structs.replace(facts.settings, detector=detector),
+        files=tuple(replace(file, state="missing") for file in facts.files),
+    )
+
+    told = [each for each in checks.examine(facts) if each.subject.startswith("files")]
+
+    group = "blazepose" if detector == "blazepose" else "detectors"
+    assert {each.subject for each in told} == {"files: hmr2", f"files: {group}", "files: phalp"}
+    (finding,) = [each for each in told if each.subject == f"files: {group}"]
+    assert (finding.verdict, finding.found) == ("fail", f"missing: {missing}")
 
 
 def test_a_running_service_explains_a_port_in_use_and_memory_in_use() -> None:

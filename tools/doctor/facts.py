@@ -29,11 +29,15 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """What PyTorch can use. `torch` is its version, None where it is not installed."""
+    """What HMR2 would run on. `torch` is PyTorch's version, None where it is not installed.
 
-    torch: str | None
-    device: str | None
-    problem: str | None
+    `device` is cpu or cuda; `described` also names the precision.
+    """
+
+    torch: str | None = None
+    device: str | None = None
+    described: str = ""
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

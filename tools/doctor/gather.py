@@ -33,6 +33,9 @@ def facts(environ: Mapping[str, str]) -> Facts:
         settings, settings_error = wire_settings.load(environ), None
     except ValueError as error:
         settings, settings_error = Settings(), str(error)
+        environ = {
+            name: value for name, value in environ.items() if not name.startswith(wire_settings.PREFIX)
+        }
     assets_dir = assets.directory(settings)
     return Facts(
         machine=_machine(),
@@ -83,9 +86,9 @@ def _newest(folder: Path) -> date:
 
 
 def _compute(environ: Mapping[str, str]) -> Compute:
-    """What PyTorch says, in a process of its own: here it is never loaded."""
+    """What PyTorch says, asked in a process of its own."""
     asked = subprocess.run(
-        [sys.executable, "-m", "workers.compute"],
+        [sys.executable, "-m", "tools.doctor.devices"],
         cwd=ROOT,
         env=dict(environ),
         capture_output=True,
@@ -94,12 +97,12 @@ def _compute(environ: Mapping[str, str]) -> Compute:
         check=False,
     )
     if "No module named 'torch'" in asked.stderr:
-        return Compute(torch=None, device=None, problem=None)
+        return Compute()
     try:
         return msgspec.json.decode(asked.stdout, type=Compute)
     except msgspec.DecodeError:
         last = (asked.stderr.strip().splitlines() or ["PyTorch said nothing"])[-1]
-        return Compute(torch=None, device=None, problem=last)
+        return Compute(problem=last)
 
 
 def place(path: Path) -> Place:

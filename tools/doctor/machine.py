@@ -7,8 +7,10 @@ from tools.doctor.facts import Facts
 from tools.doctor.finding import Finding, gb
 from tools.serve import ALLOCATOR, LINEAR_ALGEBRA
 
-#: Memory of one worker with its networks loaded, and of the other programs together.
-WORKER_BYTES: Final = {"blazepose": 300 * 2**20, "hmr2": 5 * 2**30}
+#: Memory of one worker while its networks load, and of the other programs together.
+BLAZEPOSE_BYTES: Final = 300 * 2**20
+HMR2_BYTES: Final = 3584 * 2**20
+HMR2_FLOAT32_BYTES: Final = 5 * 2**30
 REST_BYTES: Final = 150 * 2**20
 
 
@@ -41,7 +43,7 @@ def processors(facts: Facts) -> Iterator[Finding]:
 def memory(facts: Facts) -> Iterator[Finding]:
     """Memory for all workers."""
     settings, machine = facts.settings, facts.machine
-    needed = REST_BYTES + settings.workers * WORKER_BYTES[settings.observer]
+    needed = REST_BYTES + settings.workers * _worker_bytes(facts)
     found = (
         f"{gb(machine.available_bytes)} of {gb(machine.memory_bytes)} available, about {gb(needed)} needed"
     )
@@ -53,6 +55,12 @@ def memory(facts: Facts) -> Iterator[Finding]:
         yield Finding("memory", "warn", found, remedy)
     else:
         yield Finding("memory", "ok", found)
+
+
+def _worker_bytes(facts: Facts) -> int:
+    if facts.settings.observer == "blazepose":
+        return BLAZEPOSE_BYTES
+    return HMR2_FLOAT32_BYTES if "float32" in facts.compute.described else HMR2_BYTES
 
 
 def shared_memory(facts: Facts) -> Iterator[Finding]:
@@ -104,11 +112,11 @@ def devices(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "devices",
             "warn",
-            f"PyTorch {compute.torch}: cpu",
+            f"PyTorch {compute.torch}: {compute.described}",
             "HMR2 takes about half a second a person on two cores; nvidia-smi tells whether a GPU is visible",
         )
     else:
-        yield Finding("devices", "ok", f"PyTorch {compute.torch}: {compute.device}")
+        yield Finding("devices", "ok", f"PyTorch {compute.torch}: {compute.described}")
 
 
 def settings(facts: Facts) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tools.doctor.facts import Facts, Place
+from tools.doctor.facts import Facts, File, Place
 from tools.doctor.finding import Finding, Verdict, gb
 from tools.serve import LONGEST_RUNTIME_DIR
 
@@ -26,11 +26,8 @@ NETWORK_FILESYSTEMS: Final = frozenset(
     ]
 )
 
-#: Observer -> the groups of model files that it cannot do without.
-NEEDS: Final = {"blazepose": ("blazepose",), "hmr2": ("hmr2",)}
-
-#: Observer -> the groups that make it better.
-USES: Final = {"blazepose": (), "hmr2": ("detectors", "phalp")}
+#: Groups of model files without which HMR2 runs, and answers, but not as 4D-Humans and PHALP do.
+OPTIONAL: Final = ("phalp",)
 
 
 def runtime_dir(facts: Facts) -> Iterator[Finding]:
@@ -90,17 +87,36 @@ def port(facts: Facts) -> Iterator[Finding]:
 
 
 def files(facts: Facts) -> Iterator[Finding]:
-    """The model files, group by group."""
-    observer = facts.settings.observer
-    for group in (*NEEDS[observer], *USES[observer]):
-        wrong = [file for file in facts.files if file.group == group and file.state != "ready"]
+    """The model files that the settings call for, group by group."""
+    wanted = [file for file in facts.files if file.group in _groups(facts) and not _spared(file, facts)]
+    for group in dict.fromkeys(file.group for file in wanted):
+        wrong = [file for file in wanted if file.group == group and file.state != "ready"]
         unusable = any(file.state != "unproven" for file in wrong)
         if wrong:
             yield Finding(
                 f"files: {group}",
-                "fail" if unusable and group in NEEDS[observer] else "warn",
-                ", ".join(f"{file.name} is {file.state}" for file in wrong),
+                "fail" if unusable and group not in OPTIONAL else "warn",
+                "; ".join(_by_state(wrong)),
                 "; ".join(dict.fromkeys(file.remedy for file in wrong)),
             )
         else:
             yield Finding(f"files: {group}", "ok", "all there, and right")
+
+
+def _groups(facts: Facts) -> tuple[str, ...]:
+    if facts.settings.observer == "blazepose":
+        return ("blazepose",)
+    return ("hmr2", "blazepose" if facts.settings.detector == "blazepose" else "detectors", *OPTIONAL)
+
+
+def _spared(file: File, facts: Facts) -> bool:
+    """Whether `file` belongs to the detector that is not used."""
+    used = facts.settings.detector
+    if used == "auto":
+        used = "maskrcnn" if facts.compute.device == "cuda" else "fasterrcnn"
+    return file.group == "detectors" and not file.name.startswith(used)
+
+
+def _by_state(files: list[File]) -> Iterator[str]:
+    for state in dict.fromkeys(file.state for file in files):
+        yield f"{state}: {', '.join(file.name for file in files if file.state == state)}"
