@@ -163,7 +163,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     sessions: int
     in_flight: int
     device: str
-    models: dict[str, str]  # part -> "loaded" / "not_loaded"
+    models: dict[str, str]  # model file -> its digest, `sha256:...`
     observer: str
     store: dict[str, int] = {}  # its part of the store, as its last `Heartbeat` said
 
@@ -214,7 +214,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     name: str
     credits: Annotated[int, Meta(gt=0)]  # frames I can hold at a time
     device: str
-    models: dict[str, str]
+    models: dict[str, str]  # model file -> its digest, `sha256:...`
     observer: str
     sessions: list[HeldSession] = []  # all that are in the store, whoever folded them
 

@@ -52,7 +52,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
 
     # -- the observer
-    observer: Annotated[Literal["blazepose"], Meta(description="who sees people in a frame")] = "blazepose"
+    observer: Annotated[
+        Literal["blazepose", "hmr2"], Meta(description="who sees people in a frame; hmr2: see docs/hmr2.md")
+    ] = "blazepose"
+    device: Annotated[
+        str,
+        Meta(
+            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+            description="what hmr2 runs on: auto, cpu, cuda or cuda:0; auto: GPUs in turn, else the CPU",
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16", "int8"],
+        Meta(description="of hmr2's matrices; auto: what the device is fastest with"),
+    ] = "auto"
+    batch_crops: Annotated[
+        Count, Meta(description="people that hmr2 looks at together, if the device's memory allows it")
+    ] = 8
     detector: Annotated[
         Literal["auto", "maskrcnn", "fasterrcnn", "blazepose"],
         Meta(description="who finds people for hmr2; auto: maskrcnn on a GPU, fasterrcnn on a CPU"),

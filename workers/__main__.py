@@ -51,7 +51,7 @@ def main() -> int:
 
 def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
     try:
-        parts = _load(settings)
+        parts = _load(settings, index)
         store = open_store(settings, index=index)
     except Exception as error:
         # Whatever keeps a worker from serving, those who wait for it should hear of it.
@@ -79,8 +79,8 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
     return 0
 
 
-def _load(settings: Settings) -> Parts:
-    parts = build(settings)
+def _load(settings: Settings, index: int) -> Parts:
+    parts = build(settings, index=index)
     selftest.run(parts.pipeline, parts.body)
     return parts
 

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from wire.errors import ModelNotLoaded
 from wire.settings import Settings
 from workers import answers, assets
 from workers.appearance import Appearance
@@ -11,11 +12,11 @@ from workers.blazepose.fit import Fit
 from workers.blazepose.landmarks import LandmarkFinder
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
-from workers.body.model import Body
+from workers.body.model import OPEN_BODY, Body
 from workers.lmdb_store import LmdbStore
 from workers.phalp.state import SessionState
 from workers.phalp.tracker import Tracker
-from workers.pipeline import FrameAnswer, Pipeline
+from workers.pipeline import Eyes, FrameAnswer, Pipeline
 from workers.sessions import Codec, Sessions
 from workers.store import Store
 
@@ -30,19 +31,45 @@ class Parts:
     models: dict[str, str]
 
 
-def build(settings: Settings) -> Parts:
-    """Load the networks and the body. Raises `ModelNotLoaded` naming the file that is missing or wrong."""
-    body = Body.open()
+def build(settings: Settings, *, index: int = 0) -> Parts:
+    """Load the networks and the body of worker `index`.
+
+    Raises `ModelNotLoaded` naming the file, the library or the device that is missing or wrong.
+    """
+    eyes = _hmr2(settings, index=index) if settings.observer == "hmr2" else _blazepose(settings)
     return Parts(
         pipeline=Pipeline(
-            observer=blazepose_observer(settings, body),
-            tracker=Tracker(joints_of=body.joints, max_people=settings.max_people),
-            body=body,
+            observer=eyes.observer,
+            tracker=Tracker(joints_of=eyes.body.joints, max_people=settings.max_people),
+            body=eyes.body,
             max_image_pixels=settings.max_image_pixels,
         ),
+        body=eyes.body,
+        device=eyes.device,
+        models=eyes.models,
+    )
+
+
+def _hmr2(settings: Settings, *, index: int) -> Eyes:
+    try:
+        from workers.hmr2 import build as hmr2  # torch is not there where nobody asked for HMR2
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ModelNotLoaded("POSE_OBSERVER=hmr2 needs torch; run: pip install '.[hmr2]'") from error
+    return hmr2.eyes(settings, index=index)
+
+
+def _blazepose(settings: Settings) -> Eyes:
+    body = Body.open()
+    published = {asset.name: asset.published for asset in assets.in_groups([assets.DEFAULT_GROUP])}
+    files = {name: digest.sha256 for name, digest in published.items() if digest}
+    files[OPEN_BODY.name] = assets.digest(OPEN_BODY).sha256
+    return Eyes(
+        observer=blazepose_observer(settings, body),
         body=body,
         device="cpu",
-        models={"pose_detection": "loaded", "pose_landmark_full": "loaded", "open_body": "loaded"},
+        models={name: f"sha256:{sha256}" for name, sha256 in files.items()},
     )
 
 

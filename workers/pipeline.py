@@ -37,6 +37,20 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Eyes:
+    """An observer, and what belongs to it.
+
+    body: the one that its poses are of. device: what its networks run on. models: SHA-256 of the files
+    that they were made of, by name, for `/health`.
+    """
+
+    observer: Observer
+    body: Body
+    device: str
+    models: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class FrameInput:
     """One encoded picture, its number in the session, and what the caller wants beside the pose."""
 

@@ -1,0 +1,47 @@
+"""Which parts make the HMR2 observer. torch is imported from here on, and only where HMR2 was asked for."""
+
+import numpy as np
+import torch
+
+from wire.settings import Settings
+from workers import assets, compute
+from workers.appearance import Appearance
+from workers.body import official
+from workers.detectors.build import build as person_detector
+from workers.hmr2.architecture import RELEASE
+from workers.hmr2.estimator import TorchEstimator
+from workers.hmr2.observer import Hmr2Observer
+from workers.hmr2.weights import open_network
+from workers.pipeline import Eyes
+
+#: How answers name the weights that 4D-Humans published, and any others.
+OFFICIAL, OTHER = "4D-Humans", "Everyframe-HMR2"
+
+
+def eyes(settings: Settings, *, index: int) -> Eyes:
+    """The observer of worker `index`, its body, and what runs.
+
+    Raises `ModelNotLoaded` naming the file, or the device, that is missing or wrong.
+    """
+    directory = assets.directory(settings)
+    checkpoint = assets.path("hmr2.ckpt", directory)
+    means = assets.path("smpl_mean_params.npz", directory)
+    body_file = assets.path("SMPL_NEUTRAL.pkl", directory)
+    where = compute.decide(settings.device, settings.precision, turn=index)
+    torch.set_num_threads(settings.threads)
+    body = official.open_body(body_file)
+    with np.load(means, allow_pickle=False) as arrays:
+        network = open_network(
+            checkpoint, RELEASE, device=where.device, dtype=where.dtype, means=dict(arrays)
+        )
+    digest = assets.digest(checkpoint).sha256
+    published = assets.comes_from_its_publisher("hmr2.ckpt", digest, directory)
+    observer = Hmr2Observer(
+        detector=person_detector(settings, where.device, assets_dir=directory),
+        estimator=TorchEstimator(network, device=where.device, batch_crops=settings.batch_crops),
+        appearance=Appearance(body),
+        body=body,
+        model_version=OFFICIAL if published else OTHER,
+    )
+    files = {"hmr2.ckpt": digest, "SMPL_NEUTRAL.pkl": assets.digest(body_file).sha256}
+    return Eyes(observer, body, str(where), {name: f"sha256:{sha256}" for name, sha256 in files.items()})

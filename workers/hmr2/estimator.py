@@ -1,0 +1,51 @@
+"""Runs HMR2 over any number of crops: arrays in, arrays out, in batches that the device bears."""
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from workers.compute import EXIT_DEVICE_LOST, in_halves, is_lost
+from workers.hmr2 import crop_tensor
+from workers.hmr2.crop import normalised
+from workers.hmr2.network import Estimate, Hmr2
+from workers.hmr2.observer import Bodies
+from workers.types import Progress, unnoticed
+
+log = logging.getLogger(__name__)
+
+
+class TorchEstimator:
+    """One network on one device. Not thread-safe."""
+
+    def __init__(self, network: Hmr2, *, device: torch.device, batch_crops: int) -> None:
+        """`batch_crops`: the most that go through the network at a time."""
+        self._network = network
+        self._device = device
+        self._batch_crops = batch_crops
+
+    @torch.inference_mode()
+    def estimate(self, crops: npt.NDArray[np.uint8], on_progress: Progress = unnoticed) -> Bodies:
+        """The bodies in crops (N, 256, 256, 3), RGB. Ends the process where the GPU answers no more."""
+        estimates: list[Estimate] = []
+        try:
+            for batch in torch.from_numpy(crops).split(self._batch_crops):
+                estimates += in_halves(self._run, batch)
+                on_progress()
+        except RuntimeError as error:
+            if not is_lost(error):
+                raise
+            log.critical("the GPU answers this process no more, so it ends: %s", error)
+            raise SystemExit(EXIT_DEVICE_LOST) from error
+        return Bodies(*(torch.cat(parts).numpy() for parts in zip(*estimates, strict=True)))
+
+    def _run(self, crops: torch.Tensor) -> Estimate:
+        return Estimate(*(part.cpu() for part in self._network(self._input(crops))))
+
+    def _input(self, crops: torch.Tensor) -> torch.Tensor:
+        """The network's input (B, 3, 256, 256). To a GPU levels travel as bytes."""
+        if self._device.type == "cpu":
+            return torch.from_numpy(normalised(crops.numpy()))
+        pixels = crops.pin_memory().to(self._device, non_blocking=True)
+        return crop_tensor.normalised(pixels.permute(0, 3, 1, 2))
