@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -303,6 +304,33 @@ def test_a_full_disk_is_named_and_what_has_arrived_is_kept(
     fetch(assets_dir, weights(url))
     assert files(assets_dir) == {"weights.pth": large}
     assert server.requests[-1] == ("file", f"bytes={2**20}-", '"1"')
+
+
+def test_a_terminal_shows_how_far_it_is_and_a_file_only_what_is_fetched(
+    server: Publisher, assets_dir: Path
+) -> None:
+    url = server.publish("file", Page(CONTENTS))
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-m", "tests.workers.fetch_process"]
+    environment = {**os.environ, "no_proxy": "127.0.0.1", "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen([*command, assets_dir, url, "0"], stdout=terminal, env=environment)
+    os.close(terminal)
+    shown = b""
+    # The terminal's last reader gets EIO, where it has no writer any more.
+    with suppress(OSError):
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait(SECONDS) == 0
+    assert b"200.0/200.0 kB" in shown
+
+    plain = subprocess.run(
+        [*command, assets_dir.with_name("other"), url, "0"],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    assert plain.stdout.strip() == b"fetching weights.pth from 127.0.0.1"
 
 
 def test_only_one_fetch_is_at_work_in_a_directory(server: Publisher, assets_dir: Path) -> None:
