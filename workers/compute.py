@@ -39,13 +39,13 @@ class Compute:
         return f"{self.device}, {self.precision}"
 
 
-def decide(device: str, precision: str, *, turn: int = 0) -> Compute:
+def decide(device: str, precision: str, *, index: int = 0) -> Compute:
     """What `POSE_DEVICE` (auto, cpu, cuda, cuda:N) and `POSE_PRECISION` (auto or a precision) mean here.
 
-    turn: which of the workers asks; where no number says which, they take the GPUs in turn. Raises
+    index: which of the workers asks; where no number says which, they take the GPUs in turn. Raises
     `DeviceUnavailable`, naming the setting.
     """
-    place = _device(device, turn)
+    place = _device(device, index)
     fastest = _fastest_on_gpu(place) if place.type == "cuda" else _fastest_on_cpu()
     if precision == "auto":
         return Compute(place, fastest)
@@ -56,7 +56,7 @@ def decide(device: str, precision: str, *, turn: int = 0) -> Compute:
     return Compute(place, precision)  # type: ignore[arg-type]  # the settings let no other word through
 
 
-def _device(wanted: str, turn: int) -> torch.device:
+def _device(wanted: str, index: int) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
         wanted = "cuda" if count else "cpu"
@@ -65,7 +65,7 @@ def _device(wanted: str, turn: int) -> torch.device:
         return torch.device("cpu")
     if kind != "cuda" or (number and not number.isdecimal()):
         raise DeviceUnavailable(f"POSE_DEVICE={wanted}: say auto, cpu, cuda or cuda:N")
-    chosen = int(number) if number else turn % max(count, 1)
+    chosen = int(number) if number else index % max(count, 1)
     if chosen >= count:
         raise DeviceUnavailable(
             f"POSE_DEVICE={wanted}: torch {torch.__version__} sees {count} such GPUs here"

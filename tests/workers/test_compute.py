@@ -35,7 +35,7 @@ def test_workers_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
-    assert [str(decide("auto", "auto", turn=turn)) for turn in range(3)] == [
+    assert [str(decide("auto", "auto", index=index)) for index in range(3)] == [
         "cuda:0, float16",
         "cuda:1, float16",
         "cuda:0, float16",

@@ -27,7 +27,7 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
     checkpoint = assets.path("hmr2.ckpt", directory)
     means = assets.path("smpl_mean_params.npz", directory)
     body_file = assets.path("SMPL_NEUTRAL.pkl", directory)
-    where = compute.decide(settings.device, settings.precision, turn=index)
+    where = compute.decide(settings.device, settings.precision, index=index)
     torch.set_num_threads(settings.threads)
     body = official.open_body(body_file)
     with np.load(means, allow_pickle=False) as arrays:
