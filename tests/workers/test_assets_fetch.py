@@ -1,5 +1,6 @@
 """Fetching from a publisher: pinned on first use, checked before it is in place, never half there."""
 
+import gzip
 import io
 import os
 import pty
@@ -13,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -168,6 +170,17 @@ def test_a_fetched_file_is_its_publishers(
     assert not assets.comes_from_its_publisher(asset.name, sha256(OTHER).hexdigest(), assets_dir)
 
 
+def test_what_one_publisher_does_not_give_keeps_nobody_from_the_others(
+    server: Publisher, assets_dir: Path
+) -> None:
+    gone, there = weights(server.url("gone")), weights(server.publish("file", Page(CONTENTS)))
+
+    with pytest.raises(FetchError, match="gone: HTTP 404"):
+        fetch(assets_dir, gone, replace(there, name="other.pth"))
+
+    assert files(assets_dir) == {"other.pth": CONTENTS}
+
+
 # -- archives
 
 
@@ -241,8 +254,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a fetch in a process of its own."""
     started = []
 
-    def starting(directory: Path, url: str, most_bytes: int = 0) -> subprocess.Popen[str]:
+    def starting(directory: Path, url: str, most_bytes: int = 0, *member: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.workers.fetch_process", directory, url, str(most_bytes)]
+        command += member
         environment = {**os.environ, "no_proxy": "127.0.0.1"}
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         started.append(process)
@@ -304,6 +318,22 @@ def test_a_full_disk_is_named_and_what_has_arrived_is_kept(
     fetch(assets_dir, weights(url))
     assert files(assets_dir) == {"weights.pth": large}
     assert server.requests[-1] == ("file", f"bytes={2**20}-", '"1"')
+
+
+def test_a_disk_that_is_full_while_unpacking_keeps_the_archive(
+    server: Publisher, assets_dir: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    large = bytes(2 * 2**20)
+    url = server.publish("data.tar.gz", Page(gzip.compress(packed(weights=large, config=b"A: 1"))))
+    process = start(assets_dir, url, 2**20, "run/weights")
+
+    _, complaint = process.communicate(timeout=SECONDS)
+
+    assert f"{fetch_process.NAME}: File too large" in complaint
+    assert files(assets_dir).keys() == {".data.tar.gz.part", ".data.tar.gz.part.json"}
+    fetch(assets_dir, replace(run_of(url)[0], most_bytes=2**22))
+    assert files(assets_dir) == {"weights.pth": large}
+    assert len(server.requests) == 1
 
 
 def test_a_terminal_shows_how_far_it_is_and_a_file_only_what_is_fetched(

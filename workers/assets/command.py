@@ -22,10 +22,9 @@ def main(arguments: Sequence[str], assets_dir: Path) -> int:
     fetches = options.action == "fetch"
     asked = in_groups(options.groups or ([DEFAULT_GROUP] if fetches else GROUPS))
     try:
-        if fetches:
-            fetching.fetch(asked, assets_dir, progress.bar)
+        fetched = not fetches or _fetch(asked, assets_dir)
         states = [state(asset, assets_dir) for asset in asked]
-    except (FetchError, AssetUnavailable, OSError) as failure:
+    except (AssetUnavailable, OSError) as failure:
         print(failure, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -35,7 +34,16 @@ def main(arguments: Sequence[str], assets_dir: Path) -> int:
         print(_line(asset, found, assets_dir))
     if options.action != "list":
         _say_what_only_the_user_can_do(asked, states, assets_dir)
-    return 0 if options.action == "list" or set(states) == {"ready"} else 1
+    return 0 if options.action == "list" or (fetched and set(states) == {"ready"}) else 1
+
+
+def _fetch(asked: Sequence[Asset], assets_dir: Path) -> bool:
+    try:
+        fetching.fetch(asked, assets_dir, progress.bar)
+    except FetchError as failure:
+        print(failure, file=sys.stderr)
+        return False
+    return True
 
 
 def _line(asset: Asset, found: State, assets_dir: Path) -> str:

@@ -29,9 +29,11 @@ _LARGEST_ARCHIVE_BYTES = 4 * 2**30
 def fetch(assets: Iterable[Asset], assets_dir: Path, progress: Progress) -> None:
     """Fetch those of `assets` that are not yet right; users' own files are left to them.
 
-    Raises `FetchError`, `AssetUnavailable`.
+    What one publisher does not give keeps nobody from the others' files. Raises `FetchError` at the end,
+    naming all that failed, `AssetUnavailable`, `OSError`.
     """
     assets_dir.mkdir(parents=True, exist_ok=True)
+    failures = []
     with _alone(assets_dir):
         wanted = [asset for asset in assets if _lacks(asset, assets_dir)]
         for source in dict.fromkeys(asset.source for asset in wanted):
@@ -39,11 +41,15 @@ def fetch(assets: Iterable[Asset], assets_dir: Path, progress: Progress) -> None
             names = ", ".join(asset.name for asset in mine)
             try:
                 _fetch_from(source, mine, names, assets_dir, progress)
+            except FetchError as failure:
+                failures.append(str(failure))
             except OSError as error:
-                raise FetchError(
+                failures.append(
                     f"{names}: {error.strerror or error} in {assets_dir}; what has arrived is kept,"
                     " and the same command goes on from there"
-                ) from None
+                )
+    if failures:
+        raise FetchError("\n".join(failures))
 
 
 def _lacks(asset: Asset, assets_dir: Path) -> bool:
