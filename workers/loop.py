@@ -51,6 +51,10 @@ _SWEEPS_PER_IDLE_TIME = 4
 _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 200
 
+#: Parts up to this are copied when they are sent: a few meshes. To lend one to ZeroMQ costs a wake-up of the
+#: thread that takes it back.
+_COPIED_BYTES = 2**20
+
 #: Time that closing the socket gives the last messages to leave.
 _LINGER_MS = 1000
 
@@ -86,6 +90,7 @@ class BrokerSocket:
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes)
+        self._socket.copy_threshold = _COPIED_BYTES
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         self._poller = zmq.Poller()
         self._poller.register(self._monitor, zmq.POLLIN)
@@ -166,6 +171,9 @@ class WorkerLoop:
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
                 self._socket.send(reply, *payload)
+            for reply, _ in replies:  # now that nobody waits for it
+                if isinstance(reply, Result):
+                    _tell(reply)
         self._beat()
         now = time.monotonic()
         if now >= self._sweep_at:
@@ -305,16 +313,6 @@ class WorkerLoop:
             arrays=specs,
             has_png=drawn.png is not None,
         )
-        primary = None if answer.primary is None else answer.people[answer.primary]
-        log.info(
-            "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
-            work.session_id,
-            work.frame_number,
-            " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in result.stages_ms.items()),
-            len(answer.people),
-            primary.state if primary else "nobody",
-            primary.confidence if primary else 0.0,
-        )
         return result, [*buffers, *([] if drawn.png is None else [drawn.png])]
 
     def _drain(self) -> None:
@@ -336,6 +334,20 @@ class WorkerLoop:
 def report_load_failure(socket: BrokerSocket, *, name: str, reason: str) -> None:
     """Tell the broker why this worker cannot serve, so that waiting callers hear it."""
     socket.send(LoadFailed(name=name, reason=reason))
+
+
+def _tell(result: Result) -> None:
+    """A frame's line in the log."""
+    primary = None if result.primary is None else result.people[result.primary]
+    log.info(
+        "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
+        result.session_id,
+        result.frame_number,
+        " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in result.stages_ms.items()),
+        len(result.people),
+        primary.state if primary else "nobody",
+        primary.confidence if primary else 0.0,
+    )
 
 
 def _failure(work: Work, error: PoseError) -> _Reply:
