@@ -1,12 +1,12 @@
 """Which parts make the HMR2 observer. torch is imported from here on, and only where HMR2 was asked for."""
 
-import numpy as np
 import torch
 
 from wire.settings import Settings
 from workers import assets, compute
 from workers.appearance import Appearance
 from workers.body import official
+from workers.body.mean import read_mean
 from workers.detectors.build import build as person_detector
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.estimator import TorchEstimator
@@ -30,10 +30,9 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
     where = compute.decide(settings.device, settings.precision, index=index)
     torch.set_num_threads(settings.threads)
     body = official.open_body(body_file)
-    with np.load(means, allow_pickle=False) as arrays:
-        network = open_network(
-            checkpoint, RELEASE, device=where.device, dtype=where.dtype, means=dict(arrays)
-        )
+    network = open_network(
+        checkpoint, RELEASE, device=where.device, dtype=where.dtype, means=read_mean(means)
+    )
     digest = assets.digest(checkpoint).sha256
     published = assets.comes_from_its_publisher("hmr2.ckpt", digest, directory)
     observer = Hmr2Observer(
