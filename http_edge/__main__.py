@@ -17,6 +17,7 @@ from http_edge.server import Server
 from http_edge.status import StatusWatch
 from wire import settings as wire_settings
 from wire.connection import Connection
+from wire.line import Lines
 from wire.settings import Settings
 
 log = logging.getLogger("http_edge")
@@ -48,11 +49,12 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
     faces = topology.load(BODY_FILE)
     connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
+    lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     metrics = Metrics(settings, lambda: watch.snapshot)
     server = Server(
-        app.build(Parts(settings=settings, broker=connection, watch=watch, metrics=metrics, topology=faces)),
+        app.build(Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, topology=faces)),
         settings,
     )
 
@@ -66,6 +68,7 @@ def serve(settings: Settings) -> None:
         log.info("%s", line)
     server.run(drain_s=settings.drain_s)
     watch.close()
+    lines.close()
     connection.close()
     log.info("stopped")
 

@@ -31,7 +31,6 @@ from http_edge.metrics import Metrics
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import Topology
 from wire import images
-from wire.connection import Connection
 from wire.errors import (
     BadRequest,
     Busy,
@@ -42,6 +41,7 @@ from wire.errors import (
     UnsupportedMediaType,
 )
 from wire.images import Header
+from wire.line import Lines
 from wire.messages import Frame, Options, SessionId, Source
 from wire.settings import Settings
 
@@ -57,7 +57,7 @@ class Parts:
     """What the application stands on."""
 
     settings: Settings
-    broker: Connection
+    broker: Lines
     watch: StatusWatch
     metrics: Metrics
     topology: Topology

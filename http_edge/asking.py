@@ -13,13 +13,11 @@ import msgspec
 
 from http_edge.metrics import Metrics
 from wire import thumbnail
-from wire.connection import Answer, Connection
+from wire.connection import Answer
 from wire.errors import DeadlineExceeded, ThumbnailWanted
 from wire.images import Header
+from wire.line import Lines
 from wire.messages import Frame, Source
-
-#: The connection to the broker ends a request at its deadline; this is only for its own failing.
-_DEADLINE_GRACE_S = 2.0
 
 #: How long thumbnails are made unasked after the broker asked for one.
 _UNASKED_S = 10.0
@@ -31,7 +29,7 @@ _REMEMBERED = 1024
 class Asking:
     """Requests to the broker, from many threads at a time."""
 
-    def __init__(self, broker: Connection, metrics: Metrics) -> None:
+    def __init__(self, broker: Lines, metrics: Metrics) -> None:
         self._broker = broker
         self._metrics = metrics
         self._wanted = RecentlyWanted()
@@ -44,7 +42,7 @@ class Asking:
         ):
             frame = self._with_thumbnail(frame, image, header)
         try:
-            return self._ask(frame, image)
+            return self._broker.ask(frame, image)
         except ThumbnailWanted:
             if frame.source.thumbnail is not None:
                 raise
@@ -54,14 +52,7 @@ class Asking:
         left_ms = round((ends_at - now) * 1000)
         if left_ms < 1:
             raise DeadlineExceeded("no answer came in time")
-        return self._ask(msgspec.structs.replace(frame, deadline_ms=left_ms), image)
-
-    def _ask(self, frame: Frame, image: bytes) -> Answer:
-        future = self._broker.submit(frame, image)
-        try:
-            return future.result(frame.deadline_ms / 1000 + _DEADLINE_GRACE_S)
-        except TimeoutError:
-            raise DeadlineExceeded("no answer came in time") from None
+        return self._broker.ask(msgspec.structs.replace(frame, deadline_ms=left_ms), image)
 
     def _with_thumbnail(self, frame: Frame, image: bytes, header: Header) -> Frame:
         with self._metrics.thumbnail_seconds.time():

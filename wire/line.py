@@ -1,0 +1,147 @@
+"""The client's side of the wire for threads that wait: each asks over a connection of its own.
+
+`wire.connection` serves those who keep many requests in flight from one thread; what comes and goes there
+passes a second thread, and each hand-over costs a wake-up. Here the thread that asks sends and receives.
+Deadlines, and what a new connection to the broker means, are the same.
+"""
+
+import logging
+import threading
+import time
+
+import msgspec
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from wire.connection import Answer, client_socket
+from wire.endpoints import check_endpoint
+from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError, named
+from wire.messages import Buffer, Decoder, Failure, Frame, Result, encode
+
+log = logging.getLogger(__name__)
+
+
+class Lines:
+    """Connections to the broker, as many as requests wait at a time; for any thread. They are kept.
+
+    `max_frame_bytes` is the broker's limit, over which it would hang up.
+    """
+
+    def __init__(self, endpoint: str, *, max_frame_bytes: int) -> None:
+        """Raises `ValueError` for an endpoint that may not be used; no broker need be there yet."""
+        self._endpoint = check_endpoint(endpoint)
+        self._max_frame_bytes = max_frame_bytes
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._lock = threading.Lock()
+        self._free: list[_Line] = []  # the last used last: few requests at a time use few lines
+        self._busy = 0
+        self._closed = False
+
+    def ask(self, frame: Frame, image: Buffer) -> Answer:
+        """Send one picture and wait for its answer; `frame.deadline_ms` counts from now.
+
+        Raises the `PoseError` by name.
+        """
+        size = memoryview(image).nbytes
+        if size > self._max_frame_bytes:
+            raise BodyTooLarge(f"the picture has {size} bytes, {self._max_frame_bytes} are accepted")
+        ends_at = time.monotonic() + frame.deadline_ms / 1000
+        line = self._take()
+        try:
+            return line.ask(frame, image, ends_at)
+        finally:
+            self._give_back(line)
+
+    def close(self) -> None:
+        """Let nobody ask any more; whoever still waits is answered."""
+        with self._lock:
+            self._closed = True
+            self._close_free()
+
+    def _take(self) -> "_Line":
+        with self._lock:
+            if self._closed:
+                raise Internal("the connection is closed")
+            line = self._free.pop() if self._free else _Line(self._context, self._endpoint)
+            self._busy += 1
+            return line
+
+    def _give_back(self, line: "_Line") -> None:
+        with self._lock:
+            self._busy -= 1
+            self._free.append(line)
+            if self._closed:
+                self._close_free()
+
+    def _close_free(self) -> None:
+        while self._free:
+            self._free.pop().close()
+        if not self._busy:
+            self._context.term()
+
+
+class _Line:
+    """One connection, on which one request at a time waits."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
+        self._decode: Decoder[Result | Failure] = Decoder(Result | Failure)
+        self._dealer = client_socket(context)
+        self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._dealer.connect(endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self._monitor, zmq.POLLIN)
+
+    def ask(self, frame: Frame, image: Buffer, ends_at: float) -> Answer:
+        """The answer; `ends_at` is in seconds, `time.monotonic`."""
+        self._is_connected_anew()  # before, which is of no interest: nothing was under way
+        sent = self._send(frame, image, ends_at)
+        while (left_s := ends_at - time.monotonic()) > 0:
+            self._poller.register(self._dealer, zmq.POLLIN if sent else zmq.POLLIN | zmq.POLLOUT)
+            ready = dict(self._poller.poll(int(left_s * 1000) + 1))
+            # A new broker may know nothing of what was sent before. If it does, it recognises the id.
+            anew = self._monitor in ready and self._is_connected_anew()
+            if anew or not sent:
+                sent = self._send(frame, image, ends_at)
+            if ready.get(self._dealer, 0) & zmq.POLLIN:
+                answer = self._receive(frame.request_id)
+                if answer is not None:
+                    return answer
+        raise DeadlineExceeded("the broker gave no answer in time")
+
+    def close(self) -> None:
+        """Close; nobody waits here."""
+        self._dealer.disable_monitor()
+        self._monitor.close()
+        self._dealer.close()
+
+    def _is_connected_anew(self) -> bool:
+        """Whether a handshake succeeded since the last time."""
+        anew = False
+        while self._monitor.poll(0):
+            recv_monitor_message(self._monitor)
+            anew = True
+        return anew
+
+    def _send(self, frame: Frame, image: Buffer, ends_at: float) -> bool:
+        """Whether it could be sent at once; a frame that is sent again has less time left."""
+        left_ms = max(1, round((ends_at - time.monotonic()) * 1000))
+        header = encode(msgspec.structs.replace(frame, deadline_ms=left_ms))
+        try:
+            self._dealer.send_multipart([header, image], zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return False
+        return True
+
+    def _receive(self, request_id: bytes) -> Answer | None:
+        """What came, if it is the answer: it may be an earlier one's that came too late."""
+        header, *payload = self._dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+        try:
+            message = self._decode(header.buffer)
+        except ProtocolError as error:
+            log.warning("the broker sent what cannot be read: %s", error)
+            return None
+        if message.request_id != request_id:
+            return None
+        if isinstance(message, Failure):
+            raise named(message.code, message.message, retry_after_s=message.retry_after_s)
+        return Answer(message, [part.buffer for part in payload])
