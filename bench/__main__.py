@@ -3,7 +3,19 @@
 import runpy
 
 #: From the smallest part to the whole.
-BENCHES = ("body", "render", "blazepose", "fit", "store", "broker", "edge", "service", "quality", "order")
+BENCHES = (
+    "body",
+    "render",
+    "blazepose",
+    "detectors",
+    "fit",
+    "store",
+    "broker",
+    "edge",
+    "service",
+    "quality",
+    "order",
+)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
 """What finding people costs for HMR2: `python -m bench.detectors`.
 
-Wall time, and what the processors spent on it: on a busy machine torch's threads wait for each other, and
-the first says little. A real frame of 1768 x 994 pixels. The weights of torchvision's networks are random, so their time is that
-of the published ones, their people are not; expected boxes stand for those whom a tracker would follow.
-Needs the `hmr2` extra.
+Wall time, and what the processors spent: on a busy machine torch's threads wait for each other, and the
+first says little. A real frame of 1768 x 994 pixels. The weights of torchvision's networks are random, so
+their time is that of the published ones, their people are not; expected boxes stand for those whom a
+tracker would follow. Needs the `hmr2` extra.
 """
 
 import os
