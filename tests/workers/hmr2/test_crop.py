@@ -87,11 +87,12 @@ def test_the_blur_is_that_of_the_whole_picture(corner, size):
     side = squares.side[0]
     sigma = (side / 256 / 2 - 1) / 2
     whole = gaussian_filter(picture.astype(np.float64), (sigma, sigma, 0), mode="nearest", truncate=4.0)
-    shrink = 256 / float(side)
-    x, y = 128 - shrink * squares.center[0].astype(np.float64)
-    expected = cv2.warpAffine(whole, np.array([[shrink, 0, x], [0, shrink, y]]), (256, 256))
-    # The closed form of the matrix is off by the last bits of float32.
-    np.testing.assert_allclose(crop, expected, atol=0.05)
+    x, y = squares.center[0]
+    matrix = cv2.getAffineTransform(
+        np.array([[x, y], [x, y + side / 2], [x + side / 2, y]], np.float32),
+        np.array([[128, 128], [128, 256], [256, 128]], np.float32),
+    )
+    np.testing.assert_allclose(crop, cv2.warpAffine(whole, matrix, (256, 256)), atol=1e-4)
 
 
 def test_only_the_demo_blurs_and_only_what_it_shrinks(image):
