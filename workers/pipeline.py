@@ -17,7 +17,7 @@ from wire.messages import Buffer, Options, Person
 from workers import images, render
 from workers.body.model import Body, joint_angles
 from workers.phalp.state import SessionState
-from workers.phalp.tracker import FrameFacts, Tracker
+from workers.phalp.tracker import FrameFacts, Tracker, View
 from workers.render import Figure
 from workers.thumbnail import thumbnail
 from workers.types import Array, Image, Observation, Plan, Progress, TrackedPerson, unnoticed
@@ -100,6 +100,7 @@ class _Opened:
     state: SessionState
     options: Options
     facts: FrameFacts
+    view: View
     image: Image
     plan: Plan
     decode_ms: float
@@ -151,8 +152,9 @@ class Pipeline:
         height, width = image.shape[:2]
         started = time.perf_counter()
         facts = FrameFacts(frame.frame_number, width, height, thumbnail(image))
-        plan = self.tracker.plan(state, facts)
-        return _Opened(state, frame.options, facts, image, plan, decode_ms, _since(started))
+        view = self.tracker.look_ahead(state, facts)
+        plan = self.tracker.plan(state, facts, view)
+        return _Opened(state, frame.options, facts, view, image, plan, decode_ms, _since(started))
 
     def _decode(self, frame: FrameInput) -> Image:
         return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
@@ -160,7 +162,7 @@ class Pipeline:
     def _follow(self, frame: _Opened, observations: list[Observation], observe_ms: float) -> Folded:
         """Track the people, and pose their bodies."""
         started = time.perf_counter()
-        state, people, primary = self.tracker.track(frame.state, frame.facts, observations)
+        state, people, primary = self.tracker.track(frame.state, frame.facts, observations, frame.view)
         track_ms = frame.plan_ms + _since(started)
         started = time.perf_counter()
         arrays = self._bodies(people, frame.facts)

@@ -125,6 +125,24 @@ def test_a_session_that_goes_on_from_stored_bytes_is_bit_identical(clip):
 
 @settings(max_examples=25, deadline=None)
 @given(clips())
+def test_looking_ahead_once_for_plan_and_track_changes_no_bit(clip):
+    tracker = Tracker(joints_of=joints_of, max_people=8)
+    twice, once = tracker.start(), tracker.start()
+    for number, observations in zip(*clip, strict=True):
+        view = tracker.look_ahead(once, facts(number))
+        plans = tracker.plan(twice, facts(number)), tracker.plan(once, facts(number), view)
+        expected, expected_again = (
+            [one.pose.rotations.tobytes() for one in plan.proposals] for plan in plans
+        )
+        assert first == second
+        twice, people, _ = tracker.track(twice, facts(number), observations)
+        once, people_again, _ = tracker.track(once, facts(number), observations, view)
+        assert numbers_of(people) == numbers_of(people_again)
+    assert once.to_bytes() == twice.to_bytes()
+
+
+@settings(max_examples=25, deadline=None)
+@given(clips())
 def test_a_fold_leaves_its_state_and_observations_as_they_were(clip):
     numbers, frames = clip
     tracker = Tracker(joints_of=joints_of, max_people=8)

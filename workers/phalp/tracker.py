@@ -54,6 +54,18 @@ class FrameFacts:
     thumbnail: Thumbnail | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """How a frame continues a session."""
+
+    step: int  # frames since the last one
+    follows: bool  # time went forward, or to a picture whose neighbours are known
+    steady: bool  # people are where they are expected
+    jumps: bool  # the picture shows another part of the video than the last one, or another place
+    place: Place | None  # of the picture among those remembered
+    outlook: Outlook
+
+
 class Tracker:
     """Holds the parts and bounds of the fold, and nothing of any session."""
 
@@ -77,9 +89,22 @@ class Tracker:
             steadiness=1.0,
         )
 
-    def plan(self, state: SessionState, facts: FrameFacts) -> Plan:
-        """Where the observer should expect the people of `state` in this frame."""
-        view = _view(state, facts)
+    def look_ahead(self, state: SessionState, facts: FrameFacts) -> View:
+        """What is known of a frame before anybody looked at it: `plan` and `track` both go by it."""
+        step, in_order = _step(state, facts)
+        place = recall.place(state.memory, facts.thumbnail)
+        if place is not None and place.turns_back:
+            return View(step, True, True, True, place, outlook.back(state, place))
+        steady = in_order and state.steadiness >= STEADY
+        broken = place is not None and place.broken
+        return View(step, in_order, steady, broken, place, outlook.ahead(state, step=step, in_order=in_order))
+
+    def plan(self, state: SessionState, facts: FrameFacts, view: View | None = None) -> Plan:
+        """Where the observer should expect the people of `state` in this frame.
+
+        `view` is what `look_ahead` gives for the same arguments, for those who need it more than once.
+        """
+        view = view or self.look_ahead(state, facts)
         return Plan(
             tuple(
                 Proposal(
@@ -96,14 +121,21 @@ class Tracker:
         )
 
     def track(
-        self, state: SessionState, facts: FrameFacts, observations: Sequence[Observation]
+        self,
+        state: SessionState,
+        facts: FrameFacts,
+        observations: Sequence[Observation],
+        view: View | None = None,
     ) -> tuple[SessionState, list[TrackedPerson], int | None]:
-        """The next state, everyone who is followed (by rising id), and the index of the primary person."""
+        """The next state, everyone who is followed (by rising id), and the index of the primary person.
+
+        `view`: as for `plan`.
+        """
         lifted = lift(observations, skeleton=self._skeleton, width=facts.width, height=facts.height)
         sightings = without_doubles(lifted)
 
         # predict
-        view = _view(state, facts)
+        view = view or self.look_ahead(state, facts)
         before, expected = view.outlook.before, view.outlook.expected
         joints = self._joints(expected)
 
@@ -198,28 +230,6 @@ class Tracker:
             rotations_of(np.stack([track.turns for track in tracks])),
             np.stack([track.betas for track in tracks]),
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _View:
-    """How a frame continues a session."""
-
-    step: int  # frames since the last one
-    follows: bool  # time went forward, or to a picture whose neighbours are known
-    steady: bool  # people are where they are expected
-    jumps: bool  # the picture shows another part of the video than the last one, or another place
-    place: Place | None  # of the picture among those remembered
-    outlook: Outlook
-
-
-def _view(state: SessionState, facts: FrameFacts) -> _View:
-    step, in_order = _step(state, facts)
-    place = recall.place(state.memory, facts.thumbnail)
-    if place is not None and place.turns_back:
-        return _View(step, True, True, True, place, outlook.back(state, place))
-    steady = in_order and state.steadiness >= STEADY
-    broken = place is not None and place.broken
-    return _View(step, in_order, steady, broken, place, outlook.ahead(state, step=step, in_order=in_order))
 
 
 def _step(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
