@@ -131,10 +131,8 @@ def test_looking_ahead_once_for_plan_and_track_changes_no_bit(clip):
     for number, observations in zip(*clip, strict=True):
         view = tracker.look_ahead(once, facts(number))
         plans = tracker.plan(twice, facts(number)), tracker.plan(once, facts(number), view)
-        expected, expected_again = (
-            [one.pose.rotations.tobytes() for one in plan.proposals] for plan in plans
-        )
-        assert first == second
+        planned, planned_again = ([one.pose.rotations.tobytes() for one in plan.proposals] for plan in plans)
+        assert planned == planned_again
         twice, people, _ = tracker.track(twice, facts(number), observations)
         once, people_again, _ = tracker.track(once, facts(number), observations, view)
         assert numbers_of(people) == numbers_of(people_again)
