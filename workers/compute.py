@@ -49,7 +49,7 @@ def decide(device: str, precision: str, *, index: int = 0) -> Compute:
     fastest = _fastest_on_gpu(place) if place.type == "cuda" else _fastest_on_cpu()
     if precision == "auto":
         return Compute(place, fastest)
-    if precision == "int8" and (place.type != "cpu" or fastest != "int8"):
+    if precision == "int8" and not (place.type == "cpu" and has_eight_bits()):
         raise DeviceUnavailable(f"POSE_PRECISION=int8 needs a CPU with VNNI instructions; this is {place}")
     if precision == "float16" and place.type == "cpu":
         raise DeviceUnavailable("POSE_PRECISION=float16 needs a GPU: on CPUs it is slower than float32")
@@ -78,10 +78,15 @@ def _fastest_on_gpu(device: torch.device) -> Precision:
 
 
 def _fastest_on_cpu() -> Precision:
-    can = torch.cpu.get_capabilities()
-    if can.get("avx512_vnni") or can.get("avx_vnni"):
+    if has_eight_bits():
         return "int8"
-    return "bfloat16" if can.get("avx512_bf16") else "float32"
+    return "bfloat16" if torch.cpu.get_capabilities().get("avx512_bf16") else "float32"
+
+
+def has_eight_bits() -> bool:
+    """Whether this CPU multiplies eight bits faster than all else (VNNI)."""
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_vnni") or can.get("avx_vnni"))
 
 
 def in_halves(run: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> list[Result]:

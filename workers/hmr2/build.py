@@ -1,5 +1,10 @@
 """Which parts make the HMR2 observer. torch is imported from here on, and only where HMR2 was asked for."""
 
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
 import torch
 
 from wire.settings import Settings
@@ -7,6 +12,7 @@ from workers import assets, compute
 from workers.appearance import Appearance
 from workers.body import official
 from workers.body.mean import read_mean
+from workers.body.model import Body
 from workers.detectors.build import build as person_detector
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.estimator import TorchEstimator
@@ -30,9 +36,7 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
     where = compute.decide(settings.device, settings.precision, index=index)
     torch.set_num_threads(settings.threads)
     body = official.open_body(body_file)
-    network = open_network(
-        checkpoint, RELEASE, device=where.device, dtype=where.dtype, means=read_mean(means)
-    )
+    network = open_network(checkpoint, RELEASE, where=where, means=read_mean(means))
     digest = assets.digest(checkpoint).sha256
     published = assets.comes_from_its_publisher("hmr2.ckpt", digest, directory)
     observer = Hmr2Observer(
@@ -42,5 +46,14 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
         body=body,
         model_version=OFFICIAL if published else OTHER,
     )
+    _show_triangles(body, settings.body_file())
     files = {"hmr2.ckpt": digest, "SMPL_NEUTRAL.pkl": assets.digest(body_file).sha256}
     return Eyes(observer, body, str(where), {name: f"sha256:{sha256}" for name, sha256 in files.items()})
+
+
+def _show_triangles(body: Body, place: Path) -> None:
+    """Write what the edge says of the mesh. Several workers may: each moves a whole file into place."""
+    handle, written = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
+    with os.fdopen(handle, "wb") as file:
+        np.savez(file, faces=body.faces, v_template=body.template)
+    Path(written).replace(place)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from workers.compute import Compute
+from workers.hmr2 import eight_bits
 from workers.hmr2.architecture import Architecture
 from workers.hmr2.checkpoint import Checkpoint, CheckpointRefused
 from workers.hmr2.layers import Matrix
@@ -37,14 +39,9 @@ MEANS: Final = {
 
 
 def open_network(
-    path: Path,
-    architecture: Architecture,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    means: Means | None = None,
+    path: Path, architecture: Architecture, *, where: Compute, means: Means | None = None
 ) -> Hmr2:
-    """The network of a checkpoint, ready to run: its weights on `device`, most of them as `dtype`.
+    """The network of a checkpoint, ready to run there, most of its weights as precise as that says.
 
     means: the arrays of smpl_mean_params.npz. They count where the checkpoint has no mean body of its
     own. Raises `CheckpointRefused`, naming the file and the weight that is missing, unknown or of
@@ -52,7 +49,9 @@ def open_network(
     """
     checkpoint = Checkpoint(path)
     network = assemble(checkpoint, architecture, means=means)
-    settle(network, device=device, dtype=dtype, after_each=checkpoint.forget)
+    if where.precision == "int8":
+        eight_bits.pack(network.backbone.blocks, after_each=checkpoint.forget)
+    settle(network, device=where.device, dtype=where.dtype, after_each=checkpoint.forget)
     return network
 
 

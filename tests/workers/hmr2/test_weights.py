@@ -14,16 +14,16 @@ from tests.fixtures import rules
 from tests.parity.networks import TINY, hmr2
 from tests.workers.hmr2.checkpoints import beside, saved, weights
 from wire.errors import ModelNotLoaded
+from workers import compute
+from workers.compute import decide
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.checkpoint import Checkpoint, CheckpointRefused
 from workers.hmr2.network import Hmr2
 from workers.hmr2.weights import assemble, open_network
 
-CPU = torch.device("cpu")
 
-
-def opened(path: Path, dtype: torch.dtype = torch.float32, **named: object) -> Hmr2:
-    return open_network(path, TINY, device=CPU, dtype=dtype, **named)
+def opened(path: Path, precision: str = "float32", **named: object) -> Hmr2:
+    return open_network(path, TINY, where=decide("cpu", precision), **named)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_weights_of_half_precision_load_as_float32(tmp_path: Path, monkeypatch: 
 
 
 def test_only_the_matrices_of_the_blocks_are_rounded(checkpoint: Path) -> None:
-    dtypes = {name: weight.dtype for name, weight in opened(checkpoint, torch.bfloat16).state_dict().items()}
+    dtypes = {name: weight.dtype for name, weight in opened(checkpoint, "bfloat16").state_dict().items()}
     rounded = {name for name, dtype in dtypes.items() if dtype == torch.bfloat16}
     assert rounded == {
         f"backbone.blocks.{number}.{matrix}.{part}"
@@ -213,18 +213,24 @@ def test_float32_weights_stay_in_the_file(checkpoint: Path) -> None:
         assert weight.data_ptr() == source.tensors[name].data_ptr()
 
 
+#: Where the CPU has no instructions for them, a worker refuses eight bits.
+eight_bits_here = pytest.mark.skipif(
+    not compute.has_eight_bits(), reason="this CPU has no VNNI instructions: eight bits not tested"
+)
+
 #: Loads the checkpoint named first in a process of its own, and prints by how many bytes its memory grew.
 LOADING = """
 import resource, sys, torch
 from pathlib import Path
 from tests.workers.hmr2.test_weights import WIDE
+from workers.compute import decide
 from workers.hmr2.weights import open_network
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 before = peak()
-network = open_network(Path(sys.argv[1]), WIDE, device=torch.device("cpu"), dtype=getattr(torch, sys.argv[2]))
+network = open_network(Path(sys.argv[1]), WIDE, where=decide("cpu", sys.argv[2]))
 print(peak() - before)
 """
 #: Blocks as wide as the release's, but few.
@@ -234,15 +240,18 @@ WIDE = type(RELEASE)(
 )
 
 
-@pytest.mark.parametrize(("dtype", "share"), [("bfloat16", 0.5), ("float32", 0.0)])
+@pytest.mark.parametrize(
+    ("precision", "share"),
+    [("float32", 0.0), ("bfloat16", 0.5), pytest.param("int8", 0.5, marks=eight_bits_here)],
+)
 def test_loading_never_holds_two_copies_of_the_weights(
-    dtype: str, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: str, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with torch.device("meta"):
         wanted = Hmr2(WIDE).state_dict()
     zeros = {name: torch.zeros(empty.shape) for name, empty in wanted.items()}
     path = saved(tmp_path / "wide.ckpt", zeros, monkeypatch)
-    command = [sys.executable, "-c", LOADING, str(path), dtype]
+    command = [sys.executable, "-c", LOADING, str(path), precision]
     grown = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     block = sum(value.nbytes for name, value in zeros.items() if ".blocks.0." in name)
     assert grown < share * path.stat().st_size + block
