@@ -22,6 +22,7 @@ from msgspec import Struct
 from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
+from wire import parts
 from wire.endpoints import check_endpoint
 from wire.errors import NoImage, PoseError, ProtocolError
 from wire.messages import (
@@ -144,7 +145,7 @@ class Server:
     def _receive(self, socket: zmq.Socket[bytes], take: Callable[[bytes, list[zmq.Frame]], None]) -> None:
         for _ in range(_BURST):
             try:
-                peer, *frames = socket.recv_multipart(zmq.DONTWAIT, copy=False)
+                peer, *frames = parts.receive(socket)
             except zmq.Again:
                 return
             take(peer.bytes, frames)
@@ -281,9 +282,9 @@ def _worker_high_water(settings: Settings) -> int:
 def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> _Sent:
     """Send without waiting."""
     try:
-        # DONTWAIT: with ROUTER_MANDATORY a full peer would block everyone.
+        # Without waiting: with ROUTER_MANDATORY a full peer would block everyone.
         frames = cast(Sequence[zmq.Frame], payload)  # the core passes on what it was given
-        socket.send_multipart([peer, encode(message), *frames], zmq.DONTWAIT, copy=False)
+        parts.send(socket, [peer, encode(message), *frames])
     except zmq.Again:
         return _Sent.NO_ROOM
     except zmq.ZMQError as error:

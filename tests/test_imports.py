@@ -21,7 +21,7 @@ EXCEPTIONS = {"http_edge/jobs.py": {"client"}}
 
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
-    "zmq": {"wire/connection.py", "wire/line.py", "broker/server.py", "workers/loop.py"},
+    "zmq": {"wire/connection.py", "wire/line.py", "wire/parts.py", "broker/server.py", "workers/loop.py"},
     "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},

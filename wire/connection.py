@@ -22,6 +22,7 @@ import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from wire import parts
 from wire.endpoints import check_endpoint
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
 from wire.messages import Buffer, Decoder, Failure, Frame, FromBroker, Result, Status, StatusRequest, encode
@@ -251,7 +252,7 @@ class Connection:
             pending = self._pending.get(self._unsent[0])
             if pending is not None:
                 try:
-                    dealer.send_multipart(pending.frames(now), zmq.DONTWAIT, copy=False)
+                    parts.send(dealer, pending.frames(now))
                 except zmq.Again:
                     return
             self._unsent.popleft()
@@ -259,7 +260,7 @@ class Connection:
     def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
         for _ in range(_BURST):
             try:
-                header, *payload = dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+                header, *payload = parts.receive(dealer)
             except zmq.Again:
                 return
             try:

@@ -13,6 +13,7 @@ import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from wire import parts
 from wire.connection import Answer, client_socket
 from wire.endpoints import check_endpoint
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError, named
@@ -127,14 +128,14 @@ class _Line:
         left_ms = max(1, round((ends_at - time.monotonic()) * 1000))
         header = encode(msgspec.structs.replace(frame, deadline_ms=left_ms))
         try:
-            self._dealer.send_multipart([header, image], zmq.DONTWAIT, copy=False)
+            parts.send(self._dealer, [header, image])
         except zmq.Again:
             return False
         return True
 
     def _receive(self, request_id: bytes) -> Answer | None:
         """What came, if it is the answer: it may be an earlier one's that came too late."""
-        header, *payload = self._dealer.recv_multipart(zmq.DONTWAIT, copy=False)
+        header, *payload = parts.receive(self._dealer)
         try:
             message = self._decode(header.buffer)
         except ProtocolError as error:

@@ -15,7 +15,7 @@ import zmq
 from msgspec.structs import replace
 from zmq.utils.monitor import recv_monitor_message
 
-from wire import messages
+from wire import messages, parts
 from wire.errors import Internal, PoseError, ProtocolError
 from wire.messages import (
     BrokerToWorker,
@@ -100,7 +100,7 @@ class BrokerSocket:
     def send(self, message: Message, *payload: Buffer) -> None:
         """Send; a broker that stays away longer than its own patience with us has forgotten the frame."""
         try:
-            self._socket.send_multipart([messages.encode(message), *payload], copy=False)
+            parts.send(self._socket, [messages.encode(message), *payload], wait=True)
         except zmq.Again:
             log.warning("the broker is away; a %s is dropped", type(message).__name__)
 
@@ -117,7 +117,7 @@ class BrokerSocket:
             return NewConnection()
         if self._socket not in ready:
             return None
-        header, *payload = self._socket.recv_multipart(copy=False)
+        header, *payload = parts.receive(self._socket)
         try:
             return self._decode(header.buffer), [frame.buffer for frame in payload]
         except ProtocolError as error:
