@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from workers.phalp.learned.texture import Texture
+
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
@@ -75,6 +77,7 @@ class Observation:
     of the patch was in view, 0..1; a patch with weight 0 has no meaning.
     betas_measured (10,): the shape that this frame alone suggests, where `pose` was fitted with the
     track's; None: pose.betas is that measurement.
+    texture: of the surface that was seen, for the tracker that compares people by it.
     """
 
     pose: BodyPose
@@ -86,6 +89,7 @@ class Observation:
     detected: bool  # the detector found the person without the tracker's help
     proposal: int | None  # track_id of the proposal whose region showed it
     betas_measured: Array | None = None
+    texture: Texture | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

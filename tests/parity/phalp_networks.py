@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.fixtures import rules
+from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
 from workers.phalp.learned.networks.pose_transformer import POSE_NUMBERS, PoseTransformer, TransformerShape
 
@@ -45,6 +46,15 @@ def pose_transformer(variant: str, *, damping: float = 1.0) -> PoseTransformer:
         layer.weight *= damping
         layer.bias *= damping
     return transformer
+
+
+def both(variant: str, *, damping: float = 1.0) -> Networks:
+    """As a tracker has them."""
+    return Networks(
+        encoder=appearance_encoder(variant),
+        transformer=pose_transformer(variant, damping=damping),
+        device=torch.device("cpu"),
+    )
 
 
 def _fill(network: nn.Module, variant: str, prefix: str) -> None:

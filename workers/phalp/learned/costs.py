@@ -93,6 +93,7 @@ def raw_appearance_distances(expected: Floats, seen: Floats) -> Floats:
 
 
 def _squared_distances(one: Floats, other: Floats) -> Floats:
-    """(T, D) of vectors (T, N) and (D, N): |a|^2 + |b|^2 - 2 ab, in float32, where it may be a little off."""
-    lengths = np.square(one).sum(axis=1)[:, None] + np.square(other).sum(axis=1)[None]
-    return np.maximum(lengths - 2 * (one @ other.T), 0).astype(np.float64)
+    """(T, D) of vectors (T, N) and (D, N), in float32: -2 ab + |a|^2 + |b|^2, added up in this order."""
+    products = -2 * (one[:, None] * other).sum(axis=-1)  # no BLAS: its rounding depends on how many there are
+    lengths, others = (np.square(vectors).sum(axis=1) for vectors in (one, other))
+    return np.maximum(products + lengths[:, None] + others, 0).astype(np.float64)

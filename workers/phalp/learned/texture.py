@@ -2,7 +2,7 @@
 
 PHALP unfolds the body's surface onto 256 x 256 texels, each a point of a face (`Atlas`). A colour is
 three numbers, RGB less its mean over its deviation, a fifth of that. Where a texel was not seen it has
-no colour. Colours are kept as whole steps of 1/4096: a grey level is 14 of them.
+no colour. Colours are kept as whole steps of 1/16384: a grey level is 56 of them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SIDE: Final = 256
 COLOUR_SHARE: Final = 0.2
 
 #: Steps of a colour's numbers, and the most of them that are kept in two bytes.
-_STEPS: Final = 4096
+_STEPS: Final = 16384
 _MOST: Final = 32767
 
 #: How fast an old colour gives way to a new one, by the square of how sure the new one is.

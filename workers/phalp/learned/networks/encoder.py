@@ -52,6 +52,7 @@ def texture_distances(
     for some in pairs.split(_PAIRS_AT_A_TIME):
         ours, theirs = first[some[:, 0]], second[some[:, 1]]
         common = (ours[:, 3:] > 0.5) & (theirs[:, 3:] > 0.5)
-        one, other = encoder(torch.cat([ours * common, theirs * common])).chunk(2)
+        maps = torch.cat([ours * common, theirs * common]).contiguous(memory_format=torch.channels_last)
+        one, other = encoder(maps).chunk(2)
         distances.append(_SCALE * ((one - other) / _UNIT).square().sum(-1))
     return torch.cat(distances)

@@ -1,0 +1,93 @@
+"""A person seen in a frame, in the terms of PHALP: texture, place and pose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wire.camera import focal_length_px
+from workers.hmr2.padded import PaddedPicture, pose_vector, square_points
+from workers.phalp.learned.location import NEAREST_M
+from workers.phalp.learned.texture import Texture
+from workers.phalp.location import normalised_box
+from workers.types import Observation
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """One person seen in this frame; float32.
+
+    pose (229,) and translation (3,): as `workers.hmr2.padded` has them; place (3,): as in `location`;
+    box (4,): as `workers.phalp.location.normalised_box`.
+    """
+
+    pose: Floats
+    place: Floats
+    translation: Floats
+    texture: Texture
+    score: float
+    box: Floats
+    visibility: Floats  # (24,)
+    detected: bool
+
+
+def lift(observations: Sequence[Observation], *, width: int, height: int) -> list[Sighting]:
+    """The sightings of a frame of `width` x `height` pixels, in an order that depends on them alone.
+
+    An observation with a number that is not finite, behind the camera, or without a texture, shows nobody.
+    """
+    usable = sorted(filter(_is_usable, observations), key=_order)
+    return [_sighting(seen, seen.texture, width, height) for seen in usable if seen.texture is not None]
+
+
+def in_square(translation: Floats, width: int, height: int) -> Floats:
+    """A translation (3,) in the padded square's camera, of one in the picture's."""
+    return translation + _offset(translation, width, height)
+
+
+def in_picture(translation: Floats, width: int, height: int) -> Floats:
+    """A translation (3,) in the picture's camera, of one in the padded square's."""
+    return translation - _offset(translation, width, height)
+
+
+def _offset(translation: Floats, width: int, height: int) -> Floats:
+    """What the cameras are apart, seen from where the body is: margins are whole pixels, so half a pixel."""
+    size = np.array([width, height])
+    middle_px = size / 2 + PaddedPicture(width, height).margin - size.max() / 2
+    across = middle_px * translation[2] / focal_length_px(width, height)
+    return np.append(across, 0).astype(np.float32)
+
+
+def _sighting(seen: Observation, texture: Texture, width: int, height: int) -> Sighting:
+    pose = seen.pose
+    translation = in_square(pose.translation, width, height)
+    origin = square_points(np.zeros((1, 3), np.float32), translation)[0]
+    return Sighting(
+        pose=pose_vector(pose.rotations, pose.betas, translation).astype(np.float32),
+        place=np.append(origin, translation[2]).astype(np.float32),
+        translation=translation,
+        texture=texture,
+        score=float(np.clip(seen.score, 0, 1)),
+        box=normalised_box(seen.box, width, height).astype(np.float32),
+        visibility=np.clip(seen.joint_visibility, 0, 1).astype(np.float32),
+        detected=seen.detected,
+    )
+
+
+def _is_usable(seen: Observation) -> bool:
+    pose = seen.pose
+    numbers = (pose.rotations, pose.betas, pose.translation, seen.box, seen.joint_visibility, seen.score)
+    return all(bool(np.isfinite(number).all()) for number in numbers) and pose.translation[2] > NEAREST_M
+
+
+def _order(seen: Observation) -> tuple[float, ...]:
+    """Left to right, then by every number that could tell two people in one place apart."""
+    return (
+        *seen.box.tolist(),
+        seen.score,
+        *seen.pose.translation.tolist(),
+        *seen.pose.rotations.ravel().tolist(),
+    )
