@@ -4,6 +4,7 @@ A message is a list of frames: the header, a MessagePack map, then the payload,
 raw bytes that the header describes. `PROTOCOL.md` is the reference for both.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -21,7 +22,7 @@ PROTOCOL_VERSION = 1
 Buffer = bytes | bytearray | memoryview
 
 #: Array element types that may travel; nothing that needs unpickling.
-DTYPES = frozenset({"uint8", "int32", "int64", "float32", "float64"})
+DTYPES = {name: np.dtype(name) for name in ("uint8", "int32", "int64", "float32", "float64")}
 
 _MAX_DIMENSIONS = 4
 
@@ -323,10 +324,11 @@ def unpack_arrays(specs: Sequence[ArraySpec], frames: Sequence[Buffer]) -> dict[
         raise ProtocolError(f"{len(specs)} arrays announced, {len(frames)} frames came")
     arrays = {}
     for spec, frame in zip(specs, frames, strict=False):
-        if spec.dtype not in DTYPES or len(spec.shape) > _MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
+        dtype = DTYPES.get(spec.dtype)
+        if dtype is None or len(spec.shape) > _MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
             raise ProtocolError(f"array {spec.name!r}: {spec.dtype}{list(spec.shape)} is not allowed")
-        expected = np.dtype(spec.dtype).itemsize * int(np.prod(spec.shape, dtype=object))
+        expected = dtype.itemsize * math.prod(spec.shape)
         if memoryview(frame).nbytes != expected:
             raise ProtocolError(f"array {spec.name!r}: {memoryview(frame).nbytes} bytes, not {expected}")
-        arrays[spec.name] = np.frombuffer(frame, dtype=spec.dtype).reshape(spec.shape)
+        arrays[spec.name] = np.ndarray(spec.shape, dtype, frame)
     return arrays
