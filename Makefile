@@ -24,7 +24,7 @@ demo: .venv/base models
 	$(PY) -m workers.assets fetch demo
 	$(PY) -m client.demo $(CLIP) --first 60 --last 199
 
-serve: .venv/base models
+serve: $(if $(filter hmr2,$(POSE_OBSERVER)),.venv/hmr2) .venv/base models
 	exec $(PY) -m tools.serve
 
 ctl: .venv/base
@@ -63,6 +63,10 @@ clean:
 .venv/base: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(PIP) install --editable .
+	touch $@
+
+.venv/hmr2: .venv/base
+	$(PIP) install --editable ".[hmr2]"
 	touch $@
 
 .venv/dev: .venv/base

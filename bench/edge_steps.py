@@ -5,7 +5,6 @@ The floor of a step is the same bytes through the barest call that touches them.
 
 import base64
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +13,7 @@ from isal import igzip_lib
 
 from bench.timing import median_ms
 from http_edge import contract, intake, topology
-from http_edge.__main__ import BODY_FILE
+from http_edge.__main__ import OPEN_BODY
 from http_edge.compression import LEVEL, Gzip
 from http_edge.topology import Topology
 from wire import images, messages
@@ -43,7 +42,7 @@ def request(picture: bytes, *, frame_number: int) -> bytes:
 
 def compressed_answer(arrays: Mapping[str, Array]) -> bytes:
     """The body of the answer, as it travels."""
-    faces = topology.load(Path(BODY_FILE))
+    faces = topology.load(OPEN_BODY)
     return Gzip(contract.beginning(faces))(_answer(arrays, faces))
 
 
@@ -55,7 +54,7 @@ def show(picture: bytes, arrays: Mapping[str, Array]) -> None:
 
 
 def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
-    faces = topology.load(Path(BODY_FILE))
+    faces = topology.load(OPEN_BODY)
     body, result = request(picture, frame_number=0), _result(arrays)
     header, payload = messages.encode(result), messages.pack_arrays(arrays)[1]
     decode: Decoder[Result] = Decoder(FromBroker)

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from http_edge import app, topology
+from http_edge import app
 from http_edge.app import Parts
 from http_edge.metrics import Metrics
 from http_edge.server import Server
 from http_edge.status import StatusWatch
+from http_edge.topology import BodyFile
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.line import Lines
@@ -25,8 +26,8 @@ log = logging.getLogger("http_edge")
 #: Exit status when the settings are wrong.
 EXIT_BAD_SETTINGS = 2
 
-#: The body whose triangles the answers name; read as data.
-BODY_FILE = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
+#: The body that ships with the service; read as data.
+OPEN_BODY = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
 
 
 def main() -> int:
@@ -47,14 +48,14 @@ def main() -> int:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
-    faces = topology.load(BODY_FILE)
+    body = BodyFile(OPEN_BODY if settings.observer == "blazepose" else settings.body_file())
     connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     metrics = Metrics(settings, lambda: watch.snapshot)
     server = Server(
-        app.build(Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, topology=faces)),
+        app.build(Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, body=body)),
         settings,
     )
 

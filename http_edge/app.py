@@ -29,7 +29,7 @@ from http_edge.compression import Gzip
 from http_edge.intake import Intake
 from http_edge.metrics import Metrics
 from http_edge.status import StatusWatch, health_body, warmup_body
-from http_edge.topology import Topology
+from http_edge.topology import BodyFile
 from wire import images
 from wire.errors import (
     BadRequest,
@@ -60,14 +60,14 @@ class Parts:
     broker: Lines
     watch: StatusWatch
     metrics: Metrics
-    topology: Topology
+    body: BodyFile
 
 
 def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     """The application."""
     app: falcon.App[falcon.Request, falcon.Response] = falcon.App(
         middleware=[  # answers pass from the last to the first
-            _Compression(Gzip(contract.beginning(parts.topology))),
+            _Compression(parts.body),
             falcon.CORSMiddleware(expose_headers=["X-Request-Id", "Retry-After"]),
             _Bookkeeping(parts.metrics),
         ]
@@ -123,10 +123,11 @@ class HybridPose:
             header = images.check(asked.image, max_pixels=self._parts.settings.max_image_pixels)
             frame = self._frame(req, asked, header, full_people=full_people)
             result, payload = self._ask(frame, asked.image, header)
-            people = contract.read(result, payload, topology=self._parts.topology, full_people=full_people)
+            topology = self._parts.body.topology()
+            people = contract.read(result, payload, topology=topology, full_people=full_people)
             resp.data = contract.answer(
                 people,
-                topology=self._parts.topology,
+                topology=topology,
                 keypoints=self._parts.settings.keypoints,
                 full_people=full_people,
                 elapsed_ms=(time.perf_counter() - req.context.arrived) * 1e3,
@@ -306,8 +307,10 @@ class _Bookkeeping:
 class _Compression:
     """gzip, for those who ask."""
 
-    def __init__(self, gzip: Gzip) -> None:
-        self._gzip = gzip
+    def __init__(self, body: BodyFile) -> None:
+        self._body = body
+        self._plain = Gzip()
+        self._after_faces: Gzip | None = None
 
     def process_response(
         self,
@@ -320,8 +323,15 @@ class _Compression:
             return
         resp.append_header("Vary", "Accept-Encoding")
         if accepts_gzip(req.get_header("Accept-Encoding", default="")):
-            resp.data = self._gzip(resp.data)
+            resp.data = self._gzip_for(resp.data)(resp.data)
             resp.set_header("Content-Encoding", "gzip")
+
+    def _gzip_for(self, text: bytes) -> Gzip:
+        if not text.startswith(contract.FIRST):
+            return self._plain
+        if self._after_faces is None:  # two threads may both make it, to the same end
+            self._after_faces = Gzip(contract.beginning(self._body.topology()))
+        return self._after_faces
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -49,6 +49,9 @@ _PERSON_SHAPES = {
     "boxes": (4,),
 }
 
+#: What every answer starts with.
+FIRST = b'{"mesh_faces_data":'
+
 NOBODY = "no person seen: none in view, and none to predict from earlier frames"
 
 
@@ -104,7 +107,7 @@ def answer(
 
 def beginning(topology: Topology) -> bytes:
     """What every answer with a body starts with."""
-    return b'{"mesh_faces_data":' + orjson.dumps(topology.faces_json) + b","
+    return FIRST + orjson.dumps(topology.faces_json) + b","
 
 
 def refusal(*, code: str, message: str, frame_number: int | None) -> bytes:

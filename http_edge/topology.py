@@ -9,12 +9,34 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from wire.errors import ModelNotLoaded
+
 
 class Topology(NamedTuple):
     """How many vertices a mesh has, and its triangles as JSON, `[[i,j,k], ...]`, zero-based."""
 
     vertex_count: int
     faces_json: orjson.Fragment
+
+
+class BodyFile:
+    """A body's `.npz` file, read when its triangles are first wanted.
+
+    Workers that pose a body of their user's own write the file, so it may come after the edge has begun.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._topology: Topology | None = None
+
+    def topology(self) -> Topology:
+        """The topology. Raises `ModelNotLoaded` where the file is not there or not one."""
+        if self._topology is None:  # two threads may both read it, to the same end
+            try:
+                self._topology = load(self._path)
+            except (OSError, KeyError, ValueError) as error:
+                raise ModelNotLoaded(f"the triangles of the body cannot be read: {error}") from error
+        return self._topology
 
 
 def load(body_file: Path) -> Topology:

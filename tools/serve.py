@@ -24,6 +24,9 @@ EXIT_BAD_SETTINGS = 2
 #: Longest path of a Unix socket (sun_path, 108 bytes with its end), less what zmq and supervisor append.
 LONGEST_RUNTIME_DIR = 107 - len("/supervisor.sock.123456789")
 
+#: Longer than an observer's networks take to load.
+_LOAD_S = {"blazepose": 5, "hmr2": 60}
+
 #: Time that a program has beyond `drain_s` before supervisord kills it.
 _STOP_GRACE_S = 10
 
@@ -81,6 +84,7 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
         **inherited,
         "PYTHONUNBUFFERED": "1",
         "EVERYFRAME_PYTHON": sys.executable,
+        "EVERYFRAME_LOAD_S": str(_LOAD_S[settings.observer]),
         "EVERYFRAME_STOP_S": str(round(settings.drain_s + _STOP_GRACE_S)),
         "POSE_RUNTIME_DIR": settings.runtime_dir,
         "POSE_WORKERS": str(settings.workers),

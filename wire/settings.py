@@ -149,6 +149,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Where workers meet the broker."""
         return self.workers_endpoint or f"ipc://{self.runtime_dir}/workers.ipc"
 
+    def body_file(self) -> Path:
+        """Where workers that pose a body other than the open one put its triangles, for the edge."""
+        return Path(self.runtime_dir) / "body.npz"
+
     def store_directory(self) -> Path:
         """Where the workers keep their sessions."""
         return Path(self.store_dir or f"{self.runtime_dir}/store")

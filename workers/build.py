@@ -85,9 +85,12 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
 
 
 def open_store(settings: Settings, *, index: int) -> Store:
-    """Where worker `index` keeps its sessions. Raises `OSError`, `lmdb.Error` where it cannot."""
+    """Where worker `index` keeps its sessions. Raises `OSError`, `lmdb.Error` where it cannot.
+
+    Shapes and colours are those of one observer's body, so no observer reads what another one stored.
+    """
     return LmdbStore(
-        settings.store_directory(),
+        settings.store_directory() / settings.observer,
         index=index,
         max_bytes=settings.store_max_bytes,
         kept_answers=kept_answers(settings),
