@@ -11,12 +11,16 @@ same body alone and in company, to the last bit.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import nn
 
 from workers.hmr2.layers import Matrix
+
+#: Errors of the first blocks go through all others: these take their values more precisely.
+CAREFUL_BLOCKS: Final = 4
 
 #: Steps from 0 to the largest weight of a row; from the least to the largest value of a token or mean.
 _WEIGHT_STEPS: Final = 127
@@ -52,46 +56,80 @@ class _Rows:
 class EightBitMatrix(nn.Module):
     """Does what a `Matrix` does."""
 
-    def __init__(self, matrix: Matrix) -> None:
-        """`matrix`: float32; it is not kept."""
+    def __init__(self, matrix: Matrix, *, careful: bool = False) -> None:
+        """`matrix`: float32; it is not kept. `careful`: differences have 16 bits too, for twice the work."""
         super().__init__()
         step = matrix.weight.detach().abs().amax(dim=1).clamp_min_(_TINY) / _WEIGHT_STEPS  # (out,)
         coarse, fine = _rounded_twice(matrix.weight.detach(), step)
         self._coarse = _Rows(coarse, step)
         self._fine = _Rows(fine, step / _FINE_STEPS)
         self._bias = matrix.bias.detach().clone()
+        self._of_differences = self._of_fine_differences if careful else self._of_coarse_differences
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """`values` (B, N, in) times the matrix, plus its bias: (B, N, out), float32."""
-        share = values.new_full((1, values.shape[1]), 1 / values.shape[1])
-        means = torch.cat([share @ tokens for tokens in values])  # far faster than values.mean(1)
-        common = [self._of_mean(mean) for mean in means]
-        return torch.stack(
-            [
-                self._of_differences(tokens - mean, plus)
-                for tokens, mean, plus in zip(values, means, common, strict=True)
-            ]
-        )
+        return torch.stack([self._of_crop(tokens) for tokens in values])
+
+    def _of_crop(self, tokens: torch.Tensor) -> torch.Tensor:
+        mean = tokens.new_full((1, len(tokens)), 1 / len(tokens)) @ tokens  # faster than tokens.mean(0)
+        return self._of_differences(tokens - mean, self._of_mean(mean))
 
     def _of_mean(self, mean: torch.Tensor) -> torch.Tensor:
-        """The matrix times `mean` (in,), plus the bias, of 16 bits both: (out,)."""
-        least, step = _scale(mean)
-        counts = (mean - least) / step
-        coarse = counts.round()
-        fine = counts.sub_(coarse).add_(0.5).mul_(_FINE_STEPS).round_()  # 0..254
-        levels = torch.stack([coarse, fine]).to(torch.uint8)
-        of_coarse, of_fine = self._coarse.times(levels, step=step)
-        rest = self._fine.times(levels[:1], step=step)[0]
-        constant = self._bias + (least - step / 2) * self._coarse.sums + least * self._fine.sums
-        return of_coarse + of_fine / _FINE_STEPS + rest + constant
+        """The matrix times `mean` (1, in), plus the bias, of 16 bits both: (out,)."""
+        scale = _Scale.of(mean)
+        coarse, fine = scale.levels_twice(mean)
+        in_coarse = self._coarse.times(torch.cat([coarse, fine]), step=scale.step)
+        in_fine = self._fine.times(coarse, step=scale.step)
+        constant = self._bias + scale.middle * self._coarse.sums + scale.least * self._fine.sums
+        return in_coarse[0] + in_coarse[1] / _FINE_STEPS + in_fine[0] + constant
 
-    def _of_differences(self, differences: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
-        """The matrix times `differences` (N, in), which are overwritten, `plus` (out,): (N, out)."""
-        least, step = _scale(differences)
-        # Conversion to int8 is vectorised and to uint8 is not, so the levels are shifted by 128 and back.
-        counts = differences.sub_(least + 128 * step).div_(step).round_()
-        levels = counts.to(torch.int8).view(torch.uint8).bitwise_xor_(128)
-        return self._coarse.times(levels, step=step, plus=plus + least * self._coarse.sums)
+    def _of_coarse_differences(self, differences: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
+        """The matrix times `differences` (N, in), of 8 bits both, `plus` (out,): (N, out)."""
+        scale = _Scale.of(differences)
+        constant = plus + scale.least * self._coarse.sums
+        return self._coarse.times(scale.levels(differences), step=scale.step, plus=constant)
+
+    def _of_fine_differences(self, differences: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
+        """The matrix of 8 bits times `differences` (N, in) of 16, `plus` (out,): (N, out)."""
+        scale = _Scale.of(differences)
+        coarse, fine = scale.levels_twice(differences)
+        constant = plus + scale.middle * self._coarse.sums
+        of_coarse = self._coarse.times(coarse, step=scale.step, plus=constant)
+        return of_coarse.add_(self._coarse.times(fine, step=scale.step / _FINE_STEPS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How values become levels 0..255: `least`, and the step to the next."""
+
+    least: float
+    step: float
+
+    @classmethod
+    def of(cls, values: torch.Tensor) -> "_Scale":
+        least, most = (float(end) for end in values.aminmax())
+        return cls(least, max((most - least) / _VALUE_STEPS, _TINY))
+
+    @property
+    def middle(self) -> float:
+        """What level 0 stands for when fine levels are added: half a step below the least."""
+        return self.least - self.step / 2
+
+    def levels(self, values: torch.Tensor) -> torch.Tensor:
+        """Levels, uint8, of `values`, which are overwritten."""
+        return _unsigned(values.sub_(self.least).div_(self.step).round_())
+
+    def levels_twice(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Levels, and fine levels 0..254 of what those leave; `values` is overwritten."""
+        counts = values.sub_(self.least).div_(self.step)
+        coarse = counts.round()
+        fine = counts.sub_(coarse).add_(0.5).mul_(_FINE_STEPS).round_()
+        return _unsigned(coarse), _unsigned(fine)
+
+
+def _unsigned(levels: torch.Tensor) -> torch.Tensor:
+    """Whole numbers 0..255 as uint8. torch converts to int8 ten times as fast, so by way of that."""
+    return levels.sub_(128).to(torch.int8).view(torch.uint8).bitwise_xor_(128)
 
 
 def _rounded_twice(weight: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,16 +145,11 @@ def _rounded_twice(weight: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tens
     return coarse, fine
 
 
-def _scale(values: torch.Tensor) -> tuple[float, float]:
-    """The least of `values`, and the step that takes 255 to get from there to the largest."""
-    least, most = (float(end) for end in values.aminmax())
-    return least, max((most - least) / _VALUE_STEPS, _TINY)
-
-
-def pack(blocks: nn.Module, *, after_each: Callable[[], None] = lambda: None) -> None:
+def pack(blocks: nn.ModuleList, *, after_each: Callable[[], None] = lambda: None) -> None:
     """Replace every `Matrix` in `blocks`, whose weights are float32; `after_each` one is called."""
-    for module in list(blocks.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, Matrix):
-                setattr(module, name, EightBitMatrix(child))
-                after_each()
+    for number, block in enumerate(blocks):
+        for module in list(block.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, Matrix):
+                    setattr(module, name, EightBitMatrix(child, careful=number < CAREFUL_BLOCKS))
+                    after_each()

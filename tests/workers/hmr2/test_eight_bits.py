@@ -46,6 +46,12 @@ def test_tokens_differ_from_those_of_float32_by_one_in_a_hundred(eight, matrix) 
     assert error(eight, matrix, made("tokens", 2, COUNT, INTO)).std() < 0.015
 
 
+def test_careful_matrices_lose_no_more_than_their_own_rounding(eight, matrix) -> None:
+    values = made("tokens", 2, COUNT, INTO)
+    careful = error(EightBitMatrix(matrix, careful=True), matrix, values).std()
+    assert careful < 0.7 * error(eight, matrix, values).std()
+
+
 def test_what_tokens_have_in_common_is_kept_to_sixteen_bits(eight, matrix) -> None:
     values = made("tokens", 2, COUNT, INTO) + 10 * made("common", 2, 1, INTO)
     off = error(eight, matrix, values)
