@@ -68,13 +68,13 @@ class CheckpointRefused(ModelNotLoaded):
 
 
 class Checkpoint:
-    """The tensors under `state_dict` of a Lightning checkpoint, mapped into memory.
+    """The tensors of one entry of a checkpoint, mapped into memory: where Lightning has them, `state_dict`.
 
     What is looked at is read then. Another file may take this one's place meanwhile, but nobody may
     write to it. A tensor keeps the mapping alive.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, entry: str = "state_dict") -> None:
         """Raises `CheckpointRefused`, naming the file."""
         self.path = path
         try:
@@ -85,7 +85,7 @@ class Checkpoint:
             raise CheckpointRefused(f"cannot read {path}: {error.strerror or error}") from error
         except (PickleRefused, RuntimeError, ValueError, zipfile.BadZipFile) as error:
             raise CheckpointRefused(f"{path} is no checkpoint that can be read: {error}") from error
-        self.tensors = _tensors(path, content)
+        self.tensors = _tensors(path, content, entry)
 
     def forget(self) -> None:
         """Drop the pages that were read; who looks at a tensor again reads them again.
@@ -95,10 +95,10 @@ class Checkpoint:
         self._mapping.madvise(mmap.MADV_DONTNEED)
 
 
-def _tensors(path: Path, content: object) -> dict[str, torch.Tensor]:
-    weights = content.get("state_dict") if isinstance(content, Mapping) else None
+def _tensors(path: Path, content: object, entry: str) -> dict[str, torch.Tensor]:
+    weights = content.get(entry) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping):
-        raise CheckpointRefused(f"{path} has no state_dict: it is not a Lightning checkpoint")
+        raise CheckpointRefused(f"{path} has no {entry}: it is not the checkpoint that was expected")
     for name, value in weights.items():
         if not (isinstance(name, str) and isinstance(value, torch.Tensor)):
             raise CheckpointRefused(f"{path}: {name!r} is no tensor")

@@ -109,7 +109,7 @@ def _begun(track_id: int, seen: Sighting, *, time: int) -> TrackState:
     return TrackState(
         track_id=track_id,
         hits=1,
-        times=np.full(HISTORY, time, np.int32),
+        times=np.full(HISTORY, time, np.int64),
         poses=np.repeat(seen.pose[None], HISTORY, axis=0),
         places=np.repeat(seen.place[None], HISTORY, axis=0),
         texture=seen.texture,
@@ -128,7 +128,7 @@ def _updated(track: TrackState, seen: Sighting, *, time: int, new_shot: bool) ->
     return replace(
         track,
         hits=track.hits + 1,
-        times=_with_last(track.times, np.int32(time)),
+        times=_with_last(track.times, np.int64(time)),
         poses=_with_last(track.poses, seen.pose),
         places=np.repeat(seen.place[None], HISTORY, axis=0) if new_shot else places,
         texture=track.texture.mixed(seen.texture, score=seen.score),

@@ -65,8 +65,15 @@ def expect(places: Floats, times: npt.NDArray[np.integer], ahead: npt.NDArray[np
     return Expected(expected.astype(np.float32), (doubt / repeats).astype(np.float32))
 
 
+def place_of(translation: Floats) -> Floats:
+    """The places (..., 3), float32, of bodies at `translation` (..., 3) in the square's camera, metres."""
+    depth = translation[..., 2:]
+    across = translation[..., :2] / depth * (FOCAL_256 / CROP_PX) + 0.5
+    return np.concatenate([across, depth], axis=-1).astype(np.float32)
+
+
 def translation_at(places: Floats) -> Floats:
-    """The translations (..., 3) of bodies whose origins are at `places` (..., 3); metres, camera axes."""
+    """The translations (..., 3) of bodies whose origins are at `places` (..., 3): what `place_of` undoes."""
     depth = places[..., 2:]
     across = (places[..., :2] - 0.5) * depth * (CROP_PX / FOCAL_256)
     return np.concatenate([across, depth], axis=-1)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wire.camera import focal_length_px
-from workers.hmr2.padded import PaddedPicture, pose_vector, square_points
-from workers.phalp.learned.location import NEAREST_M
+from workers.hmr2.padded import PaddedPicture, pose_vector
+from workers.phalp.learned.location import NEAREST_M, place_of
 from workers.phalp.learned.texture import Texture
 from workers.phalp.location import normalised_box
 from workers.types import Observation
@@ -64,10 +64,9 @@ def _offset(translation: Floats, width: int, height: int) -> Floats:
 def _sighting(seen: Observation, texture: Texture, width: int, height: int) -> Sighting:
     pose = seen.pose
     translation = in_square(pose.translation, width, height)
-    origin = square_points(np.zeros((1, 3), np.float32), translation)[0]
     return Sighting(
         pose=pose_vector(pose.rotations, pose.betas, translation).astype(np.float32),
-        place=np.append(origin, translation[2]).astype(np.float32),
+        place=place_of(translation),
         translation=translation,
         texture=texture,
         score=float(np.clip(seen.score, 0, 1)),

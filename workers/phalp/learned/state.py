@@ -33,7 +33,7 @@ class TrackState:
 
     track_id: int
     hits: int  # observations, ever
-    times: npt.NDArray[np.int32]  # (7,)
+    times: npt.NDArray[np.int64]  # (7,)
     poses: npt.NDArray[np.float32]  # (7, 229)
     places: npt.NDArray[np.float32]  # (7, 3)
     texture: Texture  # mixed of all observations
@@ -81,7 +81,7 @@ class SessionState:
 
 #: Arrays are written as their bytes; what a field's numbers are, and how many to a row.
 _ARRAYS: Final = {
-    "times": ("<i4", (-1,)),
+    "times": ("<i8", (-1,)),
     "poses": ("<f4", (-1, 229)),
     "places": ("<f4", (-1, 3)),
     "expected_pose": ("<f4", (-1,)),

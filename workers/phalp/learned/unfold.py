@@ -5,12 +5,15 @@ centres are at integers here, so the middle is 127.5. A texel was seen if its po
 surface that covers its pixel, and the mask of the person does not end there (PHALP, section 3.1).
 """
 
+import zipfile
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from wire.camera import CROP_PX, FOCAL_256
+from wire.errors import ModelNotLoaded
 from workers.phalp.learned.texture import COLOUR_SHARE, SIDE, Texture
 from workers.rasteriser import rasterise
 
@@ -26,6 +29,14 @@ _SKIN_M: Final = 1e-4
 
 _CROP: Final = int(CROP_PX)
 
+#: Of SMPL's mesh, which the atlas was drawn for.
+_FACES: Final = 13776
+_VERTICES: Final = 6890
+
+
+class AtlasRefused(ModelNotLoaded):
+    """A file of the atlas is missing, or holds something else."""
+
 
 class Atlas:
     """Which point of which face each texel shows."""
@@ -39,6 +50,18 @@ class Atlas:
         self._texels = np.flatnonzero(face_of >= 0)
         self._corners = faces[face_of.reshape(-1)[self._texels]]  # (N, 3)
         self._shares = shares.reshape(-1, 3)[self._texels].astype(np.float32)
+
+    @classmethod
+    def open(cls, *, shares: Path, faces: Path, texture: Path) -> "Atlas":
+        """The atlas of PHALP's `bmap_256.npy`, `fmap_256.npy` and `texture.npz`.
+
+        Raises `AtlasRefused`, naming the file.
+        """
+        return cls(
+            shares=_read(shares, (SIDE, SIDE, 3)),
+            face_of=_read(faces, (SIDE, SIDE), below=_FACES).astype(np.int64),
+            faces=_read(texture, (_FACES, 3), entry="smpl_faces", below=_VERTICES).astype(np.int64),
+        )
 
     def unfold(self, vertices: Floats, crop: Floats) -> Texture:
         """The texture of a body with `vertices` (V, 3) in the crop's camera, metres.
@@ -87,3 +110,22 @@ class _Samples:
     def _between(self, flat: Floats, place: Index) -> Floats:
         left = flat.take(place, axis=1)
         return left + self._right * (flat.take(place + 1, axis=1) - left)
+
+
+def _read(
+    path: Path, shape: tuple[int, ...], *, entry: str | None = None, below: int | None = None
+) -> Floats:
+    """The array in a file. Raises `AtlasRefused` where it has another shape, or counts to `below`."""
+    try:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            values = found if entry is None else found[entry]
+    except OSError as error:
+        raise AtlasRefused(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
+        raise AtlasRefused(f"{path} does not hold what an atlas needs: {error}") from error
+    if values.shape != shape or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise AtlasRefused(f"{path}: {values.dtype} of shape {values.shape}, not numbers of shape {shape}")
+    if below is not None and values.max() >= below:
+        raise AtlasRefused(f"{path} counts to {values.max()}, and there are {below}")
+    return values

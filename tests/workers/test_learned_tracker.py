@@ -1,0 +1,181 @@
+"""What PHALP's tracker promises, person by person and frame by frame, whatever its networks say."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN
+from workers.phalp.learned.state import SessionState, UnreadableState
+from workers.phalp.learned.texture import Texture
+from workers.phalp.learned.tracker import LearnedTracker
+from workers.phalp.tracker import FrameFacts
+from workers.types import BodyPose, Observation, TrackedPerson
+
+WIDTH, HEIGHT = 641, 360
+
+
+def alike(_: Sequence[Texture], __: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
+    """Everybody looks the same."""
+    return np.zeros(len(pairs))
+
+
+def held(poses: np.ndarray, _: np.ndarray, __: np.ndarray) -> np.ndarray:
+    """Everybody stays as he was."""
+    return poses[:, -1]
+
+
+@pytest.fixture
+def tracker() -> LearnedTracker:
+    return LearnedTracker(looks=alike, poses=held, max_people=4)
+
+
+def observed(x_m: float, *, depth_m: float = 40.0, score: float = 0.9) -> Observation:
+    """Someone who stands `x_m` metres to the right of the camera's axis."""
+    middle = WIDTH / 2 + 5000 / 256 * WIDTH * x_m / depth_m
+    seen = np.zeros(256 * 256, bool)
+    seen[1000:9000] = True
+    return Observation(
+        pose=BodyPose(
+            rotations=np.broadcast_to(np.eye(3, dtype=np.float32), (24, 3, 3)),
+            betas=np.zeros(10, np.float32),
+            translation=np.array([x_m, 0.1, depth_m], np.float32),
+        ),
+        box=np.array([middle - 40, 60, middle + 40, 300], np.float32),
+        score=score,
+        joint_visibility=np.ones(24, np.float32),
+        appearance=np.zeros((1, 3), np.float32),
+        patch_weight=np.zeros(1, np.float32),
+        detected=True,
+        proposal=None,
+        texture=Texture.of_seen(np.full((3, 8000), 0.1), seen),
+    )
+
+
+def follow(
+    tracker: LearnedTracker,
+    frames: Sequence[Sequence[Observation]],
+    *,
+    state: SessionState | None = None,
+    numbers: Sequence[int] | None = None,
+) -> tuple[SessionState, list[list[TrackedPerson]]]:
+    state = state or tracker.start()
+    answers = []
+    for number, observations in zip(numbers or range(len(frames)), frames, strict=True):
+        state, people, _ = tracker.track(state, FrameFacts(number, WIDTH, HEIGHT), observations)
+        answers.append(people)
+    return state, answers
+
+
+def walk(count: int, *, step_m: float = 0.05) -> list[list[Observation]]:
+    return [[observed(step_m * frame)] for frame in range(count)]
+
+
+def ids(people: Sequence[TrackedPerson]) -> list[int]:
+    return [person.track_id for person in people]
+
+
+def test_a_person_is_answered_from_the_first_frame_as_he_was_seen(tracker: LearnedTracker) -> None:
+    seen = observed(0.3)
+    _, ((person,),) = follow(tracker, [[seen]])
+    assert (person.track_id, person.state, person.frames_since_detected) == (1, "detected", 0)
+    np.testing.assert_allclose(person.pose.translation, seen.pose.translation, atol=1e-5)
+    np.testing.assert_array_equal(person.pose.rotations, seen.pose.rotations)
+    np.testing.assert_allclose(person.box, seen.box, atol=1e-2)
+
+
+def test_a_person_keeps_his_id_while_he_walks(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(30))
+    assert [ids(people) for people in answers] == [[1]] * 30
+
+
+def test_who_is_lost_is_answered_where_he_is_expected(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(12) + [[]] * 4)
+    for number, people in enumerate(answers[12:], start=12):
+        (person,) = people
+        assert (person.state, person.frames_since_detected) == ("predicted", number - 11)
+        np.testing.assert_allclose(person.pose.translation[0], 0.05 * number, atol=0.05)
+        middle = observed(0.05 * number).box[[0, 2]].mean()
+        np.testing.assert_allclose(person.box[[0, 2]].mean(), middle, atol=10)
+
+
+def test_confidence_falls_while_a_person_is_lost(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(12) + [[]] * 6)
+    believed = [people[0].confidence for people in answers[11:]]
+    assert believed == sorted(believed, reverse=True)
+    assert len(set(believed)) == len(believed)
+
+
+def test_a_suspicion_that_nobody_confirms_is_dropped(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, [*walk(CONFIRMED_HITS - 1), []])
+    assert answers[-1] == []
+
+
+def test_who_was_seen_often_enough_is_remembered_for_so_long_and_no_longer(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(CONFIRMED_HITS) + [[]] * (MAX_UNSEEN + 1))
+    assert [len(people) for people in answers[-2:]] == [1, 0]
+
+
+def test_frames_that_were_left_out_count(tracker: LearnedTracker) -> None:
+    every_third = [number * 3 for number in range(12)]
+    _, answers = follow(tracker, walk(12, step_m=0.15), numbers=every_third)
+    assert [ids(people) for people in answers] == [[1]] * 12
+    _, answers = follow(tracker, [*walk(12), []], numbers=[*range(12), 20])
+    (person,) = answers[-1]
+    assert person.frames_since_detected == 9
+    np.testing.assert_allclose(person.pose.translation[0], 0.05 * 20, atol=0.1)
+
+
+def test_a_frame_that_comes_again_counts_as_the_next(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(10), numbers=[0, 1, 2, 3, 4, 5, 5, 3, 8, 9])
+    assert [ids(people) for people in answers] == [[1]] * 10
+
+
+def test_the_order_of_observations_does_not_matter(tracker: LearnedTracker) -> None:
+    frames = [[observed(-0.6 + 0.02 * number), observed(0.6)] for number in range(8)]
+    one, _ = follow(tracker, frames)
+    other, _ = follow(tracker, [frame[::-1] for frame in frames])
+    assert one.to_bytes() == other.to_bytes()
+
+
+def test_the_observer_is_told_whom_to_expect(tracker: LearnedTracker) -> None:
+    state, _ = follow(tracker, walk(12))
+    for number in (12, 14):
+        (proposal,) = tracker.plan(state, FrameFacts(number, WIDTH, HEIGHT)).proposals
+        assert (proposal.track_id, proposal.unseen, proposal.settled) == (1, number - 11, True)
+        np.testing.assert_allclose(proposal.pose.translation[0], 0.05 * number, atol=0.05)
+
+
+def test_an_observation_without_texture_or_with_a_number_that_is_none_shows_nobody(
+    tracker: LearnedTracker,
+) -> None:
+    seen = observed(0.0)
+    nowhere = replace(seen.pose, translation=np.array([0, np.nan, 40], np.float32))
+    behind = replace(seen.pose, translation=np.array([0, 0, -40], np.float32))
+    frame = [replace(seen, texture=None), replace(seen, pose=nowhere), replace(seen, pose=behind)]
+    _, answers = follow(tracker, [frame])
+    assert answers == [[]]
+
+
+def test_no_more_people_are_followed_than_may_be(tracker: LearnedTracker) -> None:
+    old = [[observed(x) for x in (-1.2, -0.6, 0.6, 1.2)]] * CONFIRMED_HITS
+    crowd = [[observed(x) for x in (-1.2, -0.6, 0.0, 0.6)]]
+    _, answers = follow(tracker, old + crowd)
+    assert ids(answers[-1]) == [1, 2, 3, 5]  # who was not seen makes room
+
+
+def test_a_stored_session_goes_on_as_if_it_had_never_stopped(tracker: LearnedTracker) -> None:
+    frames = [*walk(8), [], *walk(3)]
+    state, _ = follow(tracker, frames)
+    again = tracker.start()
+    for number, frame in enumerate(frames):
+        again = SessionState.from_bytes(again.to_bytes())
+        again, _, _ = tracker.track(again, FrameFacts(number, WIDTH, HEIGHT), frame)
+    assert again.to_bytes() == state.to_bytes()
+
+
+@pytest.mark.parametrize("stored", [b"", b"\x93\x02\x80\x90", b"\x93\x01\x80\x91\x80", b"\xc1"])
+def test_bytes_that_are_no_session_are_refused(stored: bytes) -> None:
+    with pytest.raises(UnreadableState):
+        SessionState.from_bytes(stored)
