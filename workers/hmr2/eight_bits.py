@@ -68,7 +68,8 @@ class EightBitMatrix(nn.Module):
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """`values` (B, N, in) times the matrix, plus its bias: (B, N, out), float32."""
-        return torch.stack([self._of_crop(tokens) for tokens in values])
+        crops = [self._of_crop(tokens) for tokens in values]
+        return crops[0][None] if len(crops) == 1 else torch.stack(crops)
 
     def _of_crop(self, tokens: torch.Tensor) -> torch.Tensor:
         mean = tokens.new_full((1, len(tokens)), 1 / len(tokens)) @ tokens  # faster than tokens.mean(0)
