@@ -8,6 +8,7 @@ BENCHES = (
     "render",
     "blazepose",
     "detectors",
+    "hmr2",
     "fit",
     "store",
     "broker",

@@ -10,12 +10,18 @@ import torch
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import Recording, recordings
+from workers.body.joint_sets import Hmr2Joints
+from workers.body.model import Body
+from workers.body.official import POINTS
 from workers.hmr2.camera import crop_points, crop_translation
 from workers.hmr2.network import Estimate, Hmr2
 
 #: Largest difference of a rotation's entry, a feature or a coefficient. Between float64 and float32 the
 #: original itself differs by 6e-6.
 TOLERANCE = 2e-4
+
+#: Metres: what `TOLERANCE` leaves of a vertex's place.
+TOLERANCE_M = 1e-4
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,20 @@ def run(request: pytest.FixtureRequest) -> Run:
     with torch.inference_mode():
         estimate = network(torch.from_numpy(rules.hmr2_image(recording.variant, kind)))
     return Run(recording, estimate, inside)
+
+
+def smpl_body(variant: str) -> Body:
+    parts = rules.smpl(variant)
+    return Body(
+        v_template=parts["v_template"],
+        shapedirs=parts["shapedirs"],
+        posedirs=parts["posedirs"].reshape(-1, parts["posedirs"].shape[-1]).T,
+        j_regressor=parts["J_regressor"],
+        weights=parts["weights"],
+        faces=parts["f"],
+        parents=np.array(rules.SMPL_PARENTS),
+        points=POINTS,
+    )
 
 
 def blocks(run: Run) -> Iterator[np.ndarray]:
@@ -104,7 +124,18 @@ def test_hmr2_estimates_the_recorded_body(run: Run) -> None:
 def test_hmr2_estimates_the_recorded_camera(run: Run) -> None:
     camera = run.estimate.camera.numpy()
     assert_close(camera, run.recording["pred_cam"])
-    np.testing.assert_allclose(crop_translation(camera), run.recording["pred_cam_t"], rtol=1e-5)
+    np.testing.assert_allclose(crop_translation(camera), run.recording["pred_cam_t"], rtol=1e-5, atol=1e-5)
+
+
+def test_hmr2_poses_the_recorded_body(run: Run) -> None:
+    variant = run.recording.variant
+    body = smpl_body(variant)
+    mesh = body.mesh(run.estimate.rotations.numpy(), run.estimate.betas.numpy())
+    joints = Hmr2Joints(body, rules.j19(variant).astype(np.float32))(mesh)
+    np.testing.assert_allclose(
+        mesh.vertices[:, ::53], run.recording["pred_vertices_every53"], rtol=0, atol=TOLERANCE_M
+    )
+    np.testing.assert_allclose(joints, run.recording["pred_keypoints_3d"], rtol=0, atol=TOLERANCE_M)
 
 
 def test_hmr2_projects_the_joints_where_they_were_recorded(run: Run) -> None:
