@@ -91,17 +91,19 @@ class _Line:
         self._dealer.connect(endpoint)
         self._poller = zmq.Poller()
         self._poller.register(self._monitor, zmq.POLLIN)
+        self._was_connected = False  # the first handshake is no reason to send again what went out with it
 
     def ask(self, frame: Frame, image: Buffer, ends_at: float) -> Answer:
         """The answer; `ends_at` is in seconds, `time.monotonic`."""
         self._is_connected_anew()  # before, which is of no interest: nothing was under way
-        sent = self._send(frame, image, ends_at)
+        sent = self._was_connected and self._send(frame, image, ends_at)
         while (left_s := ends_at - time.monotonic()) > 0:
-            self._poller.register(self._dealer, zmq.POLLIN if sent else zmq.POLLIN | zmq.POLLOUT)
+            waits_for_room = self._was_connected and not sent
+            self._poller.register(self._dealer, zmq.POLLIN | zmq.POLLOUT if waits_for_room else zmq.POLLIN)
             ready = dict(self._poller.poll(int(left_s * 1000) + 1))
             # A new broker may know nothing of what was sent before. If it does, it recognises the id.
             anew = self._monitor in ready and self._is_connected_anew()
-            if anew or not sent:
+            if anew or waits_for_room:
                 sent = self._send(frame, image, ends_at)
             if ready.get(self._dealer, 0) & zmq.POLLIN:
                 answer = self._receive(frame.request_id)
@@ -120,7 +122,7 @@ class _Line:
         anew = False
         while self._monitor.poll(0):
             recv_monitor_message(self._monitor)
-            anew = True
+            anew = self._was_connected = True
         return anew
 
     def _send(self, frame: Frame, image: Buffer, ends_at: float) -> bool:

@@ -35,12 +35,16 @@ class HandBroker:
     def receive(self):
         """The next request. One that comes again under its id, as after any handshake, is the same one."""
         while True:
-            assert self._socket.poll(int(PATIENCE_S * 1000)), "nothing came"
-            client, packed, *payload = self._socket.recv_multipart()
-            header = msgpack.unpackb(packed)
+            client, header, payload = self.receive_any()
             if header["request_id"] not in self._taken:
                 self._taken.add(header["request_id"])
                 return client, header, payload
+
+    def receive_any(self):
+        """The next request, also one that came before."""
+        assert self._socket.poll(int(PATIENCE_S * 1000)), "nothing came"
+        client, packed, *payload = self._socket.recv_multipart()
+        return client, msgpack.unpackb(packed), payload
 
     def send(self, client, header, *payload):
         self._socket.send_multipart([client, msgpack.packb(header), *payload])

@@ -65,6 +65,18 @@ def test_one_request_after_the_other_takes_one_connection(broker, lines, pool):
     assert len(clients) == 1
 
 
+def test_a_request_on_a_new_connection_is_sent_once(broker, endpoint, pool):
+    for _ in range(10):
+        lines = Lines(endpoint, max_frame_bytes=MAX_FRAME_BYTES)
+        for number in range(2):
+            future = pool.submit(lines.ask, frame(number), PICTURE)
+            client, header, _ = broker.receive_any()
+            assert header["frame_number"] == number
+            broker.answer(client, header)
+            future.result(PATIENCE_S)
+        lines.close()
+
+
 def test_many_threads_ask_at_once_and_are_answered_in_any_order(broker, lines, pool):
     futures = [pool.submit(lines.ask, frame(number), b"x" * 100_000) for number in range(16)]
     requests = [broker.receive() for _ in futures]
