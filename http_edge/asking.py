@@ -7,6 +7,7 @@ it asked before, so that a burst of frames is not sent twice.
 
 import threading
 import time
+import uuid
 from collections import OrderedDict
 
 import msgspec
@@ -52,7 +53,9 @@ class Asking:
         left_ms = round((ends_at - now) * 1000)
         if left_ms < 1:
             raise DeadlineExceeded("no answer came in time")
-        return self._broker.ask(msgspec.structs.replace(frame, deadline_ms=left_ms), image)
+        # A new id: a request that was sent twice is refused twice, and the other refusal may come yet.
+        again = msgspec.structs.replace(frame, request_id=uuid.uuid4().bytes, deadline_ms=left_ms)
+        return self._broker.ask(again, image)
 
     def _with_thumbnail(self, frame: Frame, image: bytes, header: Header) -> Frame:
         with self._metrics.thumbnail_seconds.time():
