@@ -35,13 +35,24 @@ def steps(
     looks: Looks,
     poses: Poses,
     misread: bool = False,
+    most_texture: float = np.inf,
     start: SessionState | None = None,
 ) -> Iterator[Step]:
-    """Fold the frames, one after the other. `misread`: expect poses at the times of the original."""
+    """Fold the frames, one after the other. `misread`: expect poses at the times of the original.
+
+    Looks of all pairs that are possible are compared, as the original does, unless `most_texture` says not.
+    """
     state = start or life.begin()
     first = state.time + 1 if state.turn else 0
     for time, sightings in enumerate(frames, start=first):
-        followed = life.follow(state, sightings, time=time, new_shot=time in new_shots, looks=looks)
+        followed = life.follow(
+            state,
+            sightings,
+            time=time,
+            new_shot=time in new_shots,
+            looks=looks,
+            most_texture=most_texture,
+        )
         asked = slots_of_the_first(poses, state.tracks, followed, time) if misread else poses
         tracks = life.expecting(followed.state.tracks, asked, time=time + 1)
         after = replace(followed.state, tracks=tracks)

@@ -4,6 +4,7 @@
 with its mistake (`phalp_follow`), which the same fold makes when its poses are read like that.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.fixtures import rules
 from tests.parity import phalp_networks
 from tests.parity.phalp_follow import Remembered, Step, costs_of, lives_of, matches_of, steps
 from tests.parity.recordings import Recording, recorded, recordings
+from workers.phalp.learned.associate import MOST_TEXTURE
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import SessionState
 from workers.phalp.learned.texture import Texture
@@ -103,6 +105,22 @@ def test_phalp_expects_everyone_as_recorded(recording: Recording) -> None:
     np.testing.assert_allclose(poses[:, ::12], recording["pred_pose_sub"], rtol=0, atol=2e-4)
     sums = np.stack([rules.checks(pose) for pose in poses])
     np.testing.assert_allclose(sums, recording["pred_pose_checks"], rtol=0, atol=2e-3)
+
+
+@recorded("tracker_perrow")
+def test_looks_that_can_decide_nothing_need_not_be_compared(recording: Recording) -> None:
+    found, new_shots = frames(recording.variant)
+    asked = [0]
+
+    def counted(first: Sequence[Texture], second: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
+        asked[0] += len(pairs)
+        return looks(recording.variant)(first, second, pairs)
+
+    poses = phalp_networks.both(recording.variant, damping=DAMPING).poses
+    ours = list(steps(found, new_shots=new_shots, looks=counted, poses=poses, most_texture=MOST_TEXTURE))
+    np.testing.assert_array_equal(lives_of(ours)[0], recording["track_rows"][:, :7])
+    np.testing.assert_array_equal(matches_of(ours), recording["matches"])
+    assert asked[0] < (recording["cost_flat"] <= 100).sum() / 2
 
 
 @recorded("tracker")

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from workers.phalp.learned.associate import Association, Looks, associate
+from workers.phalp.learned.associate import MOST_TEXTURE, Association, Looks, associate
 from workers.phalp.learned.location import HISTORY, expect
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, SessionState, TrackState
@@ -48,13 +48,15 @@ def follow(
     new_shot: bool,
     looks: Looks,
     most: int | None = None,
+    most_texture: float = MOST_TEXTURE,
 ) -> Followed:
     """The state after a frame at `time`, for which its tracks expect their people.
 
     new_shot: the frame begins one, so where people were before tells nothing of their motion. What the
-    tracks expect next is still what they expected: `expecting` comes after. most: bound on the tracks.
+    tracks expect next is still what they expected: `expecting` comes after. most: bound on the tracks;
+    most_texture: as in `associate`.
     """
-    found = associate(state.tracks, sightings, looks)
+    found = associate(state.tracks, sightings, looks, most_texture=most_texture)
     columns = dict(found.pairs)
     tracks, sources = [], []
     for row, track in enumerate(state.tracks):
