@@ -56,6 +56,13 @@ def decide(device: str, precision: str, *, index: int = 0) -> Compute:
     return Compute(place, precision)  # type: ignore[arg-type]  # the settings let no other word through
 
 
+def settle(where: Compute, *, threads: int) -> None:
+    """Make this process compute as `where` says, on `threads` threads where that is a CPU."""
+    torch.set_num_threads(threads)
+    # cuDNN rounds float32 to TF32's 10 bits unless it is told that float32 is meant.
+    torch.backends.cudnn.allow_tf32 = where.precision != "float32"
+
+
 def _device(wanted: str, index: int) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":

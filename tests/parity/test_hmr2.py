@@ -1,5 +1,6 @@
 """HMR2 gives the numbers that 4D-Humans gave with the same weights on the same crops."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,9 +11,11 @@ import torch
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import Recording, recordings
+from workers import compute
 from workers.body.joint_sets import Hmr2Joints
 from workers.body.model import Body
 from workers.body.official import POINTS
+from workers.compute import DeviceUnavailable
 from workers.hmr2.camera import crop_points, crop_translation
 from workers.hmr2.network import Estimate, Hmr2
 
@@ -33,7 +36,7 @@ class Run:
     inside: dict[str, torch.Tensor]  # module name -> its output
 
     def __getitem__(self, module: str) -> np.ndarray:
-        return self.inside[module].numpy()
+        return self.inside[module].cpu().numpy()
 
 
 @pytest.fixture(
@@ -50,9 +53,21 @@ def run(request: pytest.FixtureRequest) -> Run:
     inside: dict[str, torch.Tensor] = {}
     for name, module in network.named_modules():
         module.register_forward_hook(lambda _, __, output, name=name: inside.update({name: output}))
+    device = wanted_device()
     with torch.inference_mode():
-        estimate = network(torch.from_numpy(rules.hmr2_image(recording.variant, kind)))
-    return Run(recording, estimate, inside)
+        crops = torch.from_numpy(rules.hmr2_image(recording.variant, kind))
+        estimate = network.to(device)(crops.to(device))
+    return Run(recording, Estimate(*(part.cpu() for part in estimate)), inside)
+
+
+def wanted_device() -> torch.device:
+    """The device that `POSE_DEVICE` names, else the CPU; where it is not here, nothing is compared."""
+    try:
+        where = compute.decide(os.environ.get("POSE_DEVICE", "cpu"), "float32")
+    except DeviceUnavailable as error:
+        pytest.skip(f"NOTHING WAS COMPARED: {error}")
+    compute.settle(where, threads=torch.get_num_threads())
+    return where.device
 
 
 def smpl_body(variant: str) -> Body:

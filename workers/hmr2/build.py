@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from wire.settings import Settings
 from workers import assets, compute
@@ -34,7 +33,7 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
     means = assets.path("smpl_mean_params.npz", directory)
     body_file = assets.path("SMPL_NEUTRAL.pkl", directory)
     where = compute.decide(settings.device, settings.precision, index=index)
-    torch.set_num_threads(settings.threads)
+    compute.settle(where, threads=settings.threads)
     body = official.open_body(body_file)
     network = open_network(checkpoint, RELEASE, where=where, means=read_mean(means))
     digest = assets.digest(checkpoint).sha256
