@@ -158,6 +158,16 @@ def test_an_observation_without_texture_or_with_a_number_that_is_none_shows_nobo
     assert answers == [[]]
 
 
+def test_who_shows_nothing_of_his_surface_is_followed_by_place_and_pose(tracker: LearnedTracker) -> None:
+    bare = Texture.of_seen(np.zeros((3, 0)), np.zeros(256 * 256, bool))
+    frames = walk(6)
+    frames[2:4] = [[replace(frame[0], texture=bare)] for frame in frames[2:4]]
+    _, answers = follow(tracker, frames)
+    assert [ids(people) for people in answers] == [[1]] * 6
+    _, answers = follow(tracker, [[replace(frame[0], texture=bare)] for frame in walk(6)])
+    assert [ids(people) for people in answers] == [[1]] * 6
+
+
 def test_no_more_people_are_followed_than_may_be(tracker: LearnedTracker) -> None:
     old = [[observed(x) for x in (-1.2, -0.6, 0.6, 1.2)]] * CONFIRMED_HITS
     crowd = [[observed(x) for x in (-1.2, -0.6, 0.0, 0.6)]]

@@ -45,20 +45,18 @@ def lift(observations: Sequence[Observation], *, width: int, height: int) -> lis
 
 def in_square(translation: Floats, width: int, height: int) -> Floats:
     """A translation (3,) in the padded square's camera, of one in the picture's."""
-    return translation + _offset(translation, width, height)
+    return translation + _offset_px(width, height) * translation[2] / focal_length_px(width, height)
 
 
 def in_picture(translation: Floats, width: int, height: int) -> Floats:
     """A translation (3,) in the picture's camera, of one in the padded square's."""
-    return translation - _offset(translation, width, height)
+    return translation - _offset_px(width, height) * translation[2] / focal_length_px(width, height)
 
 
-def _offset(translation: Floats, width: int, height: int) -> Floats:
-    """What the cameras are apart, seen from where the body is: margins are whole pixels, so half a pixel."""
-    size = np.array([width, height])
-    middle_px = size / 2 + PaddedPicture(width, height).margin - size.max() / 2
-    across = middle_px * translation[2] / focal_length_px(width, height)
-    return np.append(across, 0).astype(np.float32)
+def _offset_px(width: int, height: int) -> Floats:
+    """From the picture's middle to the square's (3,): margins are whole pixels, so it may be half a one."""
+    longer, margin = max(width, height), PaddedPicture(width, height).margin
+    return np.array([width / 2 + margin[0] - longer / 2, height / 2 + margin[1] - longer / 2, 0], np.float32)
 
 
 def _sighting(seen: Observation, texture: Texture, width: int, height: int) -> Sighting:

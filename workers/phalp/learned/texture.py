@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
-Map = npt.NDArray[np.float32]  # (4, 256, 256): RGB, then 1 where seen; elsewhere 0, 0, 0, -1
+Map = npt.NDArray[np.float32]
 
 SIDE: Final = 256
 
@@ -40,7 +40,7 @@ class Texture:
         return cls(np.packbits(seen), _whole(colours * _STEPS))
 
     def map(self) -> Map:
-        """The texture as PHALP's encoder takes it."""
+        """The texture as PHALP's encoder takes it (4, 256, 256): RGB and 1; 0, 0, 0, -1 where not seen."""
         flat = np.zeros((4, SIDE * SIDE), np.float32)
         mask = self._mask()
         flat[:3, np.flatnonzero(mask)] = self.colours / np.float32(_STEPS)
@@ -49,23 +49,22 @@ class Texture:
 
     def mixed(self, new: "Texture", *, score: float) -> "Texture":
         """The texture once `new` was seen with `score`: mixed where both have colours, else whichever has."""
-        weight = np.float32(_GIVING_WAY * score**2)
+        if not self.colours.size or not new.colours.size:
+            return self if self.colours.size else new
         old_mask, new_mask = self._mask(), new._mask()
         either = np.flatnonzero(old_mask | new_mask)
         in_old, in_new = old_mask[either], new_mask[either]
-        old = self.colours.take(_ranks(in_old), axis=1, mode="clip").astype(np.float32)
-        fresh = new.colours.take(_ranks(in_new), axis=1, mode="clip").astype(np.float32)
-        return Texture(
-            self.seen | new.seen, _whole(old + np.where(in_old, weight * in_new, 1) * (fresh - old))
-        )
+        old, fresh = self._colours_at(in_old), new._colours_at(in_new)
+        share = np.where(in_old, np.float32(_GIVING_WAY * score**2) * in_new, np.float32(1))
+        return Texture(self.seen | new.seen, np.rint(old + share * (fresh - old)).astype(np.int16))
+
+    def _colours_at(self, mine: npt.NDArray[np.bool_]) -> Map:
+        """(3, M): the colours of M texels, of which those that are `mine` have one; elsewhere anything."""
+        places = np.cumsum(mine, dtype=np.int32) - mine
+        return self.colours.take(places, axis=1, mode="clip").astype(np.float32)
 
     def _mask(self) -> npt.NDArray[np.bool_]:
         return np.unpackbits(self.seen).view(np.bool_)
-
-
-def _ranks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    """For each entry how many before it are set: where its colour is, if it is set itself."""
-    return np.cumsum(mask) - mask
 
 
 def _whole(numbers: Floats) -> npt.NDArray[np.int16]:
