@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from workers.hmr2.architecture import BETAS, CAMERA, JOINTS, HeadShape
-from workers.hmr2.layers import Matrix, apart, together
+from workers.hmr2.layers import Matrix
 
 
 class Readout(NamedTuple):
@@ -32,7 +32,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, token: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         """(B, 1, dim) of (B, 1, dim)."""
-        return self.to_out(self.to_qkv(token).chunk(3, dim=-1)[2])
+        to_value = self.to_qkv.weight.chunk(3)[2]
+        return self.to_out(functional.linear(token, to_value))
 
 
 class CrossAttention(nn.Module):
@@ -48,9 +49,13 @@ class CrossAttention(nn.Module):
 
     def forward(self, token: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """(B, 1, dim) of a token (B, 1, dim) and features (B, N, context_dim)."""
-        key, value = (apart(part, self.heads) for part in self.to_kv(features).chunk(2, dim=-1))
-        query = apart(self.to_q(token), self.heads)
-        return self.to_out(together(functional.scaled_dot_product_attention(query, key, value)))
+        # A token that is alone takes its question to the features, and what it hears to the values: keys
+        # and values of all features would be a hundred times the work.
+        to_key, to_value = self.to_kv.weight.unflatten(0, (2, self.heads, -1))  # (heads, D, context_dim)
+        query = self.to_q(token).squeeze(1).unflatten(-1, (self.heads, -1)) * to_key.shape[1] ** -0.5
+        question = torch.einsum("bhd,hdc->bhc", query, to_key)
+        heard = (question @ features.transpose(1, 2)).softmax(dim=-1) @ features
+        return self.to_out(torch.einsum("bhc,hdc->bhd", heard, to_value).flatten(1).unsqueeze(1))
 
 
 class FeedForward(nn.Module):
