@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from workers.hmr2.architecture import BackboneShape
-from workers.hmr2.layers import Matrix, Patches, apart, together
+from workers.hmr2.layers import Matrix, Patches, apart, attend, together
 
 #: Under the square root of every norm of the backbone; the head's are torch's own 1e-5.
 EPSILON: Final = 1e-6
@@ -43,7 +43,7 @@ class Attention(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, N, dim) of (B, N, dim). The scale of the products is 1/sqrt(dim / heads)."""
         query, key, value = (apart(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        return self.proj(together(functional.scaled_dot_product_attention(query, key, value)))
+        return self.proj(together(attend(query, key, value)))
 
 
 class Mlp(nn.Module):

@@ -1,17 +1,18 @@
 """The backbone's matrices in eight bits, for CPUs that multiply those fastest.
 
 A matrix times the tokens of a crop is split into what the tokens have in common and how each differs
-from that: W x = W m + W (x - m), m their mean. Differences and W have 8 bits where they meet; W m, one
-product for all tokens, is made of 16. Errors of W (x - m) differ from token to token and the network
-averages over tokens; those of W m would be the same in all of them. Without the split eight bits move
-the surface fifteen times as far from float32's (docs/performance.md).
+from that: W x = W m + W (x - m), m their mean. Differences and W have 8 bits where they meet; m has 24
+and W 16 where those meet. Errors of W (x - m) differ from token to token and the network averages over
+tokens; those of W m would be the same in all of them. Without the split eight bits move the surface
+fifteen times as far from float32's (docs/performance.md).
+
+The digits of m go through the product of the differences, as three rows more: they cost nothing there.
 
 A crop's differences are rounded by themselves and sums of whole numbers are exact, so a crop has the
 same body alone and in company, to the last bit.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -19,15 +20,22 @@ from torch import nn
 
 from workers.hmr2.layers import Matrix
 
-#: Errors of the first blocks go through all others: these take their values more precisely.
+#: Errors of the first blocks go through all others: attention takes its values more precisely there.
 CAREFUL_BLOCKS: Final = 4
+_CAREFUL: Final = ("qkv", "proj")
 
-#: Steps from 0 to the largest weight of a row; from the least to the largest value of a token or mean.
+#: Steps from 0 to the largest weight of a row; from the least to the largest difference.
 _WEIGHT_STEPS: Final = 127
 _VALUE_STEPS: Final = 255
 
 #: Fine steps in a coarse one: rounding leaves at most half a step on either side.
 _FINE_STEPS: Final = 254
+
+#: What the digits of a mean, -127..127, count, in steps of the differences.
+_DIGITS: Final = (_FINE_STEPS, 1, 1 / _FINE_STEPS)
+
+#: The level that stands for 0 in digits and what differences leave; in those themselves, for the middle.
+_MIDDLE: Final = 128
 
 #: Rows of a matrix that are rounded together.
 _ROWS_AT_A_TIME: Final = 128
@@ -46,91 +54,95 @@ class _Rows:
         self._step = step
         self._zero = torch.zeros(len(step), dtype=torch.int32)
 
-    def times(self, levels: torch.Tensor, *, step: float, plus: torch.Tensor | None = None) -> torch.Tensor:
-        """The matrix times `step` times `levels` (N, in), uint8; `plus` (out,): (N, out), float32."""
-        return torch.ops.onednn.qlinear_pointwise(
-            levels, step, 0, self._packed, self._step, self._zero, plus, 1.0, 0, torch.float32, "none", [], ""
+    def times(self, levels: torch.Tensor, *, step: float) -> torch.Tensor:
+        """The matrix times `step` times `levels` (N, in), uint8: (N, out), float32."""
+        product: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            levels, step, 0, self._packed, self._step, self._zero, None, 1.0, 0, torch.float32, "none", [], ""
         )
+        return product
 
 
 class EightBitMatrix(nn.Module):
     """Does what a `Matrix` does."""
 
-    def __init__(self, matrix: Matrix, *, careful: bool = False) -> None:
-        """`matrix`: float32; it is not kept. `careful`: differences have 16 bits too, for twice the work."""
+    def __init__(self, matrix: Matrix, *, careful: bool = False, dtype: torch.dtype = torch.float32) -> None:
+        """`matrix`: float32; it is not kept. `careful`: differences have 16 bits too, for twice the work.
+
+        dtype: what it answers in.
+        """
         super().__init__()
         step = matrix.weight.detach().abs().amax(dim=1).clamp_min_(_TINY) / _WEIGHT_STEPS  # (out,)
         coarse, fine = _rounded_twice(matrix.weight.detach(), step)
         self._coarse = _Rows(coarse, step)
         self._fine = _Rows(fine, step / _FINE_STEPS)
         self._bias = matrix.bias.detach().clone()
-        self._of_differences = self._of_fine_differences if careful else self._of_coarse_differences
+        self._offset = _MIDDLE * (sum(_DIGITS) * self._coarse.sums + sum(_DIGITS[:2]) * self._fine.sums)
+        self._careful = careful
+        self._dtype = dtype
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """`values` (B, N, in) times the matrix, plus its bias: (B, N, out), float32."""
-        crops = [self._of_crop(tokens) for tokens in values]
+        """`values` (B, N, in) times the matrix, plus its bias: (B, N, out)."""
+        crops = [self._of_crop(tokens) for tokens in values.float()]
         return crops[0][None] if len(crops) == 1 else torch.stack(crops)
 
     def _of_crop(self, tokens: torch.Tensor) -> torch.Tensor:
-        mean = tokens.new_full((1, len(tokens)), 1 / len(tokens)) @ tokens  # faster than tokens.mean(0)
-        return self._of_differences(tokens - mean, self._of_mean(mean))
+        count = len(tokens)
+        mean = tokens.mean(dim=0)
+        differences = tokens - mean
+        least, step = _scale(differences, mean)
+        levels = torch.empty((count + len(_DIGITS), len(mean)), dtype=torch.int8)
+        # One pass over the differences: torch adds a multiple as fast as it multiplies.
+        counts = torch.add(torch.tensor(-least / step - _MIDDLE), differences, alpha=1 / step)
+        rounded = counts.round()
+        levels[:count] = rounded
+        _write_digits(mean / step, levels[count:])
+        products = self._coarse.times(_unsigned(levels), step=step)
+        answers, of_digits = products[:count], products[count:]
+        of_mean = self._of_mean(of_digits, levels[count:], step)
+        answers.add_(of_mean.add_(self._coarse.sums, alpha=least))
+        if self._careful:
+            answers.add_(self._of_fine(counts.sub_(rounded), step))
+        return answers.to(self._dtype)
 
-    def _of_mean(self, mean: torch.Tensor) -> torch.Tensor:
-        """The matrix times `mean` (1, in), plus the bias, of 16 bits both: (out,)."""
-        scale = _Scale.of(mean)
-        coarse, fine = scale.levels_twice(mean)
-        in_coarse = self._coarse.times(torch.cat([coarse, fine]), step=scale.step)
-        in_fine = self._fine.times(coarse, step=scale.step)
-        constant = self._bias + scale.middle * self._coarse.sums + scale.least * self._fine.sums
-        return in_coarse[0] + in_coarse[1] / _FINE_STEPS + in_fine[0] + constant
+    def _of_mean(self, of_digits: torch.Tensor, levels: torch.Tensor, step: float) -> torch.Tensor:
+        """The matrix times the mean, plus the bias: (out,).
 
-    def _of_coarse_differences(self, differences: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
-        """The matrix times `differences` (N, in), of 8 bits both, `plus` (out,): (N, out)."""
-        scale = _Scale.of(differences)
-        constant = plus + scale.least * self._coarse.sums
-        return self._coarse.times(scale.levels(differences), step=scale.step, plus=constant)
+        `of_digits` (3, out): its coarse part times `step` times `levels` (3, in), those of the digits.
+        """
+        in_fine = self._fine.times(levels[:2].view(torch.uint8), step=step)  # the last digit is too small
+        counts = of_digits.new_tensor(_DIGITS + _DIGITS[:2])
+        return torch.addmv(self._bias, torch.cat([of_digits, in_fine]).T, counts).sub_(
+            self._offset, alpha=step
+        )
 
-    def _of_fine_differences(self, differences: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
-        """The matrix of 8 bits times `differences` (N, in) of 16, `plus` (out,): (N, out)."""
-        scale = _Scale.of(differences)
-        coarse, fine = scale.levels_twice(differences)
-        constant = plus + scale.middle * self._coarse.sums
-        of_coarse = self._coarse.times(coarse, step=scale.step, plus=constant)
-        return of_coarse.add_(self._coarse.times(fine, step=scale.step / _FINE_STEPS))
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """How values become levels 0..255: `least`, and the step to the next."""
-
-    least: float
-    step: float
-
-    @classmethod
-    def of(cls, values: torch.Tensor) -> "_Scale":
-        least, most = (float(end) for end in values.aminmax())
-        return cls(least, max((most - least) / _VALUE_STEPS, _TINY))
-
-    @property
-    def middle(self) -> float:
-        """What level 0 stands for when fine levels are added: half a step below the least."""
-        return self.least - self.step / 2
-
-    def levels(self, values: torch.Tensor) -> torch.Tensor:
-        """Levels, uint8, of `values`, which are overwritten."""
-        return _unsigned(values.sub_(self.least).div_(self.step).round_())
-
-    def levels_twice(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Levels, and fine levels 0..254 of what those leave; `values` is overwritten."""
-        counts = values.sub_(self.least).div_(self.step)
-        coarse = counts.round()
-        fine = counts.sub_(coarse).add_(0.5).mul_(_FINE_STEPS).round_()
-        return _unsigned(coarse), _unsigned(fine)
+    def _of_fine(self, rest: torch.Tensor, step: float) -> torch.Tensor:
+        """The matrix of 8 bits times the `rest` of the differences, in steps (N, in): (N, out)."""
+        fine_step = step / _FINE_STEPS
+        levels = _unsigned(rest.mul_(_FINE_STEPS).round_().to(torch.int8))
+        return self._coarse.times(levels, step=fine_step).sub_(_MIDDLE * fine_step * self._coarse.sums)
 
 
-def _unsigned(levels: torch.Tensor) -> torch.Tensor:
-    """Whole numbers 0..255 as uint8. torch converts to int8 ten times as fast, so by way of that."""
-    return levels.sub_(128).to(torch.int8).view(torch.uint8).bitwise_xor_(128)
+def _scale(differences: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]:
+    """The least of the differences, and the step to the next level.
+
+    Steps are larger where tokens are so much alike that the digits would not reach the mean.
+    """
+    least, most = (float(end) for end in differences.aminmax())
+    reach = float(mean.abs().amax()) / (_WEIGHT_STEPS * _FINE_STEPS)
+    return least, max((most - least) / _VALUE_STEPS, reach, _TINY)
+
+
+def _write_digits(mean: torch.Tensor, digits: torch.Tensor) -> None:
+    """Write the digits (3, in), int8, of `mean` (in,), which is overwritten: what `_DIGITS` count."""
+    for row, counts in zip(digits, _DIGITS, strict=True):
+        digit = (mean / counts).round_()
+        row.copy_(digit)
+        mean.sub_(digit, alpha=counts)
+
+
+def _unsigned(numbers: torch.Tensor) -> torch.Tensor:
+    """Levels 0..255, uint8, of int8 numbers, in their place. torch converts to int8 ten times as fast."""
+    return numbers.view(torch.uint8).bitwise_xor_(_MIDDLE)
 
 
 def _rounded_twice(weight: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -152,5 +164,11 @@ def pack(blocks: nn.ModuleList, *, after_each: Callable[[], None] = lambda: None
         for module in list(block.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, Matrix):
-                    setattr(module, name, EightBitMatrix(child, careful=number < CAREFUL_BLOCKS))
+                    setattr(module, name, _packed(child, name, careful=number < CAREFUL_BLOCKS))
                     after_each()
+
+
+def _packed(matrix: Matrix, name: str, *, careful: bool) -> EightBitMatrix:
+    """Attention compares in bfloat16 what `qkv` answers: no less precise here, and faster."""
+    dtype = torch.bfloat16 if name == "qkv" else torch.float32
+    return EightBitMatrix(matrix, careful=careful and name in _CAREFUL, dtype=dtype)
