@@ -12,6 +12,7 @@ from wire.camera import project
 from wire.skeleton import SMPL_JOINTS
 from workers.blazepose import kinematics
 from workers.blazepose.fit import Fit, FittedBody
+from workers.blazepose.flips import faces_one_way
 from workers.blazepose.habits import habits
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.markers import INDEX, LANDMARK_NAMES, OWNERS, SWAPPED, attach
@@ -181,6 +182,29 @@ def test_a_swapped_expectation_does_not_hold_a_person_who_faces_one_way():
         assert not found.flipped
     assert pixel_error(found, seen).mean() < 5
     assert turned_apart(found.pose, STANDING)[0] < 20
+
+
+def test_a_swap_that_moved_the_expectation_half_way_round_does_not_win_by_staying():
+    # Shoulders and hips are seen from behind, feet from in front; the expectation has turned by 80 degrees.
+    seen = landmarks_of(STANDING)
+    trunk_turned = swapped(seen)
+    half_way = body_pose(bends={}, facing_rad=np.deg2rad(80))
+    found = fit(trunk_turned, prior=half_way)
+    assert found.flipped
+    assert turned_apart(found.pose, STANDING)[0] < 60
+
+
+@pytest.mark.parametrize("part", ["shoulder", "hip", "foot_index"])
+def test_nobody_faces_one_way_of_whom_a_part_is_turned_round(part):
+    points = landmarks_of(STANDING).world.astype(np.float64)
+    assert faces_one_way(points)
+    one, other = (LANDMARK_NAMES.index(f"{side}_{part}") for side in ("left", "right"))
+    heels = [LANDMARK_NAMES.index(f"{side}_heel") for side in ("left", "right")]
+    if part == "foot_index":
+        points[[one, other]] = 2 * points[heels] - points[[one, other]]
+    else:
+        points[[one, other]] = points[[other, one]]
+    assert not faces_one_way(points)
 
 
 def test_an_expected_pose_from_elsewhere_in_the_film_hardly_counts():

@@ -4,10 +4,11 @@ Now and then the network takes the left limbs for the right ones, for a frame or
 or without their depth mirrored. One frame seldom tells; the pose that the tracker expects does.
 Shoulders, arms and hips swap together; head and legs follow them or not.
 
-Should the expected pose itself be the swapped one, it must not hold. A swap turns shoulders and hips
-round but not the feet, so a person whose feet, hips and shoulders face one way is believed as seen,
-unless the expected pose does too and only the depth is mirrored. Where that does not show, a tracker
-that sees a person flipped for longer than unflipped does well to ask without continuity.
+A swap turns shoulders and hips round but not the feet. So a person whose feet, hips and shoulders face
+one way is believed as seen, also against an expected pose that is itself the swapped one, unless that
+faces one way too and only the depth is mirrored. Where they do not, as after nearly every swap, whichever
+reading is nearer to the expected pose is taken: else a swap that moves the expectation half way round
+finds itself expected, and the person stays turned round.
 """
 
 import numpy as np
@@ -28,14 +29,17 @@ _HIPS = [INDEX["left_hip"], INDEX["right_hip"]]
 _KNEES = [INDEX["left_knee"], INDEX["right_knee"]]
 
 #: Another reading is taken when it is this much nearer to the expected pose than the landmarks as
-#: they are, and those are at least this far from it, metres (mean over the group).
+#: they are (the torso of a person who does not face one way: the second), and those are at least this far
+#: from it, metres (mean over the group).
 _NEARER = 0.5
+_NEARER_TWISTED = 0.9
 _FAR_M = 0.10
 #: Legs go with a swapped torso where they would otherwise strain the thighs: what a metre of that
 #: costs, in metres from the expected pose.
 _STRAIN_WEIGHT = 6.0
-#: Cosine from which feet, hips and shoulders face one way beyond doubt.
-_SAME_WAY = 0.6
+#: Cosine from which feet, hips and shoulders face one way beyond doubt: of 1,626 readings of two men at least
+#: 96 % have it between all of these, and of 205 in which their sides are swapped none has more than 0.36.
+_SAME_WAY = 0.4
 
 
 def unflip(points: Array, expected: Array) -> tuple[Array, npt.NDArray[np.intp], bool]:
@@ -47,8 +51,12 @@ def unflip(points: Array, expected: Array) -> tuple[Array, npt.NDArray[np.intp],
     readings = np.stack([points, points[SWAPPED], mirrored[SWAPPED]])  # (3 readings, 33, 3)
     away = np.linalg.norm(readings - expected, axis=-1) @ _MEAN  # (3 readings, 3 groups)
     nearest = np.argmin(away, axis=0)
-    clear = (away.min(axis=0) < _NEARER * away[0]) & (away[0] > _FAR_M)
-    if faces_one_way(points) and (nearest[_TORSO] == 1 or not faces_one_way(expected)):
+    one_way = faces_one_way(points)
+    nearer = np.full(3, _NEARER)
+    if not one_way:
+        nearer[_TORSO] = _NEARER_TWISTED
+    clear = (away.min(axis=0) < nearer * away[0]) & (away[0] > _FAR_M)
+    if one_way and (nearest[_TORSO] == 1 or not faces_one_way(expected)):
         clear[:] = False
     if clear[_TORSO]:
         hips = readings[nearest[_TORSO]][_HIPS]
@@ -77,6 +85,8 @@ def faces_one_way(points: Array) -> bool:
     middle = (left + right) / 2
     up = middle[0] - middle[1]
     shoulders, hips = np.cross(left[0] - right[0], up), np.cross(left[1] - right[1], up)
-    others = np.stack([shoulders, left[2] - left[3], right[2] - right[3]])
-    scale = np.linalg.norm(others, axis=1) * np.linalg.norm(hips)
-    return bool(np.all(others @ hips > _SAME_WAY * scale))
+    ways = np.stack([hips, shoulders, left[2] - left[3], right[2] - right[3]])
+    length = np.linalg.norm(ways, axis=1)
+    apart = np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 2, 3])  # all pairs but the two feet
+    cosine = (ways @ ways.T)[apart]
+    return bool(np.all(cosine > _SAME_WAY * (length[apart[0]] * length[apart[1]])))
