@@ -21,7 +21,7 @@ from torch import nn
 from workers.hmr2.layers import Matrix
 
 #: Errors of the first blocks go through all others: attention takes its values more precisely there.
-CAREFUL_BLOCKS: Final = 4
+CAREFUL_BLOCKS: Final = 8
 _CAREFUL: Final = ("qkv", "proj")
 
 #: Steps from 0 to the largest weight of a row; from the least to the largest difference.
@@ -77,6 +77,8 @@ class EightBitMatrix(nn.Module):
         self._fine = _Rows(fine, step / _FINE_STEPS)
         self._bias = matrix.bias.detach().clone()
         self._offset = _MIDDLE * (sum(_DIGITS) * self._coarse.sums + sum(_DIGITS[:2]) * self._fine.sums)
+        self._counted = torch.tensor(_DIGITS + _DIGITS[:2])
+        self._of_digit = 1 / torch.tensor(_DIGITS)[:, None]
         self._careful = careful
         self._dtype = dtype
 
@@ -90,12 +92,14 @@ class EightBitMatrix(nn.Module):
         mean = tokens.mean(dim=0)
         differences = tokens - mean
         least, step = _scale(differences, mean)
+        # In place, as they lie in the cache; torch adds a multiple as fast as it multiplies.
+        counts = torch.add(
+            tokens.new_tensor(-least / step - _MIDDLE), differences, alpha=1 / step, out=differences
+        )
+        rounded = counts.round() if self._careful else counts.round_()
         levels = torch.empty((count + len(_DIGITS), len(mean)), dtype=torch.int8)
-        # One pass over the differences: torch adds a multiple as fast as it multiplies.
-        counts = torch.add(torch.tensor(-least / step - _MIDDLE), differences, alpha=1 / step)
-        rounded = counts.round()
         levels[:count] = rounded
-        _write_digits(mean / step, levels[count:])
+        levels[count:] = _digits(mean, self._of_digit / step)
         products = self._coarse.times(_unsigned(levels), step=step)
         answers, of_digits = products[:count], products[count:]
         of_mean = self._of_mean(of_digits, levels[count:], step)
@@ -110,10 +114,8 @@ class EightBitMatrix(nn.Module):
         `of_digits` (3, out): its coarse part times `step` times `levels` (3, in), those of the digits.
         """
         in_fine = self._fine.times(levels[:2].view(torch.uint8), step=step)  # the last digit is too small
-        counts = of_digits.new_tensor(_DIGITS + _DIGITS[:2])
-        return torch.addmv(self._bias, torch.cat([of_digits, in_fine]).T, counts).sub_(
-            self._offset, alpha=step
-        )
+        parts = torch.cat([of_digits, in_fine])
+        return torch.addmv(self._bias, parts.T, self._counted).sub_(self._offset, alpha=step)
 
     def _of_fine(self, rest: torch.Tensor, step: float) -> torch.Tensor:
         """The matrix of 8 bits times the `rest` of the differences, in steps (N, in): (N, out)."""
@@ -132,12 +134,11 @@ def _scale(differences: torch.Tensor, mean: torch.Tensor) -> tuple[float, float]
     return least, max((most - least) / _VALUE_STEPS, reach, _TINY)
 
 
-def _write_digits(mean: torch.Tensor, digits: torch.Tensor) -> None:
-    """Write the digits (3, in), int8, of `mean` (in,), which is overwritten: what `_DIGITS` count."""
-    for row, counts in zip(digits, _DIGITS, strict=True):
-        digit = (mean / counts).round_()
-        row.copy_(digit)
-        mean.sub_(digit, alpha=counts)
+def _digits(mean: torch.Tensor, of_digit: torch.Tensor) -> torch.Tensor:
+    """The digits (3, in), -127..127, of `mean` (in,); `of_digit` (3, 1): one over what each counts."""
+    digits = (mean * of_digit).round_()
+    digits[1:] -= _FINE_STEPS * digits[:-1]
+    return digits
 
 
 def _unsigned(numbers: torch.Tensor) -> torch.Tensor:
