@@ -49,7 +49,8 @@ class _Rows:
 
     def __init__(self, numbers: torch.Tensor, step: torch.Tensor) -> None:
         """`numbers` (out, in), int8; `step` (out,)."""
-        self.sums = step * numbers.sum(dim=1, dtype=torch.int32)  # (out,)
+        parts = numbers.split(_ROWS_AT_A_TIME)
+        self.sums = step * torch.cat([rows.sum(dim=1, dtype=torch.int32) for rows in parts])  # (out,)
         self._packed = torch.ops.onednn.qlinear_prepack(numbers, None)
         self._step = step
         self._zero = torch.zeros(len(step), dtype=torch.int32)
@@ -71,8 +72,11 @@ class EightBitMatrix(nn.Module):
         dtype: what it answers in.
         """
         super().__init__()
-        step = matrix.weight.detach().abs().amax(dim=1).clamp_min_(_TINY) / _WEIGHT_STEPS  # (out,)
-        coarse, fine = _rounded_twice(matrix.weight.detach(), step)
+        weight = matrix.weight.detach()
+        # No abs(): holes as large as a whole matrix would stay in the heap, unused.
+        least, most = weight.aminmax(dim=1)
+        step = torch.maximum(-least, most).clamp_min_(_TINY) / _WEIGHT_STEPS  # (out,)
+        coarse, fine = _rounded_twice(weight, step)
         self._coarse = _Rows(coarse, step)
         self._fine = _Rows(fine, step / _FINE_STEPS)
         self._bias = matrix.bias.detach().clone()
@@ -150,7 +154,7 @@ def _rounded_twice(weight: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tens
     """`weight` (out, in) in coarse steps, and what that leaves in fine ones; int8 both."""
     coarse = torch.empty(weight.shape, dtype=torch.int8)
     fine = torch.empty_like(coarse)
-    # Some rows at a time: holes as large as a whole matrix would stay in the heap, unused.
+    # Some rows at a time, for the same reason.
     for start in range(0, len(weight), _ROWS_AT_A_TIME):
         rows = slice(start, start + _ROWS_AT_A_TIME)
         counts = weight[rows] / step[rows, None]
