@@ -8,6 +8,7 @@ which this machine multiplies matrices of the backbone's size.
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ import torch
 
 from tests.fixtures import rules
 from tests.parity import networks
+from tools.serve import ALLOCATOR
 from workers import compute
 from workers.body.model import Body
 from workers.hmr2.architecture import RELEASE
@@ -42,7 +44,7 @@ def main() -> None:
     """Measure every precision that this CPU has, or, in a child's process, one of them."""
     parser = argparse.ArgumentParser(prog="python -m bench.hmr2", description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=8, help="of one crop; of more, as many fewer")
     parser.add_argument("--measure", nargs=3, metavar=("PRECISION", "CHECKPOINT", "VERTICES"))
     parser.add_argument("--write", type=Path, metavar="CHECKPOINT")
     arguments = parser.parse_args()
@@ -80,7 +82,8 @@ def compare(options: list[str]) -> None:
 
 def _child(options: list[str], *more: str) -> str:
     command = [sys.executable, "-m", "bench.hmr2", *options, *more]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    served = os.environ | ALLOCATOR  # as a worker is served
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=served).stdout
 
 
 def measure(precision: str, checkpoint: Path, vertices: Path, *, repeats: int) -> None:
@@ -101,7 +104,8 @@ def measure(precision: str, checkpoint: Path, vertices: Path, *, repeats: int) -
     with torch.inference_mode():
         estimate = network(crops[: 1 + OTHERS])
         crop_ms = [
-            _median_ms(lambda count=count: network(crops[:count]), repeats) / count for count in BATCHES
+            _median_ms(lambda count=count: network(crops[:count]), max(repeats // count, 1)) / count
+            for count in BATCHES
         ]
     np.save(vertices, body().mesh(estimate.rotations.numpy(), estimate.betas.numpy()).vertices)
     print(
@@ -153,7 +157,6 @@ def body() -> Body:
 
 
 def _times_s(call: Callable[[], object], repeats: int) -> npt.NDArray[np.floating]:
-    call()
     times_s = np.empty(repeats)
     for number in range(repeats):
         started = time.perf_counter()
