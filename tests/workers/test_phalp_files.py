@@ -13,6 +13,9 @@ from workers.hmr2.checkpoint import CheckpointRefused
 from workers.phalp.learned.networks.files import open_encoder, open_networks, open_transformer
 from workers.phalp.learned.unfold import Atlas, AtlasRefused
 
+#: Float32 networks agree with recorded features to this.
+FEATURE_TOLERANCE = 2e-4
+
 
 def encoder_weights() -> dict[str, torch.Tensor]:
     """As hmar_v2_weights.pth has them, among others."""
@@ -51,8 +54,8 @@ def test_the_networks_of_the_files_are_those_that_were_saved(files: dict[str, Pa
     opened_one, saved_one = open_encoder(files["encoder"]), phalp_networks.appearance_encoder("a")
     for (name, weight), saved in zip(opened_one.state_dict().items(), saved_one.parameters(), strict=True):
         assert torch.equal(weight, saved), name
-    # Not to the bit: the kernels that are chosen depend on where in memory the weights lie.
-    torch.testing.assert_close(opened_one(maps), saved_one(maps))
+    # Not to the bit: how the weights lie in memory decides by which kernel they are multiplied.
+    torch.testing.assert_close(opened_one(maps), saved_one(maps), rtol=0, atol=FEATURE_TOLERANCE)
     poses = torch.from_numpy(rules.normal("a", "poses", (2, 7, 229)))
     times, ahead = torch.arange(7).expand(2, -1), torch.tensor([1, 5])
     found = open_transformer(files["transformer"], config=files["config"], mean_std=files["mean_std"])
