@@ -24,9 +24,9 @@ import torch
 
 from tests.fixtures import rules
 from tests.parity import networks
+from tests.smpl_files import smpl_body
 from tools.serve import ALLOCATOR
 from workers import compute
-from workers.body.model import Body
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.weights import open_network
 
@@ -107,7 +107,7 @@ def measure(precision: str, checkpoint: Path, vertices: Path, *, repeats: int) -
             _median_ms(lambda count=count: network(crops[:count]), max(repeats // count, 1)) / count
             for count in BATCHES
         ]
-    np.save(vertices, body().mesh(estimate.rotations.numpy(), estimate.betas.numpy()).vertices)
+    np.save(vertices, smpl_body(VARIANT).mesh(estimate.rotations.numpy(), estimate.betas.numpy()).vertices)
     print(
         json.dumps(
             {
@@ -138,21 +138,6 @@ def _product(precision: str, tokens: int, into: int, out: int) -> Callable[[], o
     step, zero = torch.ones(out), torch.zeros(out, dtype=torch.int32)
     return lambda: torch.ops.onednn.qlinear_pointwise(
         levels, 1.0, 0, packed, step, zero, None, 1.0, 0, torch.float32, "none", [], ""
-    )
-
-
-def body() -> Body:
-    """A body with as many vertices as SMPL's and generated directions."""
-    parts = rules.smpl(VARIANT)
-    return Body(
-        v_template=parts["v_template"],
-        shapedirs=parts["shapedirs"],
-        posedirs=parts["posedirs"].reshape(-1, parts["posedirs"].shape[-1]).T,
-        j_regressor=parts["J_regressor"],
-        weights=parts["weights"],
-        faces=parts["f"],
-        parents=np.array(rules.SMPL_PARENTS),
-        points={},
     )
 
 

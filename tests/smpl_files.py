@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tests.fixtures import rules
-from workers.body.model import OPEN_BODY
+from workers.body.model import OPEN_BODY, Body
+from workers.body.official import POINTS
 
 
 @dataclass
@@ -57,6 +58,21 @@ def smpl_model(variant: str) -> dict[str, Any]:
         "J": Object("chumpy.ch", "MatVecMult", {"mtx": sparse(model["J_regressor"])}),
         "kintree_table": model["kintree_table"].astype(np.uint32),
     }
+
+
+def smpl_body(variant: str) -> Body:
+    """The same model as a body."""
+    parts = rules.smpl(variant)
+    return Body(
+        v_template=parts["v_template"],
+        shapedirs=parts["shapedirs"],
+        posedirs=parts["posedirs"].reshape(-1, parts["posedirs"].shape[-1]).T,
+        j_regressor=parts["J_regressor"],
+        weights=parts["weights"],
+        faces=parts["f"],
+        parents=np.array(rules.SMPL_PARENTS),
+        points=POINTS,
+    )
 
 
 def open_body_model(*, origin_m: tuple[float, float, float]) -> dict[str, Any]:

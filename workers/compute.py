@@ -1,14 +1,19 @@
 """On what the networks run: the one place that decides device and precision, and knows how devices fail."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import torch
 
 from wire.errors import ModelNotLoaded
 
+log = logging.getLogger(__name__)
+
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Batch = TypeVar("Batch", torch.Tensor, Sequence[Any])
 Result = TypeVar("Result")
 
 #: Exit status of a worker whose GPU answers no more: only a new process gets another context.
@@ -96,8 +101,8 @@ def has_eight_bits() -> bool:
     return bool(can.get("avx512_vnni") or can.get("avx_vnni"))
 
 
-def in_halves(run: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> list[Result]:
-    """What `run` makes of `batch` (B, ...), in order: at once, or of parts of it where memory is short.
+def in_halves(run: Callable[[Batch], Result], batch: Batch) -> list[Result]:
+    """What `run` makes of `batch`, in order: at once, or of parts of it where memory is short.
 
     A part is halved until it fits. Raises `torch.OutOfMemoryError` where one row alone does not.
     """
@@ -109,6 +114,18 @@ def in_halves(run: Callable[[torch.Tensor], Result], batch: torch.Tensor) -> lis
     # Only here, where the error is gone, are the tensors that it kept alive gone too.
     middle = len(batch) // 2
     return in_halves(run, batch[:middle]) + in_halves(run, batch[middle:])
+
+
+@contextmanager
+def ending_where_lost() -> Iterator[None]:
+    """End the process where the GPU answers no more inside: only a new one can go on."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_lost(error):
+            raise
+        log.critical("the GPU answers this process no more, so it ends: %s", error)
+        raise SystemExit(EXIT_DEVICE_LOST) from error
 
 
 def is_lost(error: BaseException) -> bool:

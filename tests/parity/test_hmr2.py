@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import Recording, recordings
 from workers import compute
 from workers.body.joint_sets import Hmr2Joints
-from workers.body.model import Body
-from workers.body.official import POINTS
 from workers.compute import DeviceUnavailable
 from workers.hmr2.camera import crop_points, crop_translation
 from workers.hmr2.network import Estimate, Hmr2
@@ -68,20 +67,6 @@ def wanted_device() -> torch.device:
         pytest.skip(f"NOTHING WAS COMPARED: {error}")
     compute.settle(where, threads=torch.get_num_threads())
     return where.device
-
-
-def smpl_body(variant: str) -> Body:
-    parts = rules.smpl(variant)
-    return Body(
-        v_template=parts["v_template"],
-        shapedirs=parts["shapedirs"],
-        posedirs=parts["posedirs"].reshape(-1, parts["posedirs"].shape[-1]).T,
-        j_regressor=parts["J_regressor"],
-        weights=parts["weights"],
-        faces=parts["f"],
-        parents=np.array(rules.SMPL_PARENTS),
-        points=POINTS,
-    )
 
 
 def blocks(run: Run) -> Iterator[np.ndarray]:
@@ -144,7 +129,7 @@ def test_hmr2_estimates_the_recorded_camera(run: Run) -> None:
 
 def test_hmr2_poses_the_recorded_body(run: Run) -> None:
     variant = run.recording.variant
-    body = smpl_body(variant)
+    body = smpl_files.smpl_body(variant)
     mesh = body.mesh(run.estimate.rotations.numpy(), run.estimate.betas.numpy())
     joints = Hmr2Joints(body, rules.j19(variant).astype(np.float32))(mesh)
     np.testing.assert_allclose(

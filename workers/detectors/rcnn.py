@@ -7,12 +7,14 @@ how surely a person is there, and where exactly.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from workers.compute import ending_where_lost, in_halves
 from workers.detectors.networks import Rcnn
 from workers.detectors.person import DetectedPerson, Look, Mask, Thresholds
 from workers.detectors.selection import OWN, Candidates, Selected, select
@@ -62,12 +64,15 @@ class RcnnDetector:
         A picture's answer is the same alone or in company: bit by bit on a CPU, where each goes alone, and to
         0.05 px and 1e-3 of score on a GPU, where those of one size go together and float32 sums may
         be grouped otherwise; a score nearer than that to a threshold may fall on either side.
+        Ends the process where the GPU answers no more.
         """
         answers: list[list[DetectedPerson]] = [[] for _ in looks]
-        for batch in self._batches(looks):
-            for number, people in zip(batch, self._try([looks[at] for at in batch]), strict=True):
-                answers[number] = people
-            on_progress()
+        with ending_where_lost():
+            for batch in self._batches(looks):
+                parts = in_halves(self._look, [looks[at] for at in batch])
+                for number, people in zip(batch, chain.from_iterable(parts), strict=True):
+                    answers[number] = people
+                on_progress()
         return answers
 
     def _batches(self, looks: Sequence[Look]) -> Iterator[list[int]]:
@@ -78,16 +83,6 @@ class RcnnDetector:
         step = 1 if self._device.type == "cpu" else _LARGEST_BATCH
         for alike in by_size.values():
             yield from (alike[start : start + step] for start in range(0, len(alike), step))
-
-    def _try(self, looks: Sequence[Look]) -> list[list[DetectedPerson]]:
-        """The people of pictures of one size, in halves where the device's memory is too small for all."""
-        try:
-            return self._look(looks)
-        except torch.OutOfMemoryError:
-            if len(looks) == 1:
-                raise
-        middle = len(looks) // 2
-        return self._try(looks[:middle]) + self._try(looks[middle:])
 
     @torch.inference_mode()
     def _look(self, looks: Sequence[Look]) -> list[list[DetectedPerson]]:

@@ -1,19 +1,15 @@
 """Runs HMR2 over any number of crops: arrays in, arrays out, in batches that the device bears."""
 
-import logging
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from workers.compute import EXIT_DEVICE_LOST, in_halves, is_lost
+from workers.compute import ending_where_lost, in_halves
 from workers.hmr2 import crop_tensor
 from workers.hmr2.crop import normalised
 from workers.hmr2.network import Estimate, Hmr2
 from workers.hmr2.observer import Bodies
 from workers.types import Progress, unnoticed
-
-log = logging.getLogger(__name__)
 
 
 class TorchEstimator:
@@ -29,15 +25,10 @@ class TorchEstimator:
     def estimate(self, crops: npt.NDArray[np.uint8], on_progress: Progress = unnoticed) -> Bodies:
         """The bodies in crops (N, 256, 256, 3), RGB. Ends the process where the GPU answers no more."""
         estimates: list[Estimate] = []
-        try:
+        with ending_where_lost():
             for batch in torch.from_numpy(crops).split(self._batch_crops):
                 estimates += in_halves(self._run, batch)
                 on_progress()
-        except RuntimeError as error:
-            if not is_lost(error):
-                raise
-            log.critical("the GPU answers this process no more, so it ends: %s", error)
-            raise SystemExit(EXIT_DEVICE_LOST) from error
         return Bodies(*(torch.cat(parts).numpy() for parts in zip(*estimates, strict=True)))
 
     def _run(self, crops: torch.Tensor) -> Estimate:

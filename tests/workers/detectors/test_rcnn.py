@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.workers.detectors.lively import network, picture, teach, tensor
+from workers.compute import EXIT_DEVICE_LOST
 from workers.detectors.networks import Rcnn, prepare
 from workers.detectors.person import DetectedPerson, Look, Thresholds
 from workers.detectors.rcnn import RcnnDetector
@@ -222,6 +223,8 @@ def test_memory_that_is_too_small_for_all_is_used_for_half(
     lively: Rcnn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = detector(lively, ANYBODY)
+    looks = [Look(picture(240, 320, seed=seed)) for seed in range(4)]
+    alone = [len(look.people([one])[0]) for one in looks]
     whole, sizes = look._look, []
 
     def narrow(looks: list[Look]) -> list[list[DetectedPerson]]:
@@ -231,6 +234,18 @@ def test_memory_that_is_too_small_for_all_is_used_for_half(
         return whole(looks)
 
     monkeypatch.setattr(look, "_look", narrow)
-    looks = [Look(picture(240, 320, seed=seed)) for seed in range(4)]
-    assert [len(people) for people in look._try(looks)] == [len(look.people([one])[0]) for one in looks]
-    assert sizes[:3] == [4, 2, 2]
+    monkeypatch.setattr(look, "_batches", lambda looks: [list(range(len(looks)))])  # as on a GPU
+    assert [len(people) for people in look.people(looks)] == alone
+    assert sizes == [4, 2, 2]
+
+
+def test_a_gpu_that_answers_no_more_ends_the_process(lively: Rcnn, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = detector(lively, ANYBODY)
+
+    def lost(_looks: list[Look]) -> list[list[DetectedPerson]]:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(look, "_look", lost)
+    with pytest.raises(SystemExit) as ended:
+        look.people([Look(picture(240, 320, seed=0))])
+    assert ended.value.code == EXIT_DEVICE_LOST
