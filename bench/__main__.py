@@ -15,6 +15,7 @@ BENCHES = (
     "edge",
     "service",
     "quality",
+    "withheld",
     "order",
 )
 

@@ -1,0 +1,208 @@
+"""Clips that are observed once and folded as often as one likes, with observations withheld.
+
+The observer is the slow part, and what it sees does not depend on what the tracker will be told.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+from bench import gaps
+from bench.gaps import Errors, Floats, Gap, Poses
+from bench.quality import fetched_clips
+from client import video
+from wire import settings
+from workers import assets
+from workers.body.model import Body
+from workers.build import blazepose_observer
+from workers.phalp.sighting import Sighting, lift
+from workers.phalp.skeleton import Skeleton
+from workers.phalp.state import SessionState, TrackState
+from workers.phalp.tracker import FrameFacts, Tracker
+from workers.thumbnail import thumbnail
+from workers.types import Observation, TrackedPerson
+
+#: Gaps of each length that are drawn from a clip, where it has as many, and the seed they are drawn with.
+GAPS_A_CLIP: Final = 50
+SEED: Final = 20261122
+
+_Person = TypeVar("_Person", TrackState, TrackedPerson)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What the observer saw of a clip, frame by frame."""
+
+    name: str
+    rate: float  # frames a second
+    facts: Sequence[FrameFacts]
+    observations: Sequence[Sequence[Observation]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One person in one frame, as answered, and how far that was off.
+
+    gap: frames of the gap that the frame belongs to, 0: the person is observed. track.unseen: frames since
+    the person was.
+    """
+
+    clip: str
+    gap: int
+    frame: int
+    track: TrackState
+    person: TrackedPerson
+    box_px: float  # height of the person in the picture
+    root_mm: float
+    absolute_mm: float
+    px: float
+
+
+class Followed:
+    """The person of a recording who is primary in most of its frames, followed by `tracker`."""
+
+    def __init__(self, recording: Recording, *, tracker: Tracker, skeleton: Skeleton) -> None:
+        self.recording = recording
+        self._skeleton = skeleton
+        self._tracker = tracker
+        self._states, self._people = _fold(recording, tracker)
+        primaries = [state.primary_id for state in self._states if state.primary_id is not None]
+        self._track_id = max(set(primaries), key=primaries.count)
+        sightings = [self._sighting(frame) for frame in range(len(self._states))]
+        self._known = np.array([seen is not None for seen in sightings])
+        #: As observed, (N,); in frames that do not show the person without meaning.
+        self.seen = Poses(
+            np.stack([np.tile(np.eye(3), (24, 1, 1)) if seen is None else seen.turns for seen in sightings]),
+            np.stack([np.zeros(3) if seen is None else seen.place for seen in sightings]),
+        )
+        #: The motion behind that.
+        self.reference = gaps.reference(self.seen, self._known, rate=recording.rate)
+        #: (N,) whether the person is seen well.
+        self.well = self._known & (self._off_reference_mm() <= gaps.WELL_MM)
+
+    def gaps(self, length: int) -> list[Gap]:
+        """The seeded random gaps of `length` frames."""
+        random = np.random.default_rng([SEED, length, *self.recording.name.encode()])
+        return gaps.draw(self.well, length=length, most=GAPS_A_CLIP, random=random)
+
+    def track(self, frame: int) -> TrackState:
+        """The person's track after a frame that shows him."""
+        return _by_id(self._track_id, self._states[frame].tracks)
+
+    def withheld(self, gap: Gap) -> Iterator[tuple[TrackState, TrackedPerson]]:
+        """The person in each frame of `gap`, in which nobody is observed."""
+        state = self._states[gap.first - 1]
+        for frame in gap.frames:
+            state, people, _ = self._tracker.track(state, self.recording.facts[frame], [])
+            yield _by_id(self._track_id, state.tracks), _by_id(self._track_id, people)
+
+    def errors(self, predicted: Poses, frames: range, *, betas: Floats) -> Errors:
+        """How far `predicted`, poses of a body of shape `betas` in `frames`, are off the reference."""
+        facts = self.recording.facts[frames[0]]
+        return gaps.errors(
+            predicted,
+            self.reference.part(slice(frames.start, frames.stop)),
+            betas=betas,
+            skeleton=self._skeleton,
+            longer_side_px=max(facts.width, facts.height),
+        )
+
+    def samples(self) -> Iterator[Sample]:
+        """The person in every frame that shows him well: as answered, and as answered in every gap."""
+        for frame in np.flatnonzero(self.well).tolist():
+            person = _by_id(self._track_id, self._people[frame])
+            yield self._sample(frame, self.track(frame), person, gap=0)
+        for length in gaps.LENGTHS:
+            for gap in self.gaps(length):
+                for frame, (track, person) in zip(gap.frames, self.withheld(gap), strict=True):
+                    if self.well[frame]:
+                        yield self._sample(frame, track, person, gap=length)
+
+    def box_px(self, frame: int) -> float:
+        """Height of the person's box in a frame that shows him."""
+        track, facts = self.track(frame), self.recording.facts[frame]
+        return float(track.seen_box[3] - track.seen_box[1]) * max(facts.width, facts.height)
+
+    def _sample(self, frame: int, track: TrackState, person: TrackedPerson, *, gap: int) -> Sample:
+        poses = Poses(track.turns[None], track.place[None])
+        errors = self.errors(poses, range(frame, frame + 1), betas=track.betas)
+        return Sample(
+            clip=self.recording.name,
+            gap=gap,
+            frame=frame,
+            track=track,
+            person=person,
+            box_px=self.box_px(frame),
+            root_mm=float(errors.root_mm[0]),
+            absolute_mm=float(errors.absolute_mm[0]),
+            px=float(errors.px[0]),
+        )
+
+    def _sighting(self, frame: int) -> Sighting | None:
+        """The one that the person's track took for him, if any."""
+        tracks = [one for one in self._states[frame].tracks if one.track_id == self._track_id]
+        if not tracks or tracks[0].unseen:
+            return None
+        facts = self.recording.facts[frame]
+        sightings = lift(
+            self.recording.observations[frame],
+            skeleton=self._skeleton,
+            width=facts.width,
+            height=facts.height,
+        )
+        return next(seen for seen in sightings if np.array_equal(seen.box, tracks[0].seen_box))
+
+    def _off_reference_mm(self) -> Floats:
+        """(N,) of what was seen."""
+        last = int(np.flatnonzero(self._known)[-1])
+        return self.errors(self.seen, range(len(self._known)), betas=self.track(last).betas).root_mm
+
+
+class Recorder:
+    """Observer, tracker and body, as one worker would have them."""
+
+    def __init__(self, config: settings.Settings) -> None:
+        body = Body.open()
+        self._observer = blazepose_observer(config, body)
+        self.tracker = Tracker(joints_of=body.joints, max_people=config.max_people)
+        self.skeleton = Skeleton(body.joints)
+
+    def record(self, path: Path) -> Recording:
+        """Observe a clip in true order."""
+        state, facts, seen = self.tracker.start(), [], []
+        for number, image in enumerate(video.frames(path)):
+            height, width = image.shape[:2]
+            facts.append(FrameFacts(number, width, height, thumbnail(image)))
+            [observations] = self._observer.observe([(image, self.tracker.plan(state, facts[-1]))])
+            state, _, _ = self.tracker.track(state, facts[-1], observations)
+            seen.append(observations)
+        return Recording(path.name, float(video.frame_rate(path)), facts, seen)
+
+    def followed(self, path: Path) -> Followed:
+        """Observe a clip, and follow its person."""
+        return Followed(self.record(path), tracker=self.tracker, skeleton=self.skeleton)
+
+
+def followed_clips() -> Iterator[Followed]:
+    """The clips that are fetched for the benches."""
+    config = settings.load(os.environ)
+    recorder = Recorder(config)
+    yield from map(recorder.followed, fetched_clips(assets.directory(config)))
+
+
+def _fold(recording: Recording, tracker: Tracker) -> tuple[list[SessionState], list[list[TrackedPerson]]]:
+    """States and answers after each frame."""
+    state, states, answers = tracker.start(), [], []
+    for facts, observations in zip(recording.facts, recording.observations, strict=True):
+        state, people, _ = tracker.track(state, facts, observations)
+        states.append(state)
+        answers.append(people)
+    return states, answers
+
+
+def _by_id(track_id: int, people: Sequence[_Person]) -> _Person:
+    return next(one for one in people if one.track_id == track_id)
