@@ -8,7 +8,7 @@ from bench.gaps import LEAD, Gap, Poses
 from bench.predictors import constant_velocity, damped_line, hold
 from tests.workers.stick_people import joints_of
 from workers.geometry import rotation_from_vector
-from workers.phalp.location import FOCAL, pelvis_at
+from workers.phalp.location import pelvis_at
 from workers.phalp.skeleton import Skeleton
 
 BETAS = np.zeros(10)
@@ -45,7 +45,7 @@ def test_holding_the_last_pose_is_off_by_the_way_made_since(skeleton):
     assert off.root_mm == pytest.approx(chords_mm, rel=1e-3)
 
 
-def test_a_damped_line_comes_to_rest_after_five_frames_of_motion(skeleton):
+def test_a_damped_line_comes_to_rest_after_five_frames_of_motion():
     truth = spinning(np.arange(10.0))
     said = damped_line(truth, 60)
     assert said.places[-1] - truth.places[-1] == pytest.approx([5 * 0.01, 0, 0], rel=1e-3)
