@@ -12,7 +12,7 @@ from workers.phalp.learned.networks.pose_transformer import PoseTransformer, Tra
 from workers.phalp.learned.state import Floats, SessionState
 from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
-from workers.phalp.tracker import FrameFacts
+from workers.tracker import FrameFacts
 from workers.types import Observation
 
 _WIDTH, _HEIGHT = 1920, 1080

@@ -25,8 +25,9 @@ from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.body.model import Body
-from workers.phalp.tracker import FrameFacts, Tracker
+from workers.phalp.tracker import Tracker
 from workers.thumbnail import thumbnail
+from workers.tracker import FrameFacts
 from workers.types import BodyPose, Image, Observation, TrackedPerson
 
 Floats = npt.NDArray[np.floating]

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from wire.errors import ModelNotLoaded
 from wire.settings import Settings
@@ -14,18 +15,18 @@ from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.body.model import OPEN_BODY, Body
 from workers.lmdb_store import LmdbStore
-from workers.phalp.state import SessionState
 from workers.phalp.tracker import Tracker
 from workers.pipeline import Eyes, FrameAnswer, Pipeline
 from workers.sessions import Codec, Sessions
 from workers.store import Store
+from workers.tracker import StateT
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A pipeline ready to fold frames, its body, and what `/health` says of it."""
 
-    pipeline: Pipeline
+    pipeline: Pipeline[Any]  # which state depends on the settings
     body: Body
     device: str
     models: dict[str, str]
@@ -99,12 +100,12 @@ def open_store(settings: Settings, *, index: int) -> Store:
     )
 
 
-def sessions(settings: Settings, pipeline: Pipeline, store: Store) -> Sessions[SessionState, FrameAnswer]:
+def sessions(settings: Settings, pipeline: Pipeline[StateT], store: Store) -> Sessions[StateT, FrameAnswer]:
     """The sessions that `pipeline` folds."""
     return Sessions(
         store=store,
         start=pipeline.start,
-        states=Codec(SessionState.to_bytes, SessionState.from_bytes),
+        states=Codec(lambda state: state.to_bytes(), pipeline.tracker.read_state),
         answers=Codec(answers.to_bytes, answers.from_bytes),
         kept_answers=kept_answers(settings),
     )

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic
 
 import zmq
 from msgspec.structs import replace
@@ -33,15 +34,14 @@ from wire.messages import (
     Work,
 )
 from wire.settings import Settings
-from workers.phalp.state import SessionState
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
 from workers.sessions import FrameKey, Given, Session, Sessions, digest_of
 from workers.store import Superseded, first_within
+from workers.tracker import StateT
 from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-_Session = Session[SessionState, FrameAnswer]
 _Reply = tuple[Result | Failure, list[Buffer]]
 
 #: How often in the time after which a session is forgotten the store is looked through.
@@ -131,15 +131,15 @@ class BrokerSocket:
         self._socket.close()
 
 
-class WorkerLoop:
+class WorkerLoop(Generic[StateT]):
     """Folds the frames that the broker hands over, until told to stop."""
 
     def __init__(
         self,
         *,
         socket: BrokerSocket,
-        pipeline: Pipeline,
-        sessions: Sessions[SessionState, FrameAnswer],
+        pipeline: Pipeline[StateT],
+        sessions: Sessions[StateT, FrameAnswer],
         ready: Ready,
         watchdog: Watchdog,
         settings: Settings,
@@ -263,7 +263,7 @@ class WorkerLoop:
                 replies.append(_failure(job.work, outcome))
         return replies
 
-    def _commit(self, job: _Job, session: _Session, folded: Folded) -> _Reply:
+    def _commit(self, job: _Job, session: Session[StateT, FrameAnswer], folded: Folded[StateT]) -> _Reply:
         """Store what a frame gave; its answer."""
         started = time.perf_counter()
         try:
@@ -275,7 +275,9 @@ class WorkerLoop:
         store_ms = (time.perf_counter() - started) * 1e3
         return self._answer(job.work, given, folded.drawn, {"store": store_ms})
 
-    def _fold(self, fresh: list[tuple[_Job, _Session]]) -> list[Folded | PoseError]:
+    def _fold(
+        self, fresh: list[tuple[_Job, Session[StateT, FrameAnswer]]]
+    ) -> list[Folded[StateT] | PoseError]:
         try:
             states = [(session.state, job.frame) for job, session in fresh]
             return self._pipeline.fold(states, on_progress=self._beat)

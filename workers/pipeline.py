@@ -7,7 +7,7 @@ one picture, and gives the next state with the answer. It keeps nothing between 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 
@@ -16,10 +16,9 @@ from wire.errors import PoseError
 from wire.messages import Buffer, Options, Person
 from workers import images, render
 from workers.body.model import Body, joint_angles
-from workers.phalp.state import SessionState
-from workers.phalp.tracker import FrameFacts, Tracker, View
 from workers.render import Figure
 from workers.thumbnail import thumbnail
+from workers.tracker import FrameFacts, StateT, Tracked, Tracker
 from workers.types import Array, Image, Observation, Plan, Progress, TrackedPerson, unnoticed
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
@@ -85,45 +84,44 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folded:
+class Folded(Generic[StateT]):
     """A session's next state, and the answer that came with it."""
 
-    state: SessionState
+    state: StateT
     answer: FrameAnswer
     drawn: Drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Opened:
-    """A decoded frame of a session, and whom the tracker expects in it."""
+class _Opened(Generic[StateT]):
+    """A decoded frame of a session."""
 
-    state: SessionState
+    state: StateT
     options: Options
     facts: FrameFacts
-    view: View
     image: Image
-    plan: Plan
     decode_ms: float
-    plan_ms: float
 
 
-class Pipeline:
+class Pipeline(Generic[StateT]):
     """Observer, tracker and body, in the order in which a frame meets them."""
 
-    def __init__(self, *, observer: Observer, tracker: Tracker, body: Body, max_image_pixels: int) -> None:
+    def __init__(
+        self, *, observer: Observer, tracker: Tracker[StateT], body: Body, max_image_pixels: int
+    ) -> None:
         self.observer = observer
         self.tracker = tracker
         self._body = body
         self._face = body.restricted_to(list(body.points.values()))  # all that keypoints need of a surface
         self._max_image_pixels = max_image_pixels
 
-    def start(self) -> SessionState:
+    def start(self) -> StateT:
         """The state of a session that has seen nothing."""
         return self.tracker.start()
 
     def fold(
-        self, batch: Sequence[tuple[SessionState, FrameInput]], *, on_progress: Progress = unnoticed
-    ) -> list[Folded | PoseError]:
+        self, batch: Sequence[tuple[StateT, FrameInput]], *, on_progress: Progress = unnoticed
+    ) -> list[Folded[StateT] | PoseError]:
         """Fold one frame into each of several sessions; a frame that fails leaves its session as it was.
 
         The sessions of a batch are different ones. A frame's answer does not depend on its company.
@@ -132,55 +130,55 @@ class Pipeline:
         frames = [self._open(state, frame) for state, frame in batch]
         opened = [frame for frame in frames if isinstance(frame, _Opened)]
         started = time.perf_counter()
-        observations = iter(
-            self.observer.observe([(frame.image, frame.plan) for frame in opened], on_progress)
+        expected = self.tracker.expect([(frame.state, frame.facts) for frame in opened])
+        expected_at = time.perf_counter()
+        observed = self.observer.observe(
+            [(frame.image, ahead.plan) for frame, ahead in zip(opened, expected, strict=True)], on_progress
         )
-        observe_ms = _since(started) / max(len(opened), 1)
+        observed_at = time.perf_counter()
+        tracked = self.tracker.follow(list(zip(expected, observed, strict=True)))
+        followed_at = time.perf_counter()
+        share = 1e3 / max(len(opened), 1)
+        stages_ms = {
+            "observe": (observed_at - expected_at) * share,
+            "track": (expected_at - started + followed_at - observed_at) * share,
+        }
+        told = iter(zip(tracked, map(len, observed), strict=True))
         return [
-            self._follow(frame, next(observations), observe_ms) if isinstance(frame, _Opened) else frame
+            self._told(frame, *next(told), stages_ms) if isinstance(frame, _Opened) else frame
             for frame in frames
         ]
 
-    def _open(self, state: SessionState, frame: FrameInput) -> _Opened | PoseError:
-        """Decode the picture, and ask the tracker whom it expects in it."""
+    def _open(self, state: StateT, frame: FrameInput) -> _Opened[StateT] | PoseError:
+        """Decode the picture."""
         started = time.perf_counter()
         try:
             image = self._decode(frame)
         except PoseError as error:
             return error
-        decode_ms = _since(started)
         height, width = image.shape[:2]
-        started = time.perf_counter()
         facts = FrameFacts(frame.frame_number, width, height, thumbnail(image))
-        view = self.tracker.look_ahead(state, facts)
-        plan = self.tracker.plan(state, facts, view)
-        return _Opened(state, frame.options, facts, view, image, plan, decode_ms, _since(started))
+        return _Opened(state, frame.options, facts, image, _since(started))
 
     def _decode(self, frame: FrameInput) -> Image:
         return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
 
-    def _follow(self, frame: _Opened, observations: list[Observation], observe_ms: float) -> Folded:
-        """Track the people, and pose their bodies."""
+    def _told(
+        self, frame: _Opened[StateT], tracked: Tracked[StateT], num_observed: int, stages_ms: dict[str, float]
+    ) -> Folded[StateT]:
+        """Pose the bodies of the people who were tracked."""
         started = time.perf_counter()
-        state, people, primary = self.tracker.track(frame.state, frame.facts, observations, frame.view)
-        track_ms = frame.plan_ms + _since(started)
-        started = time.perf_counter()
-        arrays = self._bodies(people, frame.facts)
+        arrays = self._bodies(tracked.people, frame.facts)
         answer = FrameAnswer(
             width_px=frame.facts.width,
             height_px=frame.facts.height,
-            people=[_scalars(person) for person in people],
-            primary=primary,
-            num_persons_detected=len(observations),
+            people=[_scalars(person) for person in tracked.people],
+            primary=tracked.primary,
+            num_persons_detected=num_observed,
             arrays=arrays,
-            stages_ms={
-                "decode": frame.decode_ms,
-                "observe": observe_ms,
-                "track": track_ms,
-                "pose": _since(started),
-            },
+            stages_ms={"decode": frame.decode_ms, **stages_ms, "pose": _since(started)},
         )
-        return Folded(state, answer, self._draw(answer, frame.options, frame.image))
+        return Folded(tracked.state, answer, self._draw(answer, frame.options, frame.image))
 
     def repeat(self, answer: FrameAnswer, frame: FrameInput) -> Drawn:
         """Complete an answer that was given before: nothing is folded, only drawn as it is wanted now."""

@@ -9,6 +9,7 @@ from workers.body.model import Body
 from workers.geometry import rotation_from_vector
 from workers.pipeline import Folded, FrameInput, Pipeline
 from workers.render import Figure
+from workers.tracker import StateT
 
 _WIDTH_PX, _HEIGHT_PX = 640, 480
 _WALL = 200  # grey
@@ -20,7 +21,7 @@ class SelfTestFailed(Exception):
     """The networks run, but what they say of a known picture is wrong."""
 
 
-def run(pipeline: Pipeline, body: Body) -> None:
+def run(pipeline: Pipeline[StateT], body: Body) -> None:
     """Pass the mannequin through the whole pipeline. Raises `SelfTestFailed` or what the frame met."""
     frame = FrameInput(frame_number=0, encoded=mannequin(body), options=Options())
     (outcome,) = pipeline.fold([(pipeline.start(), frame)])

@@ -10,7 +10,7 @@ from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN
 from workers.phalp.learned.state import SessionState, UnreadableState
 from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
-from workers.phalp.tracker import FrameFacts
+from workers.tracker import FrameFacts
 from workers.types import BodyPose, Observation, TrackedPerson
 
 WIDTH, HEIGHT = 641, 360

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of, looks, pixels
 from workers.phalp import recall
 from workers.phalp.state import Memory, SessionState
-from workers.phalp.tracker import FrameFacts, Tracker
+from workers.phalp.tracker import Tracker
 from workers.thumbnail import SIDE, Thumbnail, thumbnail
+from workers.tracker import FrameFacts
 from workers.types import TrackedPerson
 
 WALKER = Person(1, speed_px=(2.5, 0.0), start_px=(100.0, 180.0), swing=0.5)

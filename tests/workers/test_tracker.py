@@ -12,7 +12,8 @@ from workers.geometry import rotation_from_vector
 from workers.phalp.confidence import USABLE
 from workers.phalp.state import SessionState, UnreadableState
 from workers.phalp.track import MAX_UNSEEN
-from workers.phalp.tracker import FrameFacts, Tracker
+from workers.phalp.tracker import Tracker
+from workers.tracker import FrameFacts
 from workers.types import Observation, TrackedPerson
 
 Frames = list[list[Observation]]

@@ -26,7 +26,7 @@ from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import SETTLED, Match, Verdict, begin, is_over, judge, observe
 from workers.phalp.turns import rotations_of
-from workers.thumbnail import Thumbnail
+from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
 #: Steadiness after a jump, and after a pose that changed at once, as shares of what it was; and the share
@@ -39,19 +39,6 @@ STEADY: Final = 0.6
 
 #: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
 CONFIRMED_HITS: Final = 10
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameFacts:
-    """What the tracker has to know of a frame: its number in the session, its size in pixels, its looks.
-
-    Without a thumbnail the frame is taken for one that follows the last.
-    """
-
-    frame_number: int
-    width: int
-    height: int
-    thumbnail: Thumbnail | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +75,27 @@ class Tracker:
             continuous=True,
             steadiness=1.0,
         )
+
+    def read_state(self, stored: bytes) -> SessionState:
+        """The state that became these bytes. Raises `UnreadableState`."""
+        return SessionState.from_bytes(stored)
+
+    def expect(self, frames: Sequence[tuple[SessionState, FrameFacts]]) -> list[Expected[SessionState]]:
+        """What `plan` says of each frame, with the view by which it says so."""
+        views = [self.look_ahead(*frame) for frame in frames]
+        return [
+            Expected(state, facts, view, self.plan(state, facts, view))
+            for (state, facts), view in zip(frames, views, strict=True)
+        ]
+
+    def follow(
+        self, seen: Sequence[tuple[Expected[SessionState], Sequence[Observation]]]
+    ) -> list[Tracked[SessionState]]:
+        """What `track` says of each frame."""
+        return [
+            Tracked(*self.track(frame.state, frame.facts, observations, frame.view))
+            for frame, observations in seen
+        ]
 
     def look_ahead(self, state: SessionState, facts: FrameFacts) -> View:
         """What is known of a frame before anybody looked at it: `plan` and `track` both go by it."""

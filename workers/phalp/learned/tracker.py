@@ -20,7 +20,7 @@ from workers.phalp.learned.location import HISTORY, translation_at
 from workers.phalp.learned.sighting import Sighting, in_picture, lift
 from workers.phalp.learned.state import Floats, SessionState, TrackState
 from workers.phalp.location import pixel_box
-from workers.phalp.tracker import FrameFacts
+from workers.tracker import FrameFacts
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
 #: Of a pose's 229 numbers: 24 rotations, then 10 of shape.
