@@ -31,8 +31,9 @@ WELL_SHARE: Final = 0.9
 #: root-aligned.
 WELL_MM: Final = 60.0
 
-#: Reach of the smoothing to either side, seconds: a third of the swing of an arm or a leg.
-REACH_S: Final = 0.1
+#: Reach of the smoothing to either side, frames. Parabolas of this reach, laid without the frame in their
+#: middle, come nearest to what is seen there: on clips of 30 and of 60 frames a second.
+REACH: Final = 5
 #: Radians and body lengths off the smoothed motion at which an observation counts half.
 _OUTLYING_TURN: Final = 0.15
 _OUTLYING_PLACE: Final = 0.01
@@ -87,18 +88,17 @@ def draw(well: Flags, *, length: int, most: int, random: np.random.Generator) ->
     return [Gap(int(first), length) for first in sorted(chosen)]
 
 
-def reference(seen: Poses, known: Flags, *, rate: float) -> Poses:
-    """The motion behind what was seen in the frames `known` (N,) of a clip of `rate` frames a second.
+def reference(seen: Poses, known: Flags) -> Poses:
+    """The motion behind what was seen in the frames `known` (N,).
 
     In each frame a parabola through the frames around it, on the rotation group in the frame's own
     tangent; observations off it count less (Cauchy's weights).
     """
-    reach = max(round(REACH_S * rate), 2)
-    times = np.arange(-reach, reach + 1)
+    times = np.arange(-REACH, REACH + 1)
     frames = np.arange(len(known))[:, None] + times
     inside = (frames >= 0) & (frames < len(known))
     frames = frames.clip(0, len(known) - 1)
-    near = (1 - (np.abs(times) / (reach + 1)) ** 3) ** 3  # tricube
+    near = (1 - (np.abs(times) / (REACH + 1)) ** 3) ** 3  # tricube
     weights = near * inside * known[frames]  # (N, K)
     turns = seen.turns
     outlying = np.ones((*weights.shape, 24))

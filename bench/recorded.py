@@ -26,8 +26,10 @@ from workers.phalp.tracker import FrameFacts, Tracker
 from workers.thumbnail import thumbnail
 from workers.types import Observation, TrackedPerson
 
-#: Gaps of each length that are drawn from a clip, where it has as many, and the seed they are drawn with.
-GAPS_A_CLIP: Final = 50
+#: Frames that show someone who is seen for long.
+SEEN_FOR_LONG: Final = 60
+#: Gaps of each length that are drawn of a person, where there are as many, and the seed they are drawn with.
+GAPS_A_PERSON: Final = 50
 SEED: Final = 20261122
 
 _Person = TypeVar("_Person", TrackState, TrackedPerson)
@@ -38,7 +40,6 @@ class Recording:
     """What the observer saw of a clip, frame by frame."""
 
     name: str
-    rate: float  # frames a second
     facts: Sequence[FrameFacts]
     observations: Sequence[Sequence[Observation]]
 
@@ -62,16 +63,36 @@ class Sample:
     px: float
 
 
-class Followed:
-    """The person of a recording who is primary in most of its frames, followed by `tracker`."""
+class Fold:
+    """A recording, folded by `tracker`: states and answers after each frame."""
 
     def __init__(self, recording: Recording, *, tracker: Tracker, skeleton: Skeleton) -> None:
         self.recording = recording
-        self._skeleton = skeleton
-        self._tracker = tracker
-        self._states, self._people = _fold(recording, tracker)
-        primaries = [state.primary_id for state in self._states if state.primary_id is not None]
-        self._track_id = max(set(primaries), key=primaries.count)
+        self.tracker = tracker
+        self.skeleton = skeleton
+        self.states: list[SessionState] = []
+        self.people: list[list[TrackedPerson]] = []
+        state = tracker.start()
+        for facts, observations in zip(recording.facts, recording.observations, strict=True):
+            state, people, _ = tracker.track(state, facts, observations)
+            self.states.append(state)
+            self.people.append(people)
+
+    def followed(self) -> list["Followed"]:
+        """Everyone who is seen for long, by rising track id."""
+        hits = {track.track_id: track.hits for state in self.states for track in state.tracks}
+        return [Followed(self, track_id) for track_id, seen in sorted(hits.items()) if seen >= SEEN_FOR_LONG]
+
+
+class Followed:
+    """One person of a recording, as followed."""
+
+    def __init__(self, fold: Fold, track_id: int) -> None:
+        self.recording = fold.recording
+        self._skeleton = fold.skeleton
+        self._tracker = fold.tracker
+        self._states, self._people = fold.states, fold.people
+        self._track_id = track_id
         sightings = [self._sighting(frame) for frame in range(len(self._states))]
         self._known = np.array([seen is not None for seen in sightings])
         #: As observed, (N,); in frames that do not show the person without meaning.
@@ -80,14 +101,14 @@ class Followed:
             np.stack([np.zeros(3) if seen is None else seen.place for seen in sightings]),
         )
         #: The motion behind that.
-        self.reference = gaps.reference(self.seen, self._known, rate=recording.rate)
+        self.reference = gaps.reference(self.seen, self._known)
         #: (N,) whether the person is seen well.
         self.well = self._known & (self._off_reference_mm() <= gaps.WELL_MM)
 
     def gaps(self, length: int) -> list[Gap]:
         """The seeded random gaps of `length` frames."""
-        random = np.random.default_rng([SEED, length, *self.recording.name.encode()])
-        return gaps.draw(self.well, length=length, most=GAPS_A_CLIP, random=random)
+        random = np.random.default_rng([SEED, length, self._track_id, *self.recording.name.encode()])
+        return gaps.draw(self.well, length=length, most=GAPS_A_PERSON, random=random)
 
     def track(self, frame: int) -> TrackState:
         """The person's track after a frame that shows him."""
@@ -180,28 +201,19 @@ class Recorder:
             [observations] = self._observer.observe([(image, self.tracker.plan(state, facts[-1]))])
             state, _, _ = self.tracker.track(state, facts[-1], observations)
             seen.append(observations)
-        return Recording(path.name, float(video.frame_rate(path)), facts, seen)
+        return Recording(path.name, facts, seen)
 
-    def followed(self, path: Path) -> Followed:
-        """Observe a clip, and follow its person."""
-        return Followed(self.record(path), tracker=self.tracker, skeleton=self.skeleton)
+    def followed(self, path: Path) -> list[Followed]:
+        """Observe a clip, and follow its people."""
+        return Fold(self.record(path), tracker=self.tracker, skeleton=self.skeleton).followed()
 
 
 def followed_clips() -> Iterator[Followed]:
-    """The clips that are fetched for the benches."""
+    """The people of the clips that are fetched for the benches."""
     config = settings.load(os.environ)
     recorder = Recorder(config)
-    yield from map(recorder.followed, fetched_clips(assets.directory(config)))
-
-
-def _fold(recording: Recording, tracker: Tracker) -> tuple[list[SessionState], list[list[TrackedPerson]]]:
-    """States and answers after each frame."""
-    state, states, answers = tracker.start(), [], []
-    for facts, observations in zip(recording.facts, recording.observations, strict=True):
-        state, people, _ = tracker.track(state, facts, observations)
-        states.append(state)
-        answers.append(people)
-    return states, answers
+    for path in fetched_clips(assets.directory(config)):
+        yield from recorder.followed(path)
 
 
 def _by_id(track_id: int, people: Sequence[_Person]) -> _Person:

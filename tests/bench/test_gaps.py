@@ -72,7 +72,7 @@ def test_the_reference_is_nearer_to_the_motion_than_what_was_seen_and_ignores_si
     flipped[30] = flipped[30] @ rotation_from_vector(np.array([0.0, 2.5, 0.0]))
     known = np.ones(60, dtype=bool)
 
-    smooth = gaps.reference(Poses(flipped, seen.places), known, rate=60)
+    smooth = gaps.reference(Poses(flipped, seen.places), known)
 
     inner = slice(8, 52)
     raw = errors_of(seen.part(inner), truth.part(inner), skeleton)
@@ -88,7 +88,7 @@ def test_the_reference_goes_by_the_frames_that_are_known(skeleton):
     known[18:21] = False
     seen = Poses(truth.turns.copy(), truth.places.copy())
     seen.turns[~known], seen.places[~known] = np.eye(3), 0.0
-    off = errors_of(gaps.reference(seen, known, rate=60), truth, skeleton)
+    off = errors_of(gaps.reference(seen, known), truth, skeleton)
     assert off.root_mm.max() < 0.5
 
 
