@@ -71,8 +71,8 @@ def rotations(
     """Rotations (T, 24, 3, 3) of T tracks after measurements (T, 24, 3, 3).
 
     `size` (T,) of the people in the picture, `location.size_at`; `frames` (T,) since the measurement
-    before; `weight` (T,) 0..1 scales what a measurement may change. Velocities and surprises are rotation
-    vectors (T, 24, 3) in each joint's own axes.
+    before; `weight` (T, 24) 0..1 scales what each measurement may change. Velocities and surprises are
+    rotation vectors (T, 24, 3) in each joint's own axes.
     """
     innovation = vector_from_rotation(np.swapaxes(expected.value, -1, -2) @ measured)
     moved = _answer(
@@ -81,7 +81,7 @@ def rotations(
         strength=_column(_strength(size), 3),
         unit=1.0,
         frames=_column(frames, 3),
-        weight=_column(weight, 3),
+        weight=weight[..., None],
         response=TURNS,
     )
     return replace(moved, value=orthonormal(expected.value @ rotation_from_vector(moved.value)))

@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.void]  # (M,) of `MARK`
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 
 #: How one person was seen in one picture, in few bytes: there is one for each of the pictures remembered.
 #: Rotation vectors are in steps of `marks.TURN` and `marks.SPIN`; the rest is as in `TrackState`.
@@ -67,6 +67,7 @@ class TrackState:
     seen_place: Floats  # (3,) place when last observed
     seen_box: Floats  # (4,) box when last observed, `location.normalised_box`
     lasting: bool  # in view when the picture jumped: elsewhere, to be unseen says little
+    contradicted: Floats  # (6,) observations in a row that contradicted each of `contradictions.PARTS`
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,17 +4,16 @@ It knows nothing of other tracks or of the session.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from wire.skeleton import SMPL_JOINTS
-from workers.geometry import vector_from_rotation
 from workers.phalp import appearance, smooth
 from workers.phalp.confidence import trust_of
+from workers.phalp.contradictions import PARTS
 from workers.phalp.location import place_of, size_at, translation_onto
+from workers.phalp.match import ANEW, DOUBTED_WEIGHT, Match, Verdict
 from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import Filtered
@@ -41,53 +40,8 @@ MAX_RESIZED: Final = 0.3
 #: Share of the old visibility of a joint that is kept.
 VISIBILITY_KEPT: Final = 0.5
 
-#: Mean distance between predicted and seen joints, metres, that motion alone does not explain.
-POSE_JUMP_M: Final = 0.22
-#: The same for the place: body lengths, and log depth.
-PLACE_JUMP: Final = 0.35
-DEPTH_JUMP: Final = 0.35
-#: Growth of these limits for each frame since the person was last seen, and the most they grow.
-JUMP_GROWTH: Final = 0.15
-MAX_JUMP_GROWTH: Final = 3.0
-#: Observations after which the motion of a track that began it anew is known.
-SETTLED: Final = 3
-#: A trunk that turns by more than this in a frame, radians, is most likely its left and right mistaken.
-TURNED_ROUND: Final = 1.2
-#: Cosine between the picture's up and the trunk's from which a person is upright.
-UPRIGHT: Final = 0.5
-#: How much of an implausible pose is believed, and after how many in a row it is believed in full.
-DOUBTED_WEIGHT: Final = 0.08
-MAX_DOUBTS: Final = 2
 #: Most confidence in a pose that is mostly the prediction.
 DOUBTED_TRUST: Final = 0.6
-
-
-_TRUNK: Final = [SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("spine3")]
-
-
-class Verdict(Enum):
-    """How a sighting fits the motion of its track."""
-
-    EXPECTED = "expected"
-    DOUBTED = "doubted"  # most likely a bad frame: left and right swapped, a limb on the wrong side
-    CHANGED = "changed"  # a doubted pose that stays
-    FOUND = "found"  # not where or how a person who was out of sight was imagined
-    JUMPED = "jumped"  # the picture is not continuous
-
-
-#: Verdicts after which a track begins its motion anew, from what was seen.
-ANEW: Final = (Verdict.CHANGED, Verdict.FOUND, Verdict.JUMPED)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
-    """A track, what was expected of it in this frame, and the sighting that was taken for it."""
-
-    before: TrackState
-    expected: TrackState
-    seen: Sighting
-    verdict: Verdict
-    unobstructed: float  # 0..1, share of the person that nobody else covers
 
 
 def begin(track_id: int, seen: Sighting) -> TrackState:
@@ -113,31 +67,8 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         seen_place=seen.place,
         seen_box=seen.box,
         lasting=False,
+        contradicted=np.zeros(len(PARTS)),
     )
-
-
-def judge(
-    before: TrackState, expected: TrackState, expected_joints: Floats, seen: Sighting, *, steady: bool
-) -> Verdict:
-    """How `seen` fits `expected`, the prediction from `before`, with its joints (24, 3) from the pelvis.
-
-    Who was out of sight is believed as seen: what was imagined since is worth no doubt. Who is found only
-    where the tracker looked cannot have jumped. In a session whose pictures jump
-    (`steady` False) a pose that changes at once is nothing unusual.
-    """
-    slack = min(1 + JUMP_GROWTH * (expected.unseen - 1), MAX_JUMP_GROWTH)
-    moved = seen.place - expected.place
-    away = float(np.hypot(*moved[:2])) / float(size_at(expected.place))
-    jumped = away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack
-    bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
-    if not jumped and bent_m <= POSE_JUMP_M * slack:
-        return Verdict.EXPECTED
-    turned = _turned_round(expected.turns[_TRUNK], seen.turns[_TRUNK])
-    if before.unseen or (before.known < SETTLED and not turned):
-        return Verdict.FOUND
-    if not steady or (jumped and seen.detected):
-        return Verdict.JUMPED
-    return Verdict.DOUBTED if (turned or jumped) and before.doubts < MAX_DOUBTS else Verdict.CHANGED
 
 
 def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]:
@@ -146,8 +77,9 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
         return []
     shapes = [_shape(match.before, match.seen) for match in matches]
     restarted = np.array([match.verdict in ANEW for match in matches])
+    joints_restarted = np.stack([match.anew for match in matches])
     frames = np.array([match.expected.unseen for match in matches], dtype=np.float64)
-    pose = _smooth_pose(matches, frames, restarted)
+    pose = _smooth_pose(matches, frames, joints_restarted)
     measured = _place_onto(pose.value, shapes, matches, skeleton)
     place = _smooth_place(matches, measured, frames, restarted)
     return [
@@ -160,13 +92,6 @@ def is_over(track: TrackState, *, inside: float) -> bool:
     """Whether a track has gone unseen for too long; `inside` is the share of its box in the picture."""
     limit = MAX_UNSEEN if inside > 0.5 else MAX_UNSEEN_OUTSIDE
     return track.unseen > (limit if track.lasting else min(limit, FRAMES_PER_HIT * track.hits))
-
-
-def _turned_round(expected: Floats, seen: Floats) -> bool:
-    """Whether an upright trunk, with turns (N, 3, 3), seems to have turned round; a lying one may roll."""
-    angle = np.linalg.norm(vector_from_rotation(np.swapaxes(expected, -1, -2) @ seen), axis=-1)
-    upright = -expected[..., 1, 1] > UPRIGHT  # up is -y in the picture
-    return bool(((angle > TURNED_ROUND) & upright).any())
 
 
 def _trust(seen: Sighting) -> float:
@@ -198,6 +123,7 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         visibility=VISIBILITY_KEPT * before.visibility + (1 - VISIBILITY_KEPT) * seen.visibility,
         seen_place=place.value,
         seen_box=seen.box,
+        contradicted=match.contradicted,
     )
 
 
@@ -219,13 +145,13 @@ def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) ->
         measured,
         size=size_at(np.stack([match.expected.place for match in matches])),
         frames=frames,
-        weight=_weights(matches),
+        weight=np.stack([match.weight for match in matches]),
     )
     return _restart(smoothed, measured, restarted)
 
 
 def _weights(matches: Sequence[Match]) -> Floats:
-    """How much of each sighting (T,) is believed."""
+    """How much of where each sighting (T,) is, is believed: single limbs hardly matter to it."""
     return np.array([DOUBTED_WEIGHT if match.verdict is Verdict.DOUBTED else 1.0 for match in matches])
 
 
@@ -282,10 +208,10 @@ def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, re
 
 
 def _restart(smoothed: Filtered, measured: Floats, restarted: Floats) -> Filtered:
-    """`smoothed`, but as measured and at rest for the tracks (T,) that start their motion anew."""
+    """`smoothed`, but as measured and at rest for the tracks (T,), or joints (T, 24), that start anew."""
 
     def choose(new: Floats | float, old: Floats) -> Floats:
-        return np.where(restarted.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+        return np.where(restarted.reshape(*restarted.shape, *(1,) * (old.ndim - restarted.ndim)), new, old)
 
     return Filtered(
         choose(measured, smoothed.value),

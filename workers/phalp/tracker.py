@@ -19,12 +19,13 @@ from workers.phalp.associate import associate
 from workers.phalp.confidence import confidence, joint_confidence, state_of
 from workers.phalp.doubles import is_part, is_part_box, without_doubles
 from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, union_share
+from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
-from workers.phalp.track import SETTLED, Match, Verdict, begin, is_over, judge, observe
+from workers.phalp.track import begin, is_over, observe
 from workers.phalp.turns import rotations_of
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
@@ -152,16 +153,13 @@ class Tracker:
         found = associate(expected, joints, sightings, in_view=in_view, steady=view.steady)
 
         # update the matched, age the unmatched
-        matches = [
-            Match(
-                before=before[row],
-                expected=expected[row],
-                seen=sightings[column],
-                verdict=judge(before[row], expected[row], joints[row], sightings[column], steady=view.steady),
-                unobstructed=_unobstructed(column, sightings),
-            )
-            for row, column in found.pairs
-        ]
+        matches = match(
+            found.pairs,
+            Expectation(before, expected, joints, view.outlook.continuous, view.steady),
+            sightings,
+            unobstructed=[_unobstructed(column, sightings) for column in range(len(sightings))],
+            skeleton=self._skeleton,
+        )
         tracks = [
             replace(track, unseen=old.unseen + view.step)
             for track, old in zip(expected, state.tracks, strict=True)
@@ -175,7 +173,7 @@ class Tracker:
             ]
 
         # start the new, drop the dead
-        seen = [match.seen for match in matches]
+        seen = [one.seen for one in matches]
         tracks = [
             track
             for track in tracks
@@ -188,7 +186,7 @@ class Tracker:
         tracks = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
         tracks += begun[: self._max_people - len(tracks)]
 
-        verdicts = {match.verdict for match in matches}
+        verdicts = {one.verdict for one in matches}
         jumped = not view.follows or Verdict.JUMPED in verdicts
         primary_id = _primary(tracks, state.primary_id)
         memory = recall.remember(state.memory, facts.thumbnail, view.place, turn=state.turn, jumped=jumped)

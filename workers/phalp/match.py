@@ -1,0 +1,208 @@
+"""Tracks and the sightings that were taken for them: how each is to be read, and how well it fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wire.skeleton import SMPL_JOINTS
+from workers.geometry import vector_from_rotation
+from workers.phalp import contradictions
+from workers.phalp.contradictions import MIRRORED, MIXED, Known, Reading, Seen
+from workers.phalp.location import pelvis_at, picture_of, size_at
+from workers.phalp.sighting import Sighting
+from workers.phalp.skeleton import Skeleton
+from workers.phalp.state import Floats, TrackState
+
+#: Mean distance between predicted and seen joints, metres, that motion alone does not explain.
+POSE_JUMP_M: Final = 0.22
+#: The same for the place: body lengths, and log depth.
+PLACE_JUMP: Final = 0.35
+DEPTH_JUMP: Final = 0.35
+#: Growth of these limits for each frame since the person was last seen, and the most they grow.
+JUMP_GROWTH: Final = 0.15
+MAX_JUMP_GROWTH: Final = 3.0
+#: Observations after which the motion of a track that began it anew is known.
+SETTLED: Final = 3
+#: A trunk that turns by more than this in a frame, radians, is most likely its left and right mistaken.
+TURNED_ROUND: Final = 1.2
+#: Cosine between the picture's up and the trunk's from which a person is upright.
+UPRIGHT: Final = 0.5
+#: How much of an implausible pose is believed, and after how many in a row it is believed in full.
+DOUBTED_WEIGHT: Final = 0.08
+MAX_DOUBTS: Final = 2
+#: Frames since the last observation up to which single limbs are compared with the prediction.
+RECENT: Final = 3
+
+_TRUNK: Final = [SMPL_JOINTS.index("pelvis"), SMPL_JOINTS.index("spine3")]
+
+
+class Verdict(Enum):
+    """How a sighting fits the motion of its track."""
+
+    EXPECTED = "expected"
+    DOUBTED = "doubted"  # most likely a bad frame: the body elsewhere, or turned round
+    CHANGED = "changed"  # a doubted pose that stays
+    FOUND = "found"  # not where or how a person who was out of sight was imagined
+    JUMPED = "jumped"  # the picture is not continuous
+
+
+#: Verdicts after which a track begins its motion anew, from what was seen.
+ANEW: Final = (Verdict.CHANGED, Verdict.FOUND, Verdict.JUMPED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """A track, what was expected of it in this frame, and the sighting that was taken for it, as it is read.
+
+    weight (24,): 0..1, how much of each joint is believed. anew (24,): joints whose motion begins anew, from
+    what was seen. kinds and contradicted (6,): as in `contradictions.Reading`.
+    """
+
+    before: TrackState
+    expected: TrackState
+    seen: Sighting
+    verdict: Verdict
+    unobstructed: float  # 0..1, share of the person that nobody else covers
+    weight: Floats
+    anew: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.int8]
+    contradicted: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expectation:
+    """The tracks of a frame: as they were, and as they are expected, with joints (T, 24, 3) from the pelvis.
+
+    continuous: for each track, whether what is expected follows from `before`. steady: people are where they
+    are expected.
+    """
+
+    before: Sequence[TrackState]
+    tracks: Sequence[TrackState]
+    joints: Floats
+    continuous: Sequence[bool]
+    steady: bool
+
+
+def match(
+    pairs: Sequence[tuple[int, int]],
+    expected: Expectation,
+    sightings: Sequence[Sighting],
+    *,
+    unobstructed: Sequence[float],
+    skeleton: Skeleton,
+) -> list[Match]:
+    """What the sightings say of the tracks, for each pair (track, sighting)."""
+    if not pairs:
+        return []
+    reading = _read(pairs, expected, sightings, skeleton)
+    matches = []
+    for index, (row, column) in enumerate(pairs):
+        before, track = expected.before[row], expected.tracks[row]
+        seen = _as_read(sightings[column], reading, index)
+        verdict = judge(before, track, expected.joints[row], seen, steady=expected.steady)
+        kinds, contradicted = reading.kinds[index], reading.contradicted[index]
+        weight, anew = reading.weight[index], reading.believed[index]
+        if verdict is Verdict.DOUBTED and anew[_TRUNK].all():
+            verdict = Verdict.CHANGED
+        if verdict in ANEW:  # there is no motion that anything could contradict
+            seen, kinds, contradicted = sightings[column], np.zeros_like(kinds), np.zeros_like(contradicted)
+            weight, anew = np.ones_like(weight), np.ones_like(anew)
+        elif verdict is Verdict.DOUBTED:
+            weight, anew = weight * DOUBTED_WEIGHT, np.zeros_like(anew)
+        colours = not ((kinds == MIRRORED) | (kinds == MIXED)).any()
+        matches.append(
+            Match(
+                before=before,
+                expected=track,
+                seen=seen,
+                verdict=verdict,
+                unobstructed=unobstructed[column] if colours else 0.0,
+                weight=weight,
+                anew=anew,
+                kinds=kinds,
+                contradicted=contradicted,
+            )
+        )
+    return matches
+
+
+def judge(
+    before: TrackState, expected: TrackState, expected_joints: Floats, seen: Sighting, *, steady: bool
+) -> Verdict:
+    """How `seen` fits `expected`, the prediction from `before`, with its joints (24, 3) from the pelvis.
+
+    Who was out of sight is believed as seen: what was imagined since is worth no doubt. Who is found only
+    where the tracker looked cannot have jumped. In a session whose pictures jump
+    (`steady` False) a pose that changes at once is nothing unusual.
+    """
+    slack = min(1 + JUMP_GROWTH * (expected.unseen - 1), MAX_JUMP_GROWTH)
+    moved = seen.place - expected.place
+    away = float(np.hypot(*moved[:2])) / float(size_at(expected.place))
+    jumped = away > PLACE_JUMP * slack or abs(moved[2]) > DEPTH_JUMP * slack
+    bent_m = float(np.sqrt(np.square(seen.joints - expected_joints).sum(axis=-1)).mean())
+    if not jumped and bent_m <= POSE_JUMP_M * slack:
+        return Verdict.EXPECTED
+    turned = _turned_round(expected.turns[_TRUNK], seen.turns[_TRUNK])
+    if before.unseen or (before.known < SETTLED and not turned):
+        return Verdict.FOUND
+    if not steady or (jumped and seen.detected):
+        return Verdict.JUMPED
+    return Verdict.DOUBTED if (turned or jumped) and before.doubts < MAX_DOUBTS else Verdict.CHANGED
+
+
+def _read(
+    pairs: Sequence[tuple[int, int]], expected: Expectation, sightings: Sequence[Sighting], skeleton: Skeleton
+) -> Reading:
+    rows = np.array([row for row, _ in pairs])
+    seen = [sightings[column] for _, column in pairs]
+    before = [expected.before[row] for row in rows]
+    tracks = [expected.tracks[row] for row in rows]
+    frames = np.array([track.unseen for track in tracks])
+    known = np.array([not track.unseen and track.known >= SETTLED for track in before])
+    moves = np.stack([np.stack([track.spin, track.spin_surprise]) for track in before])
+    return contradictions.read(
+        Seen(
+            turns=np.stack([one.turns for one in seen]),
+            joints=np.stack([one.joints for one in seen]),
+            pictures=np.stack([one.picture for one in seen]),
+        ),
+        Known(
+            turns=np.stack([track.turns for track in tracks]),
+            joints=expected.joints[rows],
+            moved=np.sqrt(np.square(moves).sum(axis=-1)).sum(axis=1) * frames[:, None],
+            contradicted=np.stack([track.contradicted for track in before]),
+            well=known & np.array(expected.continuous)[rows] & (frames <= RECENT) & expected.steady,
+            pictures=_pictures(expected, skeleton),
+            own=rows,
+        ),
+    )
+
+
+def _pictures(expected: Expectation, skeleton: Skeleton) -> Floats:
+    """Where the joints (T, 24, 2) of all tracks are expected in the picture."""
+    places = np.stack([track.place for track in expected.tracks])
+    betas = np.stack([track.betas for track in expected.tracks])
+    return picture_of(expected.joints, pelvis_at(places, skeleton.length(betas)))
+
+
+def _as_read(seen: Sighting, reading: Reading, index: int) -> Sighting:
+    source = reading.source[index]
+    return replace(
+        seen,
+        turns=reading.turns[index],
+        joints=reading.joints[index],
+        picture=seen.picture[source],
+        visibility=seen.visibility[source] * reading.weight[index],
+    )
+
+
+def _turned_round(expected: Floats, seen: Floats) -> bool:
+    """Whether an upright trunk, with turns (N, 3, 3), seems to have turned round; a lying one may roll."""
+    angle = np.linalg.norm(vector_from_rotation(np.swapaxes(expected, -1, -2) @ seen), axis=-1)
+    upright = -expected[..., 1, 1] > UPRIGHT  # up is -y in the picture
+    return bool(((angle > TURNED_ROUND) & upright).any())
