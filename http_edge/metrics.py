@@ -58,6 +58,12 @@ class Metrics:
             ["state"],
             registry=self._registry,
         )
+        self._contradictions = Counter(
+            "everyframe_contradictions",
+            "Parts of people observed as they cannot be, by what was wrong: mirrored, leaped, mixed",
+            ["kind"],
+            registry=self._registry,
+        )
         self._nobody = Counter(
             "everyframe_frames_without_person",
             "Answers with nobody to show",
@@ -84,6 +90,8 @@ class Metrics:
             self._stage_seconds.labels(stage).observe(elapsed_ms / 1e3)
         for person in result.people:
             self._people.labels(person.state).inc()
+            for kind, parts in person.contradictions.items():
+                self._contradictions.labels(kind).inc(parts)
         if result.primary is None:
             self._nobody.inc()
 

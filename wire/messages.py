@@ -96,6 +96,7 @@ class Person(Struct, frozen=True, kw_only=True):
     state: PersonState
     frames_since_detected: int
     confidence: float  # tracking_confidence, 0..1
+    contradictions: dict[str, int] = {}  # parts of the body observed as they cannot be, by what was wrong
 
 
 class Result(Message, frozen=True, kw_only=True, tag="result"):

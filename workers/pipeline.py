@@ -230,6 +230,7 @@ def _scalars(person: TrackedPerson) -> Person:
         state=person.state,
         frames_since_detected=person.frames_since_detected,
         confidence=person.confidence,
+        contradictions=dict(person.contradictions),
     )
 
 

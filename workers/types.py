@@ -6,8 +6,8 @@ camera, metres. The camera of a frame of `width` x `height` pixels has focal len
 5000/256 * max(width, height) and its principal point at the centre (see `wire/camera.py`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -90,6 +90,7 @@ class Observation:
     proposal: int | None  # track_id of the proposal whose region showed it
     betas_measured: Array | None = None
     texture: Texture | None = None
+    sides_swapped: bool = False  # left and right were taken for each other somewhere, and taken back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +98,8 @@ class TrackedPerson:
     """One person after tracking: observed or predicted, smoothed, with provenance.
 
     box (4,): x0 y0 x1 y1, pixels. joint_confidence (24,) and confidence: 0..1.
+    contradictions: how many parts of the body were observed as they cannot be, by what was wrong with them;
+    kinds are `phalp.contradictions.KINDS`.
     """
 
     track_id: int
@@ -106,3 +109,4 @@ class TrackedPerson:
     pose: BodyPose
     box: Array
     joint_confidence: Array
+    contradictions: Mapping[str, int] = field(default_factory=dict)

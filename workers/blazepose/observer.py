@@ -103,6 +103,7 @@ def _observation(sighting: Sighting, laid: _Laid) -> Observation:
         detected=sighting.detected,
         proposal=proposal.track_id if proposal else None,
         betas_measured=laid.fitted.shape_estimate if proposal else None,
+        sides_swapped=laid.fitted.flipped,
     )
 
 

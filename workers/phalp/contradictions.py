@@ -132,9 +132,13 @@ def read(seen: Seen, known: Known) -> Reading:
     )
 
 
-def count(kinds: npt.NDArray[np.int8]) -> dict[str, int]:
-    """How many of the parts (6,) of one person are wrong, by the names of `KINDS`; none are left out."""
+def count(kinds: npt.NDArray[np.int8], *, mirrored: int = 0) -> dict[str, int]:
+    """How many of the parts (6,) of one person are wrong, by `KINDS`' names, and `mirrored` more of those.
+
+    Kinds that do not occur are left out.
+    """
     found = {name: int(np.count_nonzero(kinds == kind)) for name, kind in KINDS.items()}
+    found["mirrored"] += mirrored
     return {name: parts for name, parts in found.items() if parts}
 
 

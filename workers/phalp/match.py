@@ -72,6 +72,11 @@ class Match:
     kinds: npt.NDArray[np.int8]
     contradicted: Floats
 
+    @property
+    def contradictions(self) -> dict[str, int]:
+        """How many parts are wrong, by kind; one more where the observer took left and right back."""
+        return contradictions.count(self.kinds, mirrored=int(self.seen.sides_swapped))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expectation:

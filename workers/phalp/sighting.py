@@ -31,6 +31,7 @@ class Sighting:
     patch_weight: Floats  # (P,)
     detected: bool
     proposal: int | None
+    sides_swapped: bool
 
 
 def lift(
@@ -66,6 +67,7 @@ def lift(
             patch_weight=np.clip(np.asarray(seen.patch_weight, dtype=np.float64), 0, 1),
             detected=seen.detected,
             proposal=seen.proposal,
+            sides_swapped=seen.sides_swapped,
         )
         for index, seen in enumerate(usable)
         if joints[index, :, 2].min() + pelvis[index, 2] > _NEAREST_M

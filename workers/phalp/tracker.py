@@ -8,7 +8,7 @@ PHALP (Rajasegaran et al., CVPR 2022): predict -> associate -> update the matche
 -> start the new -> drop the dead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -204,10 +204,13 @@ class Tracker:
             ),
         )
         ids = [track.track_id for track in tracks]
-        people = [self._person(track, facts) for track in tracks]
+        wrong = {one.before.track_id: one.contradictions for one in matches}
+        people = [self._person(track, facts, wrong.get(track.track_id, {})) for track in tracks]
         return after, people, ids.index(primary_id) if primary_id is not None else None
 
-    def _person(self, track: TrackState, facts: FrameFacts) -> TrackedPerson:
+    def _person(
+        self, track: TrackState, facts: FrameFacts, contradictions: Mapping[str, int]
+    ) -> TrackedPerson:
         believed = confidence(track.trust, unseen=track.unseen)
         return TrackedPerson(
             track_id=track.track_id,
@@ -217,6 +220,7 @@ class Tracker:
             pose=self._pose(track),
             box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
             joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
+            contradictions=contradictions,
         )
 
     def _pose(self, track: TrackState) -> BodyPose:
