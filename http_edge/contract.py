@@ -190,6 +190,8 @@ def _tracking(result: Result) -> Json:
         "track_id": person and person.track_id,
         "state": person and person.state,
         "frames_since_detected": person and person.frames_since_detected,
+        "expected_error_mm": _error(person.expected_error_mm if person else None),
+        "expected_error_px": _error(person.expected_error_px if person else None),
         "contradictions": person.contradictions if person else {},
         "history": result.history,
         "frames_skipped": result.skipped,
@@ -210,6 +212,8 @@ def _compact(people: People, row: int, keypoints: KeypointSet, full_people: bool
         "frames_since_detected": person.frames_since_detected,
         "contradictions": person.contradictions,
         "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),
+        "expected_error_mm": _error(person.expected_error_mm),
+        "expected_error_px": _error(person.expected_error_px),
         "bbox": _rounded(arrays["boxes"][row], _PIXEL_DIGITS),
         "keypoints": _keypoints(people, row, keypoints),
         "joints_3d_raw": _rounded(arrays["joints"][row], _METRES_DIGITS),
@@ -272,6 +276,11 @@ def _number(value: float, digits: int) -> float:
     if not np.isfinite(value):
         raise ValueError("a number of the result is not finite")
     return round(float(value), digits)
+
+
+def _error(value: float | None) -> float | None:
+    """An error, mm or pixels; None where it is not said."""
+    return None if value is None else _number(value, _PIXEL_DIGITS)
 
 
 def _data_url(png: Buffer) -> orjson.Fragment:

@@ -96,6 +96,8 @@ class Person(Struct, frozen=True, kw_only=True):
     state: PersonState
     frames_since_detected: int
     confidence: float  # tracking_confidence, 0..1
+    expected_error_mm: float | None = None  # mean over the joints, pelvis on pelvis; None: not said
+    expected_error_px: float | None = None  # the same in the picture
     contradictions: dict[str, int] = {}  # parts of the body observed as they cannot be, by what was wrong
 
 

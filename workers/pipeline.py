@@ -230,6 +230,8 @@ def _scalars(person: TrackedPerson) -> Person:
         state=person.state,
         frames_since_detected=person.frames_since_detected,
         confidence=person.confidence,
+        expected_error_mm=person.expected_error_mm,
+        expected_error_px=person.expected_error_px,
         contradictions=dict(person.contradictions),
     )
 

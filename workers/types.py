@@ -97,7 +97,9 @@ class Observation:
 class TrackedPerson:
     """One person after tracking: observed or predicted, smoothed, with provenance.
 
-    box (4,): x0 y0 x1 y1, pixels. joint_confidence (24,) and confidence: 0..1.
+    box (4,): x0 y0 x1 y1, pixels. joint_confidence (24,) and confidence: 0..1. How far the joints are
+    expected to be off, mean over all: expected_error_mm with the pelvis on the true one, expected_error_px in
+    the picture.
     contradictions: how many parts of the body were observed as they cannot be, by what was wrong with them;
     kinds are `phalp.contradictions.KINDS`.
     """
@@ -106,6 +108,8 @@ class TrackedPerson:
     state: State
     frames_since_detected: int  # frames since the person was last observed; 0 now
     confidence: float
+    expected_error_mm: float
+    expected_error_px: float
     pose: BodyPose
     box: Array
     joint_confidence: Array

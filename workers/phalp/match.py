@@ -64,6 +64,7 @@ class Match:
 
     before: TrackState
     expected: TrackState
+    expected_joints: Floats  # (24, 3) from the pelvis, metres
     seen: Sighting
     verdict: Verdict
     unobstructed: float  # 0..1, share of the person that nobody else covers
@@ -124,6 +125,7 @@ def match(
             Match(
                 before=before,
                 expected=track,
+                expected_joints=expected.joints[row],
                 seen=seen,
                 verdict=verdict,
                 unobstructed=unobstructed[column] if colours else 0.0,

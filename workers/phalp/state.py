@@ -53,7 +53,8 @@ class TrackState:
     doubts: int  # observations in a row that the motion could not explain
     known: int  # observations since its motion began anew, that one included
     detected: bool  # the last observation needed no help of the tracker
-    trust: float  # confidence of the last observation, 0..1
+    trust: float  # confidence of the last observation, were it exact, 0..1
+    innovation: Floats  # (2,) running mean of how far the person is from where expected, see `innovation`
     turns: Floats  # (24, 3, 3) smoothed, joint axes to camera axes
     spin: Floats  # (24, 3) rotation vector per frame, in each joint's own axes
     spin_surprise: Floats  # (24, 3) running mean of what the motion did not explain

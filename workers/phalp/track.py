@@ -12,7 +12,8 @@ import numpy as np
 from workers.phalp import appearance, smooth
 from workers.phalp.confidence import trust_of
 from workers.phalp.contradictions import PARTS
-from workers.phalp.location import place_of, size_at, translation_onto
+from workers.phalp.innovation import NEWCOMER, innovations, running_mean
+from workers.phalp.location import pelvis_at, place_of, size_at, translation_onto
 from workers.phalp.match import ANEW, DOUBTED_WEIGHT, Match, Verdict
 from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
@@ -54,6 +55,7 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         known=1,
         detected=seen.detected,
         trust=_trust(seen),
+        innovation=NEWCOMER,
         turns=seen.turns,
         spin=np.zeros((24, 3)),
         spin_surprise=np.zeros((24, 3)),
@@ -82,8 +84,15 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
     pose = _smooth_pose(matches, frames, joints_restarted)
     measured = _place_onto(pose.value, shapes, matches, skeleton)
     place = _smooth_place(matches, measured, frames, restarted)
+    innovation = _innovation(matches, frames, skeleton)
     return [
-        _observed(match, pose=_row(pose, index), place=_row(place, index), betas=betas)
+        _observed(
+            match,
+            pose=_row(pose, index),
+            place=_row(place, index),
+            betas=betas,
+            innovation=innovation[index],
+        )
         for index, (match, betas) in enumerate(zip(matches, shapes, strict=True))
     ]
 
@@ -98,7 +107,9 @@ def _trust(seen: Sighting) -> float:
     return trust_of(score=seen.score, visibility=seen.visibility, detected=seen.detected)
 
 
-def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -> TrackState:
+def _observed(
+    match: Match, *, pose: Filtered, place: Filtered, betas: Floats, innovation: Floats
+) -> TrackState:
     before, seen = match.before, match.seen
     colours, patch_weight = appearance.remember(
         before.appearance, before.patch_weight, seen.appearance, seen.patch_weight * match.unobstructed
@@ -111,6 +122,7 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         known=1 if match.verdict in ANEW else before.known + 1,
         detected=seen.detected,
         trust=_trust(seen) if match.verdict is not Verdict.DOUBTED else min(before.trust, DOUBTED_TRUST),
+        innovation=innovation,
         turns=pose.value,
         spin=pose.velocity,
         spin_surprise=pose.surprise,
@@ -125,6 +137,22 @@ def _observed(match: Match, *, pose: Filtered, place: Filtered, betas: Floats) -
         seen_box=seen.box,
         contradicted=match.contradicted,
     )
+
+
+def _innovation(matches: Sequence[Match], frames: Floats, skeleton: Skeleton) -> Floats:
+    """The running means (T, 2) after the sightings: a jump of the picture says nothing of how people move."""
+    before = np.stack([match.before.innovation for match in matches])
+    places = np.stack([match.expected.place for match in matches])
+    betas = np.stack([match.expected.betas for match in matches])
+    seen = innovations(
+        np.stack([match.expected_joints for match in matches]),
+        pelvis_at(places, skeleton.length(betas)),
+        places,
+        seen_joints=np.stack([match.seen.joints for match in matches]),
+        seen_pictures=np.stack([match.seen.picture for match in matches]),
+    )
+    jumped = np.array([match.verdict is Verdict.JUMPED for match in matches])
+    return np.where(jumped[:, None], before, running_mean(before, seen, frames=frames))
 
 
 def _shape(before: TrackState, seen: Sighting) -> Floats:

@@ -16,9 +16,9 @@ import numpy as np
 
 from workers.phalp import marks, outlook, recall
 from workers.phalp.associate import associate
-from workers.phalp.confidence import confidence, joint_confidence, state_of
+from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.doubles import is_part, is_part_box, without_doubles
-from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, union_share
+from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, size_at, union_share
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.recall import Place
@@ -205,18 +205,25 @@ class Tracker:
         )
         ids = [track.track_id for track in tracks]
         wrong = {one.before.track_id: one.contradictions for one in matches}
-        people = [self._person(track, facts, wrong.get(track.track_id, {})) for track in tracks]
+        people = [
+            self._person(track, facts, wrong.get(track.track_id, {}), error)
+            for track, error in zip(tracks, _expected_errors(tracks), strict=True)
+        ]
         return after, people, ids.index(primary_id) if primary_id is not None else None
 
     def _person(
-        self, track: TrackState, facts: FrameFacts, contradictions: Mapping[str, int]
+        self, track: TrackState, facts: FrameFacts, contradictions: Mapping[str, int], error: Floats
     ) -> TrackedPerson:
-        believed = confidence(track.trust, unseen=track.unseen)
+        """The person of a track whose pose is off by `error` (2,), mm and body lengths."""
+        error_mm, error_lengths = error.tolist()
+        believed = confidence(track.trust, error_mm=error_mm)
         return TrackedPerson(
             track_id=track.track_id,
             state=state_of(unseen=track.unseen, detected=track.detected),
             frames_since_detected=track.unseen,
             confidence=believed,
+            expected_error_mm=error_mm,
+            expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),
             pose=self._pose(track),
             box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
             joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
@@ -252,6 +259,14 @@ def _step(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
 
 def _box(track: TrackState) -> Floats:
     return moved_box(track.seen_box, seen=track.seen_place, now=track.place)
+
+
+def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
+    """How far off (T, 2) the poses of tracks are, mm and body lengths."""
+    if not tracks:
+        return np.zeros((0, 2))
+    unseen = np.array([track.unseen for track in tracks])
+    return expected_error(np.stack([track.innovation for track in tracks]), unseen)
 
 
 def _unobstructed(index: int, sightings: Sequence[Sighting]) -> float:

@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from workers.phalp.confidence import confidence, joint_confidence, state_of, trust_of
+from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of, trust_of
+from workers.phalp.innovation import NEWCOMER
 from workers.phalp.learned import life
 from workers.phalp.learned.associate import Looks
 from workers.phalp.learned.life import CONFIRMED_HITS, Poses
@@ -107,12 +108,16 @@ def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time
     """The person as seen in this frame, or else as expected in it."""
     unseen = time - int(track.times[-1])
     trust = trust_of(score=track.score, visibility=track.visibility, detected=track.detected)
-    believed = confidence(trust, unseen=unseen)
+    [[error_mm, error_lengths]] = expected_error(NEWCOMER[None], np.array([unseen])).tolist()
+    believed = confidence(trust, error_mm=error_mm)
+    size_px = float(track.box[3] - track.box[1]) * max(facts.width, facts.height)
     return TrackedPerson(
         track_id=track.track_id,
         state=state_of(unseen=unseen, detected=track.detected),
         frames_since_detected=unseen,
         confidence=believed,
+        expected_error_mm=error_mm,
+        expected_error_px=error_lengths * size_px,
         pose=_body(seen.pose, seen.translation, facts) if seen else _expected_body(track, facts),
         box=pixel_box(_box(track, unseen=unseen), facts.width, facts.height).astype(np.float32),
         joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
