@@ -7,15 +7,15 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
-from http_edge import app
+from http_edge import app, topology
 from http_edge.app import Parts
+from http_edge.jobs.archive import Archive
+from http_edge.jobs.metrics import JobMetrics
 from http_edge.metrics import Metrics
 from http_edge.server import Server
 from http_edge.status import StatusWatch
-from http_edge.topology import BodyFile
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.line import Lines
@@ -25,9 +25,6 @@ log = logging.getLogger("http_edge")
 
 #: Exit status when the settings are wrong.
 EXIT_BAD_SETTINGS = 2
-
-#: The body that ships with the service; read as data.
-OPEN_BODY = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
 
 
 def main() -> int:
@@ -48,16 +45,18 @@ def main() -> int:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
-    body = BodyFile(OPEN_BODY if settings.observer == "blazepose" else settings.body_file())
+    body = topology.of(settings)
     connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    metrics = Metrics(settings, lambda: watch.snapshot)
-    server = Server(
-        app.build(Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, body=body)),
-        settings,
+    archive = Archive(
+        settings.jobs_directory(), max_bytes=settings.jobs_max_bytes, kept_s=settings.job_kept_s
     )
+    metrics = Metrics(settings, lambda: watch.snapshot)
+    metrics.register(JobMetrics(archive))
+    parts = Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, body=body, archive=archive)
+    server = Server(app.build(parts), settings)
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         log.info("stopping on %s", signal.Signals(signum).name)

@@ -23,10 +23,11 @@ import orjson
 from falcon.media.multipart import MultipartFormHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from http_edge import contract, intake
+from http_edge import contract, intake, videos
 from http_edge.asking import Asking
 from http_edge.compression import Gzip
 from http_edge.intake import Intake
+from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import BodyFile
@@ -61,6 +62,7 @@ class Parts:
     watch: StatusWatch
     metrics: Metrics
     body: BodyFile
+    archive: Archive
 
 
 def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
@@ -82,6 +84,9 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     app.add_route("/health", Health(parts.watch))
     app.add_route("/warmup", Warmup(parts, admission))
     app.add_route("/metrics", Exposition(parts.metrics))
+    videos.add_routes(
+        app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
+    )
 
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from http_edge.status import Snapshot
 from wire.messages import Result, Status
@@ -18,6 +19,12 @@ _EDGE_BOUNDS = (
     "max_image_pixels",
     "http_threads",
     "request_timeout_s",
+    "max_queued_jobs",
+    "max_video_bytes",
+    "max_video_frames",
+    "jobs_at_once",
+    "jobs_max_bytes",
+    "job_kept_s",
     "store_max_bytes",
     "frame_limit_s",
 )
@@ -94,6 +101,10 @@ class Metrics:
                 self._contradictions.labels(kind).inc(parts)
         if result.primary is None:
             self._nobody.inc()
+
+    def register(self, collector: Collector) -> None:
+        """Show what else is counted, too."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

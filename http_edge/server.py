@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from waitress import wasyncore
@@ -19,6 +20,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import RequestEntityTooLarge
 
 from http_edge import contract
+from http_edge.videos import UPLOAD_PATHS
 from wire.errors import BadRequest, BodyTooLarge, Internal, PoseError
 from wire.settings import Settings
 
@@ -43,6 +45,9 @@ _CHANNEL_TIMEOUT_S = 180
 #: is still sending would see a broken connection in place of the answer.
 _DISCARD_LIMIT_BYTES = 2**30
 
+#: What a form may have around its video.
+_FORM_BYTES = 64 * 2**10
+
 _LOOP_TIMEOUT_S = 1.0
 _DRAIN_STEP_S = 0.05
 
@@ -50,7 +55,13 @@ _DRAIN_STEP_S = 0.05
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """Reads a body that is too large to its end, keeping none of it."""
 
+    adj: Any
     _to_discard = 0
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.path.rstrip("/") in UPLOAD_PATHS:
+            self.adj = self.adj.for_uploads
 
     def received(self, data: bytes) -> int:
         if self._to_discard:
@@ -118,6 +129,9 @@ class Server:
             clear_untrusted_proxy_headers=True,
         )
         self._waitress.channel_class = _Channel
+        uploads = copy(self._waitress.adj)
+        uploads.max_request_body_size = settings.max_video_bytes + _FORM_BYTES
+        self._waitress.adj.for_uploads = uploads
         self._stopping = threading.Event()
 
     @property

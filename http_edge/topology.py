@@ -10,6 +10,10 @@ import numpy as np
 import orjson
 
 from wire.errors import ModelNotLoaded
+from wire.settings import Settings
+
+#: The body that ships with the service; read as data.
+OPEN_BODY = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
 
 
 class Topology(NamedTuple):
@@ -37,6 +41,11 @@ class BodyFile:
             except (OSError, KeyError, ValueError) as error:
                 raise ModelNotLoaded(f"the triangles of the body cannot be read: {error}") from error
         return self._topology
+
+
+def of(settings: Settings) -> BodyFile:
+    """The body whose meshes a service with these settings answers."""
+    return BodyFile(OPEN_BODY if settings.observer == "blazepose" else settings.body_file())
 
 
 def load(body_file: Path) -> Topology:

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "client": {"wire"},
 }
 #: Files that may import more.
-EXCEPTIONS = {"http_edge/jobs.py": {"client"}}
+EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}}
 
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
@@ -25,7 +25,7 @@ HOMES = {
     "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},
-    "falcon": {"http_edge/app.py"},
+    "falcon": {"http_edge/app.py", "http_edge/videos.py"},
     "ai_edge_litert": {"workers/blazepose/"},
     "lmdb": {"workers/lmdb_"},
     "urllib3": {"workers/assets/"},

@@ -100,6 +100,62 @@ class ModelNotLoaded(PoseError):
     status = 500
 
 
+class NoVideo(PoseError):
+    """The request carries no video, or an empty one."""
+
+    code = "no_video"
+    status = 400
+
+
+class InvalidVideo(PoseError):
+    """The file is not a video of a format that is read, or it is broken."""
+
+    code = "invalid_video"
+    status = 400
+
+
+class NoVideoStream(PoseError):
+    """The file holds sound, subtitles or a cover, and no moving pictures."""
+
+    code = "no_video_stream"
+    status = 400
+
+
+class TruncatedVideo(PoseError):
+    """The video ends before the end that it announces."""
+
+    code = "truncated_video"
+    status = 400
+
+
+class VideoTooLong(PoseError):
+    """The video has more frames than the service accepts."""
+
+    code = "too_many_frames"
+    status = 400
+
+
+class JobCancelled(PoseError):
+    """Somebody who knows the job's id cancelled it."""
+
+    code = "cancelled"
+    status = 409
+
+
+class StorageFull(PoseError):
+    """Uploads and results fill the disk space that they may take."""
+
+    code = "storage_full"
+    status = 507
+
+
+class SessionLost(PoseError):
+    """What was known of a video's past was lost again and again while a job went through it."""
+
+    code = "session_lost"
+    status = 500
+
+
 class DeadlineExceeded(PoseError):
     """No answer came in the time that the caller allowed."""
 

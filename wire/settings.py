@@ -52,6 +52,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
 
     # -- the observer
+    jobs_dir: Annotated[
+        str, Meta(description="video jobs and their results; empty: in runtime_dir, which a reboot may clear")
+    ] = ""
+    video_root: Annotated[
+        str, Meta(description="folder under which `video_path` may name a file; empty: none may")
+    ] = ""
+
     observer: Annotated[
         Literal["blazepose", "hmr2"], Meta(description="who sees people in a frame; hmr2: see docs/hmr2.md")
     ] = "blazepose"
@@ -118,6 +125,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 110.0
     heartbeat_s: Annotated[Seconds, Meta(description="silence after which a peer says it is alive")] = 1.0
     worker_silence_s: Annotated[
+    jobs_at_once: Annotated[int, Meta(gt=0, le=16, description="videos worked on at a time")] = 1
+    job_window_frames: Annotated[
+        int, Meta(gt=0, le=64, description="frames of one video that may be under way at a time")
+    ] = 4
+    max_queued_jobs: Annotated[Count, Meta(description="videos waiting their turn")] = 100
+    max_video_bytes: Annotated[Bytes, Meta(description="largest upload of a video")] = 2 * 2**30
+    max_video_frames: Annotated[Count, Meta(description="frames of the longest video")] = 100_000
+    jobs_max_bytes: Annotated[
+        int, Meta(ge=2**20, description="uploads and results on disk, at least 1 MiB; the oldest results go")
+    ] = 8 * 2**30
         Seconds, Meta(description="silence after which the broker gives a worker up")
     ] = 5.0
     frame_limit_s: Annotated[
@@ -143,6 +160,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def frames_address(self) -> str:
         """Where clients meet the broker."""
+    job_kept_s: Annotated[
+        Seconds, Meta(description="time for which the result of a finished video job is kept")
+    ] = 86_400.0
+
         return self.frames_endpoint or f"ipc://{self.runtime_dir}/frames.ipc"
 
     def workers_address(self) -> str:
@@ -164,6 +185,18 @@ def load(environ: Mapping[str, str]) -> Settings:
         name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
     }
     known = Settings.__struct_fields__
+    def min_person_px(self) -> tuple[int, int]:
+        """The least width and height of a person's box."""
+        width, height = (50, 100) if self.observer == "hmr2" else (0, 0)
+        return (
+            width if self.min_person_width_px is None else self.min_person_width_px,
+            height if self.min_person_height_px is None else self.min_person_height_px,
+        )
+
+    def jobs_directory(self) -> Path:
+        """Where video jobs, what was uploaded for them and their results are."""
+        return Path(self.jobs_dir or f"{self.runtime_dir}/jobs")
+
     if unknown := sorted(given.keys() - set(known)):
         raise ValueError(
             f"unknown setting {PREFIX}{unknown[0].upper()}; known: "
