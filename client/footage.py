@@ -72,11 +72,19 @@ class Footage:
                 ends_at_s = time_s + step_s
                 yield Shown(number, time_s, _upright(_rgb(frame, to_rgb), _matrix(frame)))
         except av.error.FFmpegError as error:
-            self._check_end(ends_at_s)
+            if not self._goes_on():
+                self._check_end(ends_at_s)
             raise InvalidVideo(f"frame {number + 1} cannot be read: {error.strerror}") from error
         if number < 0:
             raise InvalidVideo("the video has no frame that can be read")
         self._check_end(ends_at_s)
+
+    def _goes_on(self) -> bool:
+        """Whether more of the pictures is there to be read."""
+        try:
+            return any(packet.size for packet in self._container.demux(self._stream))
+        except av.error.FFmpegError:
+            return False
 
     def _check_end(self, reached_s: float) -> None:
         announced_s = _length_s(self._container, self._stream)
