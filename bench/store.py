@@ -89,7 +89,7 @@ def _frame_ms(
 
     def frame() -> None:
         work, now = _work(name, next(numbers)), time.time()
-        key = (work.frame_number, digest_of(picture))
+        key = (work.frame_number, digest_of(picture), 0)
         session = sessions.open(work, now=now)
         assert key not in session.answers
         sessions.commit(session, work, key, state=state, answer=answer, now=now)

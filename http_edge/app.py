@@ -147,7 +147,12 @@ class HybridPose:
             deadline_ms=round(self._parts.settings.request_timeout_s * 1e3),
             session_id=asked.session_id or _session_id(req),
             source=Source(client=req.remote_addr, width_px=header.width, height_px=header.height),
-            options=Options(visualize=asked.visualize, full_people=full_people),
+            options=Options(
+                visualize=asked.visualize,
+                full_people=full_people,
+                boxes=asked.boxes,
+                target=asked.target,
+            ),
             timestamp_ms=asked.timestamp_ms,
             fps=asked.fps,
         )

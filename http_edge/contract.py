@@ -97,6 +97,7 @@ def answer(
         "processing_time_ms": _number(elapsed_ms, 2),
         "model_version": result.model_version,
         "tracking": _tracking(result),
+        "notes": [{"code": note.code, "message": note.message} for note in result.notes],
         "people": [_compact(people, index, keypoints, full_people) for index in range(len(result.people))],
         "error": NOBODY if result.primary is None else None,
     }

@@ -15,7 +15,7 @@ import pybase64
 from msgspec import Meta, Struct
 
 from wire.errors import BadRequest, InvalidBase64, NoImage
-from wire.messages import FrameNumber, SessionId
+from wire.messages import MOST_BOXES, Box, FrameNumber, Pixels, SessionId
 
 #: Finite, because not below 0 (which refuses NaN) and below a bound.
 Milliseconds = Annotated[float, Meta(ge=0, lt=2.0**53)]
@@ -23,6 +23,13 @@ FramesPerSecond = Annotated[float, Meta(gt=0, le=100_000.0)]
 WhichPeople = Literal["primary", "full"]
 
 _WHITESPACE = str.maketrans("", "", string.whitespace)
+
+
+class Point(Struct, frozen=True, kw_only=True):
+    """A place in the picture, pixels."""
+
+    x: Pixels
+    y: Pixels
 
 
 class _Fields(Struct, frozen=True, kw_only=True):
@@ -34,6 +41,8 @@ class _Fields(Struct, frozen=True, kw_only=True):
     timestamp_ms: Milliseconds | None = None
     fps: FramesPerSecond | None = None
     people: WhichPeople | None = None
+    boxes: Annotated[tuple[Box, ...], Meta(max_length=MOST_BOXES)] | None = None
+    target: Point | Box | None = None
 
 
 class _Json(_Fields, frozen=True, kw_only=True):
@@ -56,6 +65,8 @@ class Intake(Struct, frozen=True, kw_only=True):
     timestamp_ms: float | None
     fps: float | None
     people: WhichPeople | None
+    boxes: tuple[Box, ...] | None
+    target: Box | None  # without an area: a point
 
 
 _json = msgspec.json.Decoder(_Json)
@@ -63,6 +74,8 @@ _only_frame_number = msgspec.json.Decoder(_OnlyFrameNumber)
 
 #: Names that the mobile proxy's forms use, and ours.
 _FORM_FIELDS = {"frameNumber": "frame_number", "sessionId": "session_id"}
+#: Fields whose text in a form is JSON.
+_JSON_FIELDS = ("boxes", "target")
 FORM_PICTURE = "frame"
 
 
@@ -111,7 +124,12 @@ def decode_base64(text: str) -> bytes:
 
 
 def _from_texts(texts: Mapping[str, str]) -> _Fields:
-    given = {name: text for name, text in texts.items() if text}
+    given: dict[str, object] = {name: text for name, text in texts.items() if text}
+    for name in given.keys() & _JSON_FIELDS:
+        try:
+            given[name] = msgspec.json.decode(texts[name])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadRequest(f"{name}: {error}") from None
     try:
         return msgspec.convert(given, _Fields, strict=False)
     except msgspec.ValidationError as error:
@@ -131,7 +149,13 @@ def _intake(fields: _Fields, picture: bytes | None) -> Intake:
         timestamp_ms=fields.timestamp_ms,
         fps=fields.fps,
         people=fields.people,
+        boxes=fields.boxes,
+        target=_box(fields.target),
     )
+
+
+def _box(target: Point | Box | None) -> Box | None:
+    return (target.x, target.y, target.x, target.y) if isinstance(target, Point) else target
 
 
 def _refusal(error: Exception) -> BadRequest:

@@ -30,7 +30,7 @@ def _rows() -> Iterator[str]:
         kind, *metas = _parts(field.type)
         described = [meta.description for meta in metas if isinstance(meta, Meta) and meta.description]
         choices = f" ({', '.join(get_args(kind))})" if get_origin(kind) is Literal else ""
-        default = _COMPUTED.get(field.name) or (f"`{field.default}`" if field.default != "" else "")
+        default = _COMPUTED.get(field.name) or ("" if field.default in ("", None) else f"`{field.default}`")
         yield f"| `{PREFIX}{field.name.upper()}` | {default} | {' '.join(described)}{choices} |"
 
 

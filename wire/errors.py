@@ -65,6 +65,13 @@ class ImageTooLarge(PoseError):
     status = 400
 
 
+class InvalidRegion(PoseError):
+    """A box or the target that the caller gives means nothing in this picture."""
+
+    code = "invalid_region"
+    status = 400
+
+
 class NotFound(PoseError):
     """Nothing lives at this path."""
 
@@ -91,13 +98,6 @@ class UnsupportedMediaType(PoseError):
 
     code = "unsupported_media_type"
     status = 415
-
-
-class ModelNotLoaded(PoseError):
-    """No worker could load its networks; the message says which file is missing."""
-
-    code = "model_not_loaded"
-    status = 500
 
 
 class NoVideo(PoseError):
@@ -153,6 +153,13 @@ class SessionLost(PoseError):
     """What was known of a video's past was lost again and again while a job went through it."""
 
     code = "session_lost"
+    status = 500
+
+
+class ModelNotLoaded(PoseError):
+    """No worker could load its networks; the message says which file is missing."""
+
+    code = "model_not_loaded"
     status = 500
 
 

@@ -30,6 +30,14 @@ RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 SessionId = Annotated[str, Meta(min_length=1, max_length=128)]
 FrameNumber = Annotated[int, Meta(ge=0, lt=2**53)]
 
+#: Pixels of the picture sent, upright; finite, since NaN is not within bounds.
+Pixels = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Box = tuple[Pixels, Pixels, Pixels, Pixels]  # x0 y0 x1 y1
+#: Milliseconds; finite, likewise.
+Milliseconds = Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]
+#: More boxes than these are no list of people.
+MOST_BOXES = 100
+
 PersonState = Literal["detected", "recovered", "predicted"]
 History = Literal["complete", "restored", "cold"]
 
@@ -44,10 +52,13 @@ class Message(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What the caller wants to have beside the pose."""
+    """What the caller wants to have beside the pose, and what it knows of the picture."""
 
     visualize: bool = False  # a PNG of the frame with mesh and skeleton, as a payload frame
     full_people: bool = False  # the mesh of every person, not of the primary one only
+    #: Where people are: nobody is looked for elsewhere. None: the observer finds them.
+    boxes: Annotated[tuple[Box, ...], Meta(max_length=MOST_BOXES)] | None = None
+    target: Box | None = None  # the person to be primary from now on; without an area: a point
 
 
 Origin = tuple[str, int, int]  # address of the caller, width and height of its pictures, pixels
@@ -77,8 +88,8 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
     session_id: SessionId | None = None  # None: the broker decides from `source`
     source: Source = Source()
     options: Options = Options()
-    timestamp_ms: float | None = None
-    fps: Annotated[float, Meta(gt=0)] | None = None
+    timestamp_ms: Milliseconds | None = None
+    fps: Annotated[float, Meta(gt=0, le=100_000.0)] | None = None
 
 
 class ArraySpec(Struct, frozen=True, array_like=True):
@@ -99,6 +110,13 @@ class Person(Struct, frozen=True, kw_only=True):
     expected_error_mm: float | None = None  # mean over the joints, pelvis on pelvis; None: not said
     expected_error_px: float | None = None  # the same in the picture
     contradictions: dict[str, int] = {}  # parts of the body observed as they cannot be, by what was wrong
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something about an answer that its caller should know."""
+
+    code: str
+    message: str
 
 
 class Result(Message, frozen=True, kw_only=True, tag="result"):
@@ -140,6 +158,7 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     stages_ms: dict[str, float]
     arrays: list[ArraySpec]
     has_png: bool = False
+    notes: list[Note] = []
 
 
 class Failure(Message, frozen=True, kw_only=True, tag="failure"):
@@ -169,6 +188,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     device: str
     models: dict[str, str]  # model file -> its digest, `sha256:...`
     observer: str
+    tracker: str = ""
     store: dict[str, int] = {}  # its part of the store, as its last `Heartbeat` said
 
 
@@ -220,6 +240,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     device: str
     models: dict[str, str]  # model file -> its digest, `sha256:...`
     observer: str
+    tracker: str = ""
     sessions: list[HeldSession] = []  # all that are in the store, whoever folded them
 
 

@@ -26,6 +26,7 @@ def _default_threads() -> int:
 
 
 Count = Annotated[int, Meta(gt=0)]
+NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(gt=0)]
 
@@ -51,7 +52,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="stored sessions; empty: in runtime_dir, which a reboot may clear")
     ] = ""
 
-    # -- the observer
     jobs_dir: Annotated[
         str, Meta(description="video jobs and their results; empty: in runtime_dir, which a reboot may clear")
     ] = ""
@@ -59,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="folder under which `video_path` may name a file; empty: none may")
     ] = ""
 
+    # -- the observer
     observer: Annotated[
         Literal["blazepose", "hmr2"], Meta(description="who sees people in a frame; hmr2: see docs/hmr2.md")
     ] = "blazepose"
@@ -87,11 +88,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         float, Meta(ge=0, lt=1, description="... and where the tracker expects somebody, more than this")
     ] = 0.3
     min_person_width_px: Annotated[
-        int, Meta(ge=0, description="narrower people are passed over by hmr2, as by PHALP")
-    ] = 50
+        NotNegative | None,
+        Meta(description="narrower people are passed over; unset: 50 with hmr2, as by PHALP, else 0"),
+    ] = None
     min_person_height_px: Annotated[
-        int, Meta(ge=0, description="lower people are passed over by hmr2, as by PHALP")
-    ] = 100
+        NotNegative | None,
+        Meta(description="lower people are passed over; unset: 100 with hmr2, as by PHALP, else 0"),
+    ] = None
+    tracker: Annotated[
+        Literal["auto", "embedded", "phalp"],
+        Meta(description="who follows people; auto: phalp where hmr2 sees and PHALP's files are there"),
+    ] = "auto"
     keypoints: Annotated[
         Literal["coco17", "smpl24"], Meta(description="which keypoints `keypoints` lists")
     ] = "coco17"
@@ -118,13 +125,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=2**20, description="sessions and answers that one worker keeps on disk, at least 1 MiB")
     ] = 256 * 2**20
     http_threads: Annotated[Count, Meta(description="requests the edge serves at a time")] = 32
-
-    # -- time
-    request_timeout_s: Annotated[
-        Seconds, Meta(description="longest wait for an answer, below the client's 120 s")
-    ] = 110.0
-    heartbeat_s: Annotated[Seconds, Meta(description="silence after which a peer says it is alive")] = 1.0
-    worker_silence_s: Annotated[
     jobs_at_once: Annotated[int, Meta(gt=0, le=16, description="videos worked on at a time")] = 1
     job_window_frames: Annotated[
         int, Meta(gt=0, le=64, description="frames of one video that may be under way at a time")
@@ -135,6 +135,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jobs_max_bytes: Annotated[
         int, Meta(ge=2**20, description="uploads and results on disk, at least 1 MiB; the oldest results go")
     ] = 8 * 2**30
+
+    # -- time
+    request_timeout_s: Annotated[
+        Seconds, Meta(description="longest wait for an answer, below the client's 120 s")
+    ] = 110.0
+    heartbeat_s: Annotated[Seconds, Meta(description="silence after which a peer says it is alive")] = 1.0
+    worker_silence_s: Annotated[
         Seconds, Meta(description="silence after which the broker gives a worker up")
     ] = 5.0
     frame_limit_s: Annotated[
@@ -153,6 +160,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Seconds, Meta(description="pause after which a stream without a session id is a new video")
     ] = 30.0
 
+    job_kept_s: Annotated[
+        Seconds, Meta(description="time for which the result of a finished video job is kept")
+    ] = 86_400.0
+
     # -- the operator
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severe line that is logged")
@@ -160,10 +171,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def frames_address(self) -> str:
         """Where clients meet the broker."""
-    job_kept_s: Annotated[
-        Seconds, Meta(description="time for which the result of a finished video job is kept")
-    ] = 86_400.0
-
         return self.frames_endpoint or f"ipc://{self.runtime_dir}/frames.ipc"
 
     def workers_address(self) -> str:
@@ -178,13 +185,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Where the workers keep their sessions."""
         return Path(self.store_dir or f"{self.runtime_dir}/store")
 
-
-def load(environ: Mapping[str, str]) -> Settings:
-    """The settings in `environ`. Raises `ValueError` naming the variable that is wrong."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
-    }
-    known = Settings.__struct_fields__
     def min_person_px(self) -> tuple[int, int]:
         """The least width and height of a person's box."""
         width, height = (50, 100) if self.observer == "hmr2" else (0, 0)
@@ -197,6 +197,13 @@ def load(environ: Mapping[str, str]) -> Settings:
         """Where video jobs, what was uploaded for them and their results are."""
         return Path(self.jobs_dir or f"{self.runtime_dir}/jobs")
 
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`. Raises `ValueError` naming the variable that is wrong."""
+    given = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
+    }
+    known = Settings.__struct_fields__
     if unknown := sorted(given.keys() - set(known)):
         raise ValueError(
             f"unknown setting {PREFIX}{unknown[0].upper()}; known: "

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct
 
-from wire.messages import Person
+from wire.messages import Note, Person
 from workers.pipeline import FrameAnswer
 
 #: Written into the bytes; bytes of any other version are refused.
@@ -30,6 +30,7 @@ class _Stored(Struct, frozen=True, array_like=True):
     num_persons_detected: int
     arrays: list[tuple[str, tuple[int, ...], bytes]]
     stages_ms: dict[str, float]
+    notes: list[Note] = []
 
 
 _decode_envelope = msgspec.msgpack.Decoder(tuple[int, Raw]).decode
@@ -46,6 +47,7 @@ def to_bytes(answer: FrameAnswer) -> bytes:
         num_persons_detected=answer.num_persons_detected,
         arrays=[(name, array.shape, array.astype("<f4").tobytes()) for name, array in answer.arrays.items()],
         stages_ms=answer.stages_ms,
+        notes=answer.notes,
     )
     return msgspec.msgpack.encode((ANSWER_VERSION, stored))
 
@@ -68,6 +70,7 @@ def from_bytes(stored: bytes) -> FrameAnswer:
                 for name, shape, numbers in read.arrays
             },
             stages_ms=read.stages_ms,
+            notes=read.notes,
         )
     except (msgspec.MsgspecError, ValueError) as error:
         if isinstance(error, UnreadableAnswer):

@@ -44,6 +44,7 @@ def build(settings: Settings, *, index: int = 0) -> Parts:
             tracker=Tracker(joints_of=eyes.body.joints, max_people=settings.max_people),
             body=eyes.body,
             max_image_pixels=settings.max_image_pixels,
+            max_boxes=settings.max_people,
         ),
         body=eyes.body,
         device=eyes.device,
@@ -81,6 +82,8 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
         detector=Detector(assets.read("pose_detection.tflite", directory), threads=settings.threads),
         finder=LandmarkFinder(assets.read("pose_landmark_full.tflite", directory), threads=settings.threads),
         max_people=settings.max_people,
+        min_width_px=settings.min_person_px()[0],
+        min_height_px=settings.min_person_px()[1],
     )
     return BlazePoseObserver(search=search, fit=Fit(body), appearance=Appearance(body), body=body)
 

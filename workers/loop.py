@@ -35,7 +35,7 @@ from wire.messages import (
 )
 from wire.settings import Settings
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
-from workers.sessions import FrameKey, Given, Session, Sessions, digest_of
+from workers.sessions import FrameKey, Given, Session, Sessions, asked_of, digest_of
 from workers.store import Superseded, first_within
 from workers.tracker import StateT
 from workers.watchdog import Watchdog
@@ -69,8 +69,8 @@ class _Job:
 
     @staticmethod
     def of(work: Work, image: Buffer) -> "_Job":
-        frame = FrameInput(work.frame_number, image, work.options)
-        return _Job(work, frame, (work.frame_number, digest_of(image)))
+        frame = FrameInput(work.frame_number, image, work.options, work.timestamp_ms, work.fps)
+        return _Job(work, frame, (work.frame_number, digest_of(image), asked_of(work.options)))
 
 
 class NewConnection:
@@ -314,6 +314,7 @@ class WorkerLoop(Generic[StateT]):
             stages_ms={**answer.stages_ms, **drawn.stages_ms, **more_stages_ms},
             arrays=specs,
             has_png=drawn.png is not None,
+            notes=answer.notes,
         )
         return result, [*buffers, *([] if drawn.png is None else [drawn.png])]
 

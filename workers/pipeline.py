@@ -6,15 +6,15 @@ one picture, and gives the next state with the answer. It keeps nothing between 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol
 
 import numpy as np
 
 from wire.camera import project
 from wire.errors import PoseError
-from wire.messages import Buffer, Options, Person
-from workers import images, render
+from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
+from workers import boxes, images, render
 from workers.body.model import Body, joint_angles
 from workers.render import Figure
 from workers.thumbnail import thumbnail
@@ -51,11 +51,16 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True)
 class FrameInput:
-    """One encoded picture, its number in the session, and what the caller wants beside the pose."""
+    """One encoded picture, its number in the session, and what the caller wants beside the pose.
+
+    timestamp_ms, fps: its time in the video and the video's rate, as far as the caller says them.
+    """
 
     frame_number: int
     encoded: Buffer
     options: Options
+    timestamp_ms: float | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +77,7 @@ class FrameAnswer:
     num_persons_detected: int
     arrays: dict[str, Array]
     stages_ms: dict[str, float]
+    notes: list[Note] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,13 +113,21 @@ class Pipeline(Generic[StateT]):
     """Observer, tracker and body, in the order in which a frame meets them."""
 
     def __init__(
-        self, *, observer: Observer, tracker: Tracker[StateT], body: Body, max_image_pixels: int
+        self,
+        *,
+        observer: Observer,
+        tracker: Tracker[StateT],
+        body: Body,
+        max_image_pixels: int,
+        max_boxes: int = MOST_BOXES,
     ) -> None:
+        """max_boxes: most that a caller may give with a frame."""
         self.observer = observer
         self.tracker = tracker
         self._body = body
         self._face = body.restricted_to(list(body.points.values()))  # all that keypoints need of a surface
         self._max_image_pixels = max_image_pixels
+        self._max_boxes = max_boxes
 
     def start(self) -> StateT:
         """The state of a session that has seen nothing."""
@@ -133,7 +147,11 @@ class Pipeline(Generic[StateT]):
         expected = self.tracker.expect([(frame.state, frame.facts) for frame in opened])
         expected_at = time.perf_counter()
         observed = self.observer.observe(
-            [(frame.image, ahead.plan) for frame, ahead in zip(opened, expected, strict=True)], on_progress
+            [
+                (frame.image, _with_boxes(ahead.plan, frame.options))
+                for frame, ahead in zip(opened, expected, strict=True)
+            ],
+            on_progress,
         )
         observed_at = time.perf_counter()
         tracked = self.tracker.follow(list(zip(expected, observed, strict=True)))
@@ -143,28 +161,41 @@ class Pipeline(Generic[StateT]):
             "observe": (observed_at - expected_at) * share,
             "track": (expected_at - started + followed_at - observed_at) * share,
         }
-        told = iter(zip(tracked, map(len, observed), strict=True))
+        told = iter(zip(tracked, observed, strict=True))
         return [
             self._told(frame, *next(told), stages_ms) if isinstance(frame, _Opened) else frame
             for frame in frames
         ]
 
     def _open(self, state: StateT, frame: FrameInput) -> _Opened[StateT] | PoseError:
-        """Decode the picture."""
+        """Decode the picture, and check what is asked of it."""
         started = time.perf_counter()
         try:
             image = self._decode(frame)
+            height, width = image.shape[:2]
+            boxes.check(frame.options, width=width, height=height, most=self._max_boxes)
         except PoseError as error:
             return error
-        height, width = image.shape[:2]
-        facts = FrameFacts(frame.frame_number, width, height, thumbnail(image))
+        facts = FrameFacts(
+            frame.frame_number,
+            width,
+            height,
+            thumbnail(image),
+            timestamp_ms=frame.timestamp_ms,
+            fps=frame.fps,
+            target=frame.options.target,
+        )
         return _Opened(state, frame.options, facts, image, _since(started))
 
     def _decode(self, frame: FrameInput) -> Image:
         return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
 
     def _told(
-        self, frame: _Opened[StateT], tracked: Tracked[StateT], num_observed: int, stages_ms: dict[str, float]
+        self,
+        frame: _Opened[StateT],
+        tracked: Tracked[StateT],
+        observations: list[Observation],
+        stages_ms: dict[str, float],
     ) -> Folded[StateT]:
         """Pose the bodies of the people who were tracked."""
         started = time.perf_counter()
@@ -174,9 +205,10 @@ class Pipeline(Generic[StateT]):
             height_px=frame.facts.height,
             people=[_scalars(person) for person in tracked.people],
             primary=tracked.primary,
-            num_persons_detected=num_observed,
+            num_persons_detected=len(observations),
             arrays=arrays,
             stages_ms={"decode": frame.decode_ms, **stages_ms, "pose": _since(started)},
+            notes=boxes.notes(frame.options, tracked.people, observations),
         )
         return Folded(tracked.state, answer, self._draw(answer, frame.options, frame.image))
 
@@ -222,6 +254,13 @@ class Pipeline(Generic[StateT]):
         ]
         png = render.visualization_png(image, figures, self._body.faces)
         return Drawn(vertices[wanted], png, stages_ms | {"render": _since(started)})
+
+
+def _with_boxes(plan: Plan, options: Options) -> Plan:
+    """`plan`, with the boxes that the caller gives, if he does."""
+    if options.boxes is None:
+        return plan
+    return replace(plan, boxes=np.array(options.boxes, np.float32).reshape(-1, 4))
 
 
 def _scalars(person: TrackedPerson) -> Person:

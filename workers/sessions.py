@@ -10,20 +10,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import msgspec
 from isal import isal_zlib
 from msgspec.structs import replace
 
-from wire.messages import Buffer, HeldSession, History, SeenFrame, Work
+from wire.messages import Buffer, HeldSession, History, Options, SeenFrame, Work
 from workers.store import SessionHead, Store, StoredAnswer, StoredSession, claimed
 
 log = logging.getLogger(__name__)
+
+_encode = msgspec.msgpack.Encoder().encode
 
 ValueT = TypeVar("ValueT")
 StateT = TypeVar("StateT")
 AnswerT = TypeVar("AnswerT")
 
-#: Frame number and digest of the picture: what makes a frame the same when it comes again.
-FrameKey = tuple[int, int]
+#: Number, digest of the picture, and what is asked of it: what makes a frame the same when it comes again.
+FrameKey = tuple[int, int, int]
 
 #: Sessions held in memory; the store has them all, and gives one back in less than a millisecond.
 _HELD_SESSIONS = 64
@@ -32,6 +35,16 @@ _HELD_SESSIONS = 64
 def digest_of(image: Buffer) -> int:
     """What tells one picture from another under the same frame number of one session; as the broker does."""
     return isal_zlib.crc32(image)
+
+
+def asked_of(options: Options) -> int:
+    """What tells one question about a picture from another: the boxes and the target; 0: there are none.
+
+    What else is wanted is drawn anew for each repeat and changes nothing of the session.
+    """
+    if options.boxes is None and options.target is None:
+        return 0
+    return isal_zlib.crc32(_encode((options.boxes, options.target)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,8 @@ class Sessions(Generic[StateT, AnswerT]):
         """
         given = Given(answer, session.head.history, work.skipped, work.expired)
         source = work.source
-        seen = SeenFrame(*key, source.thumbnail if source else None)
+        frame_number, digest, asked = key
+        seen = SeenFrame(frame_number, digest, source.thumbnail if source else None)
         head = replace(
             session.head,
             stored_at=now,
@@ -138,6 +152,7 @@ class Sessions(Generic[StateT, AnswerT]):
                 skipped=given.skipped,
                 expired=given.expired,
                 answer=self._answers.encode(answer),
+                asked=asked,
             ),
         )
         session.head, session.state = head, state
@@ -211,7 +226,7 @@ class Sessions(Generic[StateT, AnswerT]):
     def _readable_answers(self, stored: StoredSession) -> OrderedDict[FrameKey, Given[AnswerT]]:
         answers: OrderedDict[FrameKey, Given[AnswerT]] = OrderedDict()
         for kept in stored.answers:
-            key = (kept.seen.frame_number, kept.seen.digest)
+            key = (kept.seen.frame_number, kept.seen.digest, kept.asked)
             try:
                 answer = self._answers.decode(kept.answer)
             except ValueError as error:

@@ -53,6 +53,7 @@ class StoredAnswer(Struct, frozen=True, array_like=True):
     skipped: int
     expired: int
     answer: bytes
+    asked: int = 0  # which boxes and target it is for, see `sessions.asked_of`
 
 
 class StoredSession(Struct, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from wire.messages import Box
 from workers.thumbnail import Thumbnail
 from workers.types import Observation, Plan, TrackedPerson
 
@@ -22,13 +23,18 @@ StateT = TypeVar("StateT", bound=State)
 class FrameFacts:
     """What the tracker has to know of a frame: its number in the session, its size in pixels, its looks.
 
-    Without a thumbnail the frame is taken for one that follows the last.
+    Without a thumbnail the frame is taken for one that follows the last. timestamp_ms, fps: its time in the
+    video and the video's rate, as far as the caller says them. target: whom the caller wants to be primary
+    from now on, pixels; see `workers.target`.
     """
 
     frame_number: int
     width: int
     height: int
     thumbnail: Thumbnail | None = None
+    timestamp_ms: float | None = None
+    fps: float | None = None
+    target: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,10 +61,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What the observer should look for beside what it finds by itself."""
+    """What the observer should look for beside what it finds by itself.
+
+    turn: counts the session's frames; observers rotate their scouting by it. boxes (B, 4): x0 y0 x1 y1,
+    pixels: where the caller says that people are; nobody else is looked for. None: he does not say.
+    """
 
     proposals: tuple[Proposal, ...]
-    turn: int  # counts the session's frames: observers rotate their scouting by it
+    turn: int
+    boxes: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +83,7 @@ class Observation:
     betas_measured (10,): the shape that this frame alone suggests, where `pose` was fitted with the
     track's; None: pose.betas is that measurement.
     texture: of the surface that was seen, for the tracker that compares people by it.
+    box_index: which of the plan's boxes showed the person.
     """
 
     pose: BodyPose
@@ -91,6 +97,7 @@ class Observation:
     betas_measured: Array | None = None
     texture: Texture | None = None
     sides_swapped: bool = False  # left and right were taken for each other somewhere, and taken back
+    box_index: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

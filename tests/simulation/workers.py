@@ -180,7 +180,7 @@ class SimulatedWorker:
         """Answer one frame as the real loop does: a repeat from what is kept, else fold, store, say."""
         now = self._world.now
         self._may_end(_BEFORE)
-        key = (picture.number, picture.digest)
+        key = (picture.number, picture.digest, 0)
         try:
             session = self._sessions.open(work, now=now)
             given = session.answers.get(key)

@@ -40,7 +40,9 @@ def test_every_message_and_field_is_described(kind):
         assert f"`{name}`" in PAGE
 
 
-@pytest.mark.parametrize("kind", [messages.Options, messages.Source, messages.Person, messages.WorkerStatus])
+@pytest.mark.parametrize(
+    "kind", [messages.Options, messages.Source, messages.Person, messages.Note, messages.WorkerStatus]
+)
 def test_every_part_is_described(kind):
     for name in kind.__struct_fields__:
         assert f"`{name}`" in PAGE

@@ -45,7 +45,7 @@ def work(number: int, *, epoch: int = 1, generation: int = 1, **more: Any) -> Wo
 def fold(held: Sessions[Line, Line], frame: Work, *, now: float = 0.0) -> tuple[Session[Line, Line], Line]:
     """What the loop does with a frame: a repeat is looked up, else folded and stored. The answer, too."""
     session = held.open(frame, now=now)
-    key = (frame.frame_number, 1000 + frame.frame_number)
+    key = (frame.frame_number, 1000 + frame.frame_number, 0)
     known = session.answers.get(key)
     if known is None:
         line = (*session.state, frame.frame_number)
@@ -78,7 +78,7 @@ def test_a_repeat_gets_its_answer_with_what_was_true_then(memory: Memory) -> Non
     session, answer = fold(heir, work(0, epoch=2, skipped=5))
 
     assert answer == (0,)
-    given = session.answers[(0, 1000)]
+    given = session.answers[(0, 1000, 0)]
     assert (given.history, given.skipped, given.expired) == ("complete", 2, 1)
     assert session.head.folded == 2
 
@@ -205,7 +205,7 @@ def test_an_answer_that_cannot_be_read_costs_only_itself(memory: Memory) -> None
 
     session = sessions(memory, "b").open(work(2, epoch=2), now=0.0)
 
-    assert list(session.answers) == [(1, 1001)]
+    assert list(session.answers) == [(1, 1001, 0)]
     assert session.state == (0, 1)
 
 

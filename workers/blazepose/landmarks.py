@@ -27,6 +27,11 @@ _CIRCLE_CENTRE, _CIRCLE_TOP = 33, 34
 _REFINE_RADIUS = 4
 _REFINE_PEAK = 0.5
 
+#: A landmark is taken for part of the picture from this presence on.
+_PRESENT = 0.5
+#: The box's margin around the landmarks, in its longer sides: scalp and clothes are beyond them.
+_BOX_MARGIN = 0.06
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks:
@@ -108,6 +113,15 @@ class LandmarkFinder:
             region=region,
             following=region_of_circle(placed[_CIRCLE_CENTRE], placed[_CIRCLE_TOP]),
         )
+
+
+def box_around(landmarks: Landmarks) -> Array:
+    """The box (4,), pixels, around the landmarks that are in the picture, or all if none is."""
+    present = landmarks.presence >= _PRESENT
+    points = landmarks.pixels[present if present.any() else slice(None), :2]
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = _BOX_MARGIN * (high - low).max()
+    return np.concatenate([low - margin, high + margin]).astype(np.float32)
 
 
 def refine(points: Array, heat: Array, *, crop_px: int) -> Array:

@@ -11,15 +11,11 @@ import numpy as np
 from wire.camera import project
 from workers.appearance import Appearance
 from workers.blazepose.fit import Fit, FittedBody
-from workers.blazepose.landmarks import Landmarks
-from workers.blazepose.search import Expected, Search, Sighting
+from workers.blazepose.landmarks import box_around
+from workers.blazepose.search import Search
+from workers.blazepose.sighting import Expected, Sighting
 from workers.body.model import Body
 from workers.types import Array, Image, Observation, Plan, Progress, unnoticed
-
-#: A landmark is taken for part of the picture from this presence on.
-_PRESENT = 0.5
-#: The box's margin around the landmarks, in its longer sides: scalp and clothes are beyond them.
-_BOX_MARGIN = 0.06
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +56,10 @@ class BlazePoseObserver:
         def lay(sightings: Sequence[Sighting]) -> None:
             laid.extend(self._lay(image, sighting) for sighting in sightings)
 
-        sightings = self._search.people(image, expected, turn=plan.turn, meanwhile=lay)
+        if plan.boxes is None:
+            sightings = self._search.people(image, expected, turn=plan.turn, meanwhile=lay)
+        else:
+            sightings = self._search.people_in(image, plan.boxes, expected)
         lay(sightings[len(laid) :])
         return [_observation(sighting, body) for sighting, body in zip(sightings, laid, strict=True)]
 
@@ -104,13 +103,5 @@ def _observation(sighting: Sighting, laid: _Laid) -> Observation:
         proposal=proposal.track_id if proposal else None,
         betas_measured=laid.fitted.shape_estimate if proposal else None,
         sides_swapped=laid.fitted.flipped,
+        box_index=sighting.box_index,
     )
-
-
-def box_around(landmarks: Landmarks) -> Array:
-    """The box (4,), pixels, around the landmarks that are in the picture, or all if none is."""
-    present = landmarks.presence >= _PRESENT
-    points = landmarks.pixels[present if present.any() else slice(None), :2]
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = _BOX_MARGIN * (high - low).max()
-    return np.concatenate([low - margin, high + margin]).astype(np.float32)

@@ -3,6 +3,7 @@
 Pure geometry in pixels: from a detection, from landmarks, or from a body that the tracker expects.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,9 @@ _SHOULDERS = [SMPL_JOINTS.index("left_shoulder"), SMPL_JOINTS.index("right_shoul
 #: The circle's radius by the farthest joint's distance from the hips: fingers, toes and scalp stand out
 #: beyond the joints. Median over the people of the demo clips, fitted with the open body.
 _RADIUS_IN_REACHES = 1.05
+#: Radius of the circle around a body by the longer side of its box: hips are near the middle, but arms
+#: and legs reach farther one way.
+_RADIUS_IN_SIDES = 0.52
 #: Below this part of the radius the trunk points at the camera.
 _SHORT_TRUNK = 0.1
 
@@ -81,3 +85,13 @@ def region_of_joints(joints: Array) -> Region:
     # A trunk seen end-on has no direction; the picture's is as good as any.
     up = trunk / length if length > _SHORT_TRUNK * reach else np.array([0.0, -1.0])
     return region_of_circle(hips, hips + reach * up)
+
+
+def regions_of_box(box: Array, *, angles: Iterable[float]) -> list[Region]:
+    """The regions of a body of which only its box (4,) is known, for each way in which it may be turned."""
+    width, height = (float(side) for side in box[2:] - box[:2])
+    if not (np.isfinite(box).all() and width > 0 and height > 0):
+        return []
+    side = SIDE_RADII * _RADIUS_IN_SIDES * max(width, height)
+    cx, cy = (float(middle) for middle in (box[:2] + box[2:]) / 2)
+    return [Region(cx, cy, side, angle) for angle in angles]

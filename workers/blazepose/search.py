@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from workers.blazepose import given
 from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
-from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.landmarks import LandmarkFinder, Landmarks, box_around
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import Region, region_of_joints
 from workers.blazepose.scouting import keeps, next_tile, one_look, tiles
 from workers.blazepose.seeking import regions_around
+from workers.blazepose.sighting import Expected, Sighting, is_expected
 from workers.blazepose.together import Together
-from workers.types import Array, Image, Proposal
+from workers.types import Array, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,39 +34,28 @@ class _Thresholds:
 _NEWCOMER = _Thresholds(detection=0.5, first_look=0.8, second_look=0.95)
 #: When a picture has shown nobody at all, anybody is welcome.
 _LAST_RESORT = _Thresholds(detection=0.2, first_look=0.5, second_look=0.5)
-#: An expected person's landmarks are believed from here on, and if they are no farther than this from
-#: the prediction, in radii of the body; a fast turn in the air makes 0.35 in a frame.
+#: An expected person's landmarks are believed from here on.
 _EXPECTED_SCORE = 0.75
-_EXPECTED_STRANGENESS = 0.4
-#: How much farther for each frame in which they were not seen, and at most.
-_STRANGER = 0.1
-_STRANGEST = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expected:
-    """A proposal, and its predicted SMPL joints (24, 2) in pixels of the image."""
-
-    proposal: Proposal
-    joints: Array
-
-
-@dataclass(slots=True, eq=False)
-class Sighting:
-    """One person in the picture. detected: the detector shows the same person by itself."""
-
-    landmarks: Landmarks
-    expected: Expected | None
-    detected: bool
 
 
 class Search:
     """The two networks, and the rules by which they share a picture. One per worker; not thread-safe."""
 
-    def __init__(self, *, detector: Detector, finder: LandmarkFinder, max_people: int) -> None:
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        finder: LandmarkFinder,
+        max_people: int,
+        min_width_px: float = 0,
+        min_height_px: float = 0,
+    ) -> None:
+        """People whose boxes are narrower or lower than the least sizes are passed over."""
         self._detector = detector
         self._finder = finder
         self._max_people = max_people
+        self._min_width_px = min_width_px
+        self._min_height_px = min_height_px
         self._together = Together(threads=detector.threads)
 
     def people(
@@ -87,6 +78,10 @@ class Search:
         else:
             looking()
         return seen
+
+    def people_in(self, image: Image, boxes: Array, expected: Sequence[Expected]) -> list[Sighting]:
+        """The people in `boxes` (B, 4), pixels of `image`, and nobody else: see `given`."""
+        return given.people_in(self._finder, image, boxes, expected)
 
     def _look_around(
         self, image: Image, expected: Sequence[Expected], seen: list[Sighting], turn: int
@@ -145,7 +140,9 @@ class Search:
         """The landmarks of each expected person in a region; None: nobody is there, or someone else."""
         found = self._finder.find_all(image, [region for _, region in whom], min_score=_EXPECTED_SCORE)
         return [
-            landmarks if landmarks and _is_person(landmarks, image) and _is_expected(landmarks, one) else None
+            landmarks
+            if landmarks and self._is_person(landmarks, image) and is_expected(landmarks, one)
+            else None
             for (one, _), landmarks in zip(whom, found, strict=True)
         ]
 
@@ -199,24 +196,14 @@ class Search:
     def _look(self, image: Image, region: Region, min_score: float) -> Landmarks | None:
         """The landmarks of the person whom `region` is drawn around; None: nobody, or someone else."""
         landmarks = self._finder.find(image, region, min_score=min_score)
-        return landmarks if landmarks and _is_person(landmarks, image) else None
+        return landmarks if landmarks and self._is_person(landmarks, image) else None
 
-
-def _is_person(landmarks: Landmarks, image: Image) -> bool:
-    """Whether `landmarks` are those of whom their region is drawn around, and in the picture."""
-    return belongs(landmarks) and in_picture(landmarks, width=image.shape[1], height=image.shape[0])
-
-
-def _is_expected(landmarks: Landmarks, one: Expected) -> bool:
-    """Whether `landmarks` may be those of the expected person rather than of someone else."""
-    return not one.proposal.continuous or strangeness(landmarks, one.joints) <= _allowed(one.proposal)
-
-
-def _allowed(proposal: Proposal) -> float:
-    """How strange an expected person may be, in radii of the body."""
-    if not proposal.settled:
-        return _STRANGEST
-    return min(_EXPECTED_STRANGENESS + _STRANGER * (proposal.unseen - 1), _STRANGEST)
+    def _is_person(self, landmarks: Landmarks, image: Image) -> bool:
+        """Whether these are of whom their region is drawn around, who is in the picture, and large enough."""
+        if not (belongs(landmarks) and in_picture(landmarks, width=image.shape[1], height=image.shape[0])):
+            return False
+        x0, y0, x1, y1 = box_around(landmarks)
+        return bool(x1 - x0 >= self._min_width_px and y1 - y0 >= self._min_height_px)
 
 
 def _same(landmarks: Landmarks, seen: Sequence[Sighting]) -> Sighting | None:

@@ -8,16 +8,13 @@ for first, each in his own region. What is not to be taken for a person is decid
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
-from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.landmarks import LandmarkFinder, Landmarks, box_around
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person
-from workers.blazepose.observer import box_around
-from workers.blazepose.region import SIDE_RADII, Region
+from workers.blazepose.region import Region, regions_of_box
 from workers.blazepose.scouting import keeps, next_tile, tiles
+from workers.boxes import overlap
 from workers.detectors.person import DetectedPerson, Look, Thresholds
-from workers.detectors.selection import overlap
 from workers.types import Array, Image, Progress, unnoticed
 
 #: The least scores of a detection that is looked at, and of a person's first and second landmarks: the second
@@ -27,9 +24,6 @@ _DETECTION, _FIRST_LOOK, _SECOND_LOOK = 0.5, 0.8, 0.95
 _EXPECTED = 0.75
 #: Landmarks are of whom the box was expected around if theirs overlaps it this much.
 _SAME_PLACE_IOU = 0.3
-#: Radius of the circle around a body by the longer side of its box: hips are near the middle, but arms
-#: and legs reach farther one way.
-_RADIUS_IN_SIDES = 0.52
 #: How those may lie whose box is wider than tall.
 _LYING = (math.pi / 2, -math.pi / 2)
 
@@ -156,12 +150,8 @@ class BlazePoseDetector:
 
 def _regions(box: Array) -> list[Region]:
     """Where to look for whom `box` (4,) is expected around: upright, and lying if it is wider than tall."""
-    width, height = (float(side) for side in box[2:] - box[:2])
-    if not (np.isfinite(box).all() and width > 0 and height > 0):
-        return []
-    side = SIDE_RADII * _RADIUS_IN_SIDES * max(width, height)
-    cx, cy = (float(middle) for middle in (box[:2] + box[2:]) / 2)
-    return [Region(cx, cy, side, angle) for angle in (0.0, *(_LYING if width > height else ()))]
+    width, height = box[2:] - box[:2]
+    return regions_of_box(box, angles=(0.0, *(_LYING if width > height else ())))
 
 
 def _explained(detection: Detection, seen: Sequence[Landmarks]) -> int | None:

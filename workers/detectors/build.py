@@ -20,11 +20,12 @@ def build(settings: Settings, device: "torch.device", *, assets_dir: Path) -> Pe
     BlazePose's networks run on the CPU whatever the device. Raises `ModelNotLoaded` naming the file that
     is missing or wrong.
     """
+    min_width_px, min_height_px = settings.min_person_px()
     thresholds = Thresholds(
         detection_score=settings.detection_score,
         expected_score=settings.expected_score,
-        min_width_px=settings.min_person_width_px,
-        min_height_px=settings.min_person_height_px,
+        min_width_px=min_width_px,
+        min_height_px=min_height_px,
     )
     if settings.detector == "blazepose":
         return BlazePoseDetector(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from workers.boxes import overlap
 from workers.detectors.person import Thresholds
 from workers.types import Array
 
@@ -70,11 +71,3 @@ def _nearest(origins: Iterable[int], expected: Array, box: Array) -> int | None:
     if not shown_by:
         return None
     return shown_by[int(np.argmax(overlap(expected[shown_by], box)))]
-
-
-def overlap(boxes: Array, box: Array) -> Array:
-    """Intersection over union (N,) of `boxes` (N, 4) with `box` (4,); 0 where neither has an area."""
-    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
-    shared = np.prod(np.maximum(sides, 0), axis=-1)
-    union = np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) + np.prod(box[2:] - box[:2]) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wire.camera import focal_length_px, project
 from workers.appearance import Appearance
 from workers.body.model import Body
+from workers.boxes import paired
 from workers.detectors.person import DetectedPerson, Look, Mask, PersonDetector
 from workers.hmr2.camera import full_translation
 from workers.hmr2.crop import Squares, tracking_crops, tracking_squares
@@ -87,10 +88,9 @@ class Hmr2Observer:
 
         On one device, that is, and to rounding: see `workers.hmr2.estimator`.
         """
-        looks = [Look(image, self._expected_boxes(image, plan), plan.turn) for image, plan in frames]
         found = [
             _Found(image, plan, people, tracking_squares(_boxes(people)))
-            for (image, plan), people in zip(frames, self._detector.people(looks, on_progress), strict=True)
+            for (image, plan), people in zip(frames, self._people(frames, on_progress), strict=True)
         ]
         crops = [one.crops() for one in found]
         if not sum(map(len, crops)):
@@ -100,6 +100,23 @@ class Hmr2Observer:
         return [
             self._observations(one, slice(end - len(one.people), end), bodies)
             for one, end in zip(found, ends, strict=True)
+        ]
+
+    def _people(
+        self, frames: Sequence[tuple[Image, Plan]], on_progress: Progress
+    ) -> list[list[DetectedPerson]]:
+        """The people of each frame: whom the caller says, or whom the detector finds."""
+        expected = [self._expected_boxes(image, plan) for image, plan in frames]
+        looks = {
+            number: Look(image, expected[number], plan.turn)
+            for number, (image, plan) in enumerate(frames)
+            if plan.boxes is None
+        }
+        found = self._detector.people(list(looks.values()), on_progress) if looks else []
+        people = dict(zip(looks, found, strict=True))
+        return [
+            people[number] if plan.boxes is None else _given(plan.boxes, expected[number])
+            for number, (_, plan) in enumerate(frames)
         ]
 
     def _expected_boxes(self, image: Image, plan: Plan) -> Array:
@@ -130,12 +147,12 @@ class Hmr2Observer:
         pixels = project(self._body.joints(rotations, betas), translation, width, height)
         poses = [BodyPose(*one) for one in zip(rotations, betas, translation, strict=True)]
         return [
-            self._observation(found, person, pose, joints)
-            for person, pose, joints in zip(found.people, poses, pixels, strict=True)
+            self._observation(found, person, pose, joints, index)
+            for index, (person, pose, joints) in enumerate(zip(found.people, poses, pixels, strict=True))
         ]
 
     def _observation(
-        self, found: _Found, person: DetectedPerson, pose: BodyPose, joints: Array
+        self, found: _Found, person: DetectedPerson, pose: BodyPose, joints: Array, index: int
     ) -> Observation:
         proposals = found.plan.proposals
         appearance, patch_weight = self._appearance.sample(found.image, pose, person.mask)
@@ -149,7 +166,16 @@ class Hmr2Observer:
             patch_weight=patch_weight,
             detected=person.detected,
             proposal=None if person.expected is None else proposals[person.expected].track_id,
+            box_index=None if found.plan.boxes is None else index,
         )
+
+
+def _given(boxes: Array, expected: Array) -> list[DetectedPerson]:
+    """The people in the caller's `boxes` (B, 4): the caller has seen them, so none is doubted."""
+    return [
+        DetectedPerson(box=box, score=1.0, mask=None, expected=one, detected=True)
+        for box, one in zip(boxes, paired(boxes, expected), strict=True)
+    ]
 
 
 def _boxes(people: Sequence[DetectedPerson]) -> Array:

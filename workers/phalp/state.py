@@ -89,7 +89,10 @@ class SessionState:
     tracks: tuple[TrackState, ...]
     next_track_id: int
     primary_id: int | None
+    primary_named: bool  # the caller named the primary person
     last_frame: int | None  # None: no frame yet
+    last_ms: float | None  # see `pace.Pace`, as is `frame_ms`
+    frame_ms: Floats  # (N,)
     turn: int  # frames folded
     memory: Memory
     marks: Marks  # of the people in the pictures remembered, in their order

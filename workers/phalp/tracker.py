@@ -21,12 +21,14 @@ from workers.phalp.doubles import is_part, is_part_box, without_doubles
 from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, size_at, union_share
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
+from workers.phalp.pace import NO_TIMES, Pace
 from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import begin, is_over, observe
 from workers.phalp.turns import rotations_of
+from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
@@ -69,7 +71,10 @@ class Tracker:
             tracks=(),
             next_track_id=1,
             primary_id=None,
+            primary_named=False,
             last_frame=None,
+            last_ms=None,
+            frame_ms=NO_TIMES,
             turn=0,
             memory=recall.blank(),
             marks=marks.none(),
@@ -100,7 +105,7 @@ class Tracker:
 
     def look_ahead(self, state: SessionState, facts: FrameFacts) -> View:
         """What is known of a frame before anybody looked at it: `plan` and `track` both go by it."""
-        step, in_order = _step(state, facts)
+        step, in_order = _pace(state).step_to(facts)
         place = recall.place(state.memory, facts.thumbnail)
         if place is not None and place.turns_back:
             return View(step, True, True, True, place, outlook.back(state, place))
@@ -188,13 +193,23 @@ class Tracker:
 
         verdicts = {one.verdict for one in matches}
         jumped = not view.follows or Verdict.JUMPED in verdicts
-        primary_id = _primary(tracks, state.primary_id)
+        wrong = {one.before.track_id: one.contradictions for one in matches}
+        people = [
+            self._person(track, facts, wrong.get(track.track_id, {}), error)
+            for track, error in zip(tracks, _expected_errors(tracks), strict=True)
+        ]
+        named = None if facts.target is None else aimed_at(facts.target, people)
+        primary_id = _primary(tracks, state) if named is None else tracks[named].track_id
+        pace = _pace(state).after(facts)
         memory = recall.remember(state.memory, facts.thumbnail, view.place, turn=state.turn, jumped=jumped)
         after = SessionState(
             tracks=tuple(tracks),
             next_track_id=state.next_track_id + len(begun),
             primary_id=primary_id,
-            last_frame=facts.frame_number,
+            primary_named=named is not None or (state.primary_named and primary_id == state.primary_id),
+            last_frame=pace.last_frame,
+            last_ms=pace.last_ms,
+            frame_ms=pace.frame_ms,
             turn=state.turn + 1,
             memory=memory,
             marks=marks.remember(state.marks, tracks, turn=state.turn, kept=memory.turns),
@@ -204,11 +219,6 @@ class Tracker:
             ),
         )
         ids = [track.track_id for track in tracks]
-        wrong = {one.before.track_id: one.contradictions for one in matches}
-        people = [
-            self._person(track, facts, wrong.get(track.track_id, {}), error)
-            for track, error in zip(tracks, _expected_errors(tracks), strict=True)
-        ]
         return after, people, ids.index(primary_id) if primary_id is not None else None
 
     def _person(
@@ -249,12 +259,8 @@ class Tracker:
         )
 
 
-def _step(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
-    """Frames since the last one, and whether time went forward: a repeat or a late frame breaks motion."""
-    if state.last_frame is None:
-        return 1, True
-    step = facts.frame_number - state.last_frame
-    return (step, True) if step > 0 else (1, False)
+def _pace(state: SessionState) -> Pace:
+    return Pace(state.last_frame, state.last_ms, state.frame_ms)
 
 
 def _box(track: TrackState) -> Floats:
@@ -308,16 +314,21 @@ def _steadiness(steadiness: float, *, jumped: bool, changed: bool, matched: bool
     return steadiness + STEADINESS_REGAINED * (1 - steadiness) if matched else steadiness
 
 
-def _primary(tracks: Sequence[TrackState], primary_id: int | None) -> int | None:
+def _primary(tracks: Sequence[TrackState], before: SessionState) -> int | None:
     """Who is shown first: the one who was, while alive; else the most prominent one."""
     if not tracks:
         return None
     by_id = {track.track_id: track for track in tracks}
-    current = by_id.get(primary_id) if primary_id is not None else None
-    if current is not None and (current.hits >= CONFIRMED_HITS or current.unseen == 0 or current.lasting):
+    current = by_id.get(before.primary_id) if before.primary_id is not None else None
+    if current is not None and (before.primary_named or _is_sure(current)):
         return current.track_id
     # Someone in view comes before a suspicion that is out of sight.
     return max(tracks, key=lambda track: (track.unseen == 0, _prominence(track), -track.track_id)).track_id
+
+
+def _is_sure(track: TrackState) -> bool:
+    """Whether a track is no mere suspicion that is out of sight."""
+    return track.hits >= CONFIRMED_HITS or track.unseen == 0 or track.lasting
 
 
 def _prominence(track: TrackState) -> float:

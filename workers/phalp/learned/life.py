@@ -15,6 +15,7 @@ from workers.phalp.learned.associate import MOST_TEXTURE, Association, Looks, as
 from workers.phalp.learned.location import HISTORY, expect
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, SessionState, TrackState
+from workers.phalp.pace import NO_TIMES
 
 #: Poses (B, 229), float32, expected `ahead` (B,) frames after the last of poses (B, 7, 229) at times (B, 7).
 Poses = Callable[[Floats, npt.NDArray[np.integer], npt.NDArray[np.integer]], Floats]
@@ -37,7 +38,17 @@ class Followed:
 
 def begin() -> SessionState:
     """The state of a session that has seen nothing."""
-    return SessionState(tracks=(), next_track_id=1, primary_id=None, time=0, step=1, last_frame=None, turn=0)
+    return SessionState(
+        tracks=(),
+        next_track_id=1,
+        primary_id=None,
+        time=0,
+        step=1,
+        last_frame=None,
+        last_ms=None,
+        frame_ms=NO_TIMES,
+        turn=0,
+    )
 
 
 def follow(

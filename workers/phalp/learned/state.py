@@ -16,7 +16,7 @@ from workers.phalp.learned.texture import Texture
 Floats = npt.NDArray[np.floating]
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 
 class UnreadableState(ValueError):
@@ -56,6 +56,8 @@ class SessionState:
     time: int  # of the last frame, counted by true frames from the session's first
     step: int  # frames between the last two frames; what is expected is for so many frames later
     last_frame: int | None  # number of the last frame; None: no frame yet
+    last_ms: float | None  # see `workers.phalp.pace.Pace`, as is `frame_ms`
+    frame_ms: npt.NDArray[np.float64]  # (N,)
     turn: int  # frames folded
 
     def to_bytes(self) -> bytes:
@@ -72,7 +74,7 @@ class SessionState:
                     f"session state of version {version}, this program reads {STATE_VERSION}"
                 )
             session, tracks = parts
-            return SessionState(tracks=tuple(_track(track) for track in tracks), **session)
+            return SessionState(tracks=tuple(_track(track) for track in tracks), **_arrays(session))
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, UnreadableState):
                 raise
@@ -82,6 +84,7 @@ class SessionState:
 #: Arrays are written as their bytes; what a field's numbers are, and how many to a row.
 _ARRAYS: Final = {
     "times": ("<i8", (-1,)),
+    "frame_ms": ("<f8", (-1,)),
     "poses": ("<f4", (-1, 229)),
     "places": ("<f4", (-1, 3)),
     "expected_pose": ("<f4", (-1,)),

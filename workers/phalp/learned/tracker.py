@@ -21,6 +21,8 @@ from workers.phalp.learned.location import HISTORY, translation_at
 from workers.phalp.learned.sighting import Sighting, in_picture, lift
 from workers.phalp.learned.state import Floats, SessionState, TrackState
 from workers.phalp.location import pixel_box
+from workers.phalp.pace import Pace
+from workers.target import aimed_at
 from workers.tracker import FrameFacts
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
@@ -80,12 +82,18 @@ class LearnedTracker:
             _person(track, sightings[column] if column >= 0 else None, facts, time=time)
             for track, column in zip(tracks, followed.sighting_of, strict=True)
         ]
-        primary_id = _primary(tracks, state.primary_id, time=time)
+        named = None if facts.target is None else aimed_at(facts.target, people)
+        primary_id = (
+            _primary(tracks, state.primary_id, time=time) if named is None else tracks[named].track_id
+        )
+        pace = _pace(state).after(facts)
         after = replace(
             followed.state,
             tracks=life.expecting(tracks, self._poses, time=time + followed.state.step),
             primary_id=primary_id,
-            last_frame=facts.frame_number,
+            last_frame=pace.last_frame,
+            last_ms=pace.last_ms,
+            frame_ms=pace.frame_ms,
         )
         ids = [track.track_id for track in tracks]
         return after, people, ids.index(primary_id) if primary_id is not None else None
@@ -100,8 +108,12 @@ def _time(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
     """The frame's time, and whether time went forward: a repeat or a late frame counts as the next one."""
     if state.last_frame is None:
         return 0, True
-    step = facts.frame_number - state.last_frame
-    return state.time + max(step, 1), step > 0
+    step, in_order = _pace(state).step_to(facts)
+    return state.time + step, in_order
+
+
+def _pace(state: SessionState) -> Pace:
+    return Pace(state.last_frame, state.last_ms, state.frame_ms)
 
 
 def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time: int) -> TrackedPerson:
