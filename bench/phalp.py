@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from bench.timing import crowd, median_ms
+from workers.phalp.learned.associate import LooksAsked
+from workers.phalp.learned.life import PosesAsked
 from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
 from workers.phalp.learned.networks.pose_transformer import PoseTransformer, TransformerShape
@@ -57,18 +59,22 @@ def main() -> None:
 
 
 def _frame_ms(tracker: LearnedTracker, state: SessionState, people: Sequence[Observation]) -> float:
-    return median_ms(lambda: tracker.track(state, _facts(_FRAMES), people), repeats=7)
+    return median_ms(lambda: _track(tracker, state, _FRAMES, people), repeats=7)
 
 
 def _followed(tracker: LearnedTracker, people: Sequence[Observation]) -> SessionState:
     state = tracker.start()
     for number in range(_FRAMES):
-        state, _, _ = tracker.track(state, _facts(number), people)
+        state = _track(tracker, state, number, people)
     return state
 
 
-def _facts(number: int) -> FrameFacts:
-    return FrameFacts(number, _WIDTH, _HEIGHT)
+def _track(
+    tracker: LearnedTracker, state: SessionState, number: int, people: Sequence[Observation]
+) -> SessionState:
+    (expected,) = tracker.expect([(state, FrameFacts(number, _WIDTH, _HEIGHT))])
+    (tracked,) = tracker.follow([(expected, people)])
+    return tracked.state
 
 
 def _apart(count: int) -> list[Observation]:
@@ -108,12 +114,12 @@ def _observed(number: int, *, across: float, down: float) -> Observation:
     )
 
 
-def _alike(_: Sequence[Texture], __: Sequence[Texture], pairs: np.ndarray) -> Floats:
-    return np.zeros(len(pairs))
+def _alike(asked: Sequence[LooksAsked]) -> list[Floats]:
+    return [np.zeros(len(one.pairs)) for one in asked]
 
 
-def _held(poses: Floats, _: np.ndarray, __: np.ndarray) -> Floats:
-    return poses[:, -1]
+def _held(asked: Sequence[PosesAsked]) -> list[Floats]:
+    return [one.poses[:, -1] for one in asked]
 
 
 def _networks(shape: TransformerShape) -> Networks:

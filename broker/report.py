@@ -45,6 +45,7 @@ def status(
                 device=worker.ready.device,
                 models=worker.ready.models,
                 observer=worker.ready.observer,
+                tracker=worker.ready.tracker,
                 store=dict(worker.store),
             )
             for worker in fleet

@@ -121,6 +121,7 @@ def health_body(snapshot: Snapshot) -> Json:
         "ready": ready,
         "models": {"hmr2": loaded, "phalp": loaded, "vitdet": loaded},
         "backend": workers[0].observer if workers else None,
+        "tracker": workers[0].tracker if workers else None,
         "parts": workers[0].models if workers else {},
         "device": workers[0].device if workers else None,
         "workers": snapshot.ready_workers,

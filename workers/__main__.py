@@ -52,7 +52,7 @@ def main() -> int:
 def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
     try:
         parts = _load(settings, index)
-        store = open_store(settings, index=index)
+        store = open_store(settings, parts.pipeline.tracker.name, index=index)
     except Exception as error:
         # Whatever keeps a worker from serving, those who wait for it should hear of it.
         log.exception("cannot serve")
@@ -64,8 +64,9 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
         device=parts.device,
         models=parts.models,
         observer=parts.pipeline.observer.name,
+        tracker=parts.pipeline.tracker.name,
     )
-    log.info("ready: %s on %s", ready.observer, ready.device)
+    log.info("ready: %s, %s on %s", ready.observer, ready.tracker, ready.device)
     with closing(store):
         WorkerLoop(
             socket=socket,

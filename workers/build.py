@@ -1,5 +1,6 @@
 """Which parts make a worker: the one place that knows them all."""
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,14 @@ from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.body.model import OPEN_BODY, Body
 from workers.lmdb_store import LmdbStore
+from workers.phalp.learned.build import Phalp, open_phalp
 from workers.phalp.tracker import Tracker
 from workers.pipeline import Eyes, FrameAnswer, Pipeline
 from workers.sessions import Codec, Sessions
 from workers.store import Store
 from workers.tracker import StateT
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +41,57 @@ def build(settings: Settings, *, index: int = 0) -> Parts:
 
     Raises `ModelNotLoaded` naming the file, the library or the device that is missing or wrong.
     """
-    eyes = _hmr2(settings, index=index) if settings.observer == "hmr2" else _blazepose(settings)
+    if settings.observer == "hmr2":
+        eyes, phalp = _with_hmr2(settings, index=index)
+    else:
+        follows_by_phalp(settings)  # refuses what cannot be
+        eyes, phalp = _blazepose(settings), None
+    embedded = Tracker(joints_of=eyes.body.joints, max_people=settings.max_people)
     return Parts(
         pipeline=Pipeline(
             observer=eyes.observer,
-            tracker=Tracker(joints_of=eyes.body.joints, max_people=settings.max_people),
+            tracker=phalp.tracker if phalp else embedded,
             body=eyes.body,
             max_image_pixels=settings.max_image_pixels,
             max_boxes=settings.max_people,
         ),
         body=eyes.body,
         device=eyes.device,
-        models=eyes.models,
+        models=eyes.models | (phalp.models if phalp else {}),
     )
 
 
-def _hmr2(settings: Settings, *, index: int) -> Eyes:
+def follows_by_phalp(settings: Settings) -> bool:
+    """Whether PHALP follows people, and not the embedded tracker; the log says why not, where it might.
+
+    Raises `ModelNotLoaded` where PHALP is asked for and cannot be.
+    """
+    if settings.tracker == "embedded" or (settings.tracker == "auto" and settings.observer != "hmr2"):
+        return False
+    if settings.observer != "hmr2":
+        raise ModelNotLoaded("POSE_TRACKER=phalp follows what HMR2 sees; set POSE_OBSERVER=hmr2 as well")
+    directory = assets.directory(settings)
+    missing = [asset.name for asset in assets.in_groups(["phalp"]) if not assets.find(asset, directory)]
+    if not missing:
+        return True
+    how = f"{', '.join(missing)} missing in {directory}; run: python -m workers.assets fetch phalp"
+    if settings.tracker == "phalp":
+        raise ModelNotLoaded(f"POSE_TRACKER=phalp: {how}")
+    log.warning("the embedded tracker follows people, not PHALP's: %s", how)
+    return False
+
+
+def _with_hmr2(settings: Settings, *, index: int) -> tuple[Eyes, Phalp | None]:
+    """The HMR2 observer, and PHALP's tracker where it is the one."""
+    learned = follows_by_phalp(settings)
     try:
         from workers.hmr2 import build as hmr2  # torch is not there where nobody asked for HMR2
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ModelNotLoaded("POSE_OBSERVER=hmr2 needs torch; run: pip install '.[hmr2]'") from error
-    return hmr2.eyes(settings, index=index)
+    phalp = open_phalp(settings, index=index) if learned else None
+    return hmr2.eyes(settings, index=index, phalp=phalp), phalp
 
 
 def _blazepose(settings: Settings) -> Eyes:
@@ -88,13 +120,14 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
     return BlazePoseObserver(search=search, fit=Fit(body), appearance=Appearance(body), body=body)
 
 
-def open_store(settings: Settings, *, index: int) -> Store:
+def open_store(settings: Settings, tracker: str, *, index: int) -> Store:
     """Where worker `index` keeps its sessions. Raises `OSError`, `lmdb.Error` where it cannot.
 
-    Shapes and colours are those of one observer's body, so no observer reads what another one stored.
+    Shapes and colours are those of one observer's body, and states those of one tracker: nobody reads what
+    another pair stored.
     """
     return LmdbStore(
-        settings.store_directory() / settings.observer,
+        settings.store_directory() / f"{settings.observer}-{tracker}",
         index=index,
         max_bytes=settings.store_max_bytes,
         kept_answers=kept_answers(settings),

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workers.phalp.learned import life
-from workers.phalp.learned.associate import Looks
-from workers.phalp.learned.life import Followed, Poses
+from workers.phalp.learned.associate import Looks, LooksAsked, choose, weigh
+from workers.phalp.learned.life import Followed, Poses, PosesAsked
+from workers.phalp.learned.location import HISTORY
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import SessionState, TrackState
 from workers.phalp.learned.texture import Texture
@@ -45,19 +46,25 @@ def steps(
     state = start or life.begin()
     first = state.time + 1 if state.turn else 0
     for time, sightings in enumerate(frames, start=first):
-        followed = life.follow(
-            state,
-            sightings,
-            time=time,
-            new_shot=time in new_shots,
-            looks=looks,
-            most_texture=most_texture,
-        )
+        weighed = weigh(state.tracks, sightings, most_texture=most_texture)
+        (distances,) = looks([weighed.question])
+        followed = life.follow(state, sightings, choose(weighed, distances), time=time)
+        if time in new_shots:
+            followed = in_new_place(followed)
         asked = slots_of_the_first(poses, state.tracks, followed, time) if misread else poses
-        tracks = life.expecting(followed.state.tracks, asked, time=time + 1)
+        (tracks,) = life.expecting([(followed.state.tracks, time + 1)], asked)
         after = replace(followed.state, tracks=tracks)
         yield Step(time, state, followed, after)
         state = after
+
+
+def in_new_place(followed: Followed) -> Followed:
+    """In the first frame of a shot the original forgets the motion of those it found, and nothing else."""
+    tracks = tuple(
+        track if column < 0 else replace(track, places=np.repeat(track.places[-1:], HISTORY, axis=0))
+        for track, column in zip(followed.state.tracks, followed.sighting_of, strict=True)
+    )
+    return replace(followed, state=replace(followed.state, tracks=tracks))
 
 
 def slots_of_the_first(poses: Poses, before: Sequence[TrackState], followed: Followed, time: int) -> Poses:
@@ -65,7 +72,8 @@ def slots_of_the_first(poses: Poses, before: Sequence[TrackState], followed: Fol
     found = {row for row, _ in followed.association.pairs}
     lost = [track.times for row, track in enumerate(before) if row not in found and track.hits > 1]
 
-    def misread(known: np.ndarray, times: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    def misread(asked: Sequence[PosesAsked]) -> list[np.ndarray]:
+        ((known, times, ahead),) = asked
         ends = times[:, -1] - times[:, 0]
         seen = times[:, -1] == time
         slots = np.empty_like(ahead)
@@ -73,7 +81,7 @@ def slots_of_the_first(poses: Poses, before: Sequence[TrackState], followed: Fol
             slots[seen] = (ends + ahead)[seen][0]
         if not seen.all():
             slots[~seen] = time + 1 - lost[0][0]
-        return poses(known, times, slots - ends)
+        return poses([PosesAsked(known, times, slots - ends)])
 
     return misread
 
@@ -85,10 +93,14 @@ class Remembered:
         self._looks = looks
         self._known: dict[tuple[bytes, ...], float] = {}
 
-    def __call__(self, first: Sequence[Texture], second: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
+    def __call__(self, asked: Sequence[LooksAsked]) -> list[np.ndarray]:
+        return [self._answer(*one) for one in asked]
+
+    def _answer(self, first: Sequence[Texture], second: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
         keys = [_bytes(first[row]) + _bytes(second[column]) for row, column in pairs]
         new = [place for place, key in enumerate(keys) if key not in self._known]
-        for place, distance in zip(new, self._looks(first, second, pairs[new]), strict=True):
+        (distances,) = self._looks([LooksAsked(first, second, pairs[new])])
+        for place, distance in zip(new, distances, strict=True):
             self._known[keys[place]] = distance
         return np.array([self._known[key] for key in keys])
 

@@ -13,7 +13,7 @@ from tests.fixtures import rules
 from tests.parity import phalp_networks
 from tests.parity.phalp_follow import Remembered, Step, costs_of, lives_of, matches_of, steps
 from tests.parity.recordings import Recording, recorded, recordings
-from workers.phalp.learned.associate import MOST_TEXTURE
+from workers.phalp.learned.associate import MOST_TEXTURE, LooksAsked
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import SessionState
 from workers.phalp.learned.texture import Texture
@@ -112,9 +112,9 @@ def test_looks_that_can_decide_nothing_need_not_be_compared(recording: Recording
     found, new_shots = frames(recording.variant)
     asked = [0]
 
-    def counted(first: Sequence[Texture], second: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
-        asked[0] += len(pairs)
-        return looks(recording.variant)(first, second, pairs)
+    def counted(questions: Sequence[LooksAsked]) -> list[np.ndarray]:
+        asked[0] += sum(len(one.pairs) for one in questions)
+        return looks(recording.variant)(questions)
 
     poses = phalp_networks.both(recording.variant, damping=DAMPING).poses
     ours = list(steps(found, new_shots=new_shots, looks=counted, poses=poses, most_texture=MOST_TEXTURE))

@@ -6,24 +6,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN
+from workers.phalp.learned.associate import LooksAsked
+from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN, PosesAsked
 from workers.phalp.learned.state import SessionState, UnreadableState
 from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
-from workers.tracker import FrameFacts
+from workers.tracker import FrameFacts, Tracked
 from workers.types import BodyPose, Observation, TrackedPerson
 
 WIDTH, HEIGHT = 641, 360
 
 
-def alike(_: Sequence[Texture], __: Sequence[Texture], pairs: np.ndarray) -> np.ndarray:
+def alike(asked: Sequence[LooksAsked]) -> list[np.ndarray]:
     """Everybody looks the same."""
-    return np.zeros(len(pairs))
+    return [np.zeros(len(one.pairs)) for one in asked]
 
 
-def held(poses: np.ndarray, _: np.ndarray, __: np.ndarray) -> np.ndarray:
+def held(asked: Sequence[PosesAsked]) -> list[np.ndarray]:
     """Everybody stays as he was."""
-    return poses[:, -1]
+    return [one.poses[:, -1] for one in asked]
 
 
 @pytest.fixture
@@ -53,6 +54,15 @@ def observed(x_m: float, *, depth_m: float = 40.0, score: float = 0.9) -> Observ
     )
 
 
+def track(
+    tracker: LearnedTracker, state: SessionState, facts: FrameFacts, observations: Sequence[Observation]
+) -> Tracked[SessionState]:
+    """One frame alone."""
+    (expected,) = tracker.expect([(state, facts)])
+    (tracked,) = tracker.follow([(expected, observations)])
+    return tracked
+
+
 def follow(
     tracker: LearnedTracker,
     frames: Sequence[Sequence[Observation]],
@@ -63,8 +73,9 @@ def follow(
     state = state or tracker.start()
     answers = []
     for number, observations in zip(numbers or range(len(frames)), frames, strict=True):
-        state, people, _ = tracker.track(state, FrameFacts(number, WIDTH, HEIGHT), observations)
-        answers.append(people)
+        tracked = track(tracker, state, FrameFacts(number, WIDTH, HEIGHT), observations)
+        state = tracked.state
+        answers.append(tracked.people)
     return state, answers
 
 
@@ -142,7 +153,8 @@ def test_the_order_of_observations_does_not_matter(tracker: LearnedTracker) -> N
 def test_the_observer_is_told_whom_to_expect(tracker: LearnedTracker) -> None:
     state, _ = follow(tracker, walk(12))
     for number in (12, 14):
-        (proposal,) = tracker.plan(state, FrameFacts(number, WIDTH, HEIGHT)).proposals
+        (expected,) = tracker.expect([(state, FrameFacts(number, WIDTH, HEIGHT))])
+        (proposal,) = expected.plan.proposals
         assert (proposal.track_id, proposal.unseen, proposal.settled) == (1, number - 11, True)
         np.testing.assert_allclose(proposal.pose.translation[0], 0.05 * number, atol=0.05)
 
@@ -181,7 +193,7 @@ def test_a_stored_session_goes_on_as_if_it_had_never_stopped(tracker: LearnedTra
     again = tracker.start()
     for number, frame in enumerate(frames):
         again = SessionState.from_bytes(again.to_bytes())
-        again, _, _ = tracker.track(again, FrameFacts(number, WIDTH, HEIGHT), frame)
+        again = track(tracker, again, FrameFacts(number, WIDTH, HEIGHT), frame).state
     assert again.to_bytes() == state.to_bytes()
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from tests.fixtures import rules
 from tests.parity import phalp_networks
+from tests.phalp_files import encoder_weights, transformer_weights, write_networks
 from workers.hmr2.checkpoint import CheckpointRefused
 from workers.phalp.learned.networks.files import open_encoder, open_networks, open_transformer
 from workers.phalp.learned.unfold import Atlas, AtlasRefused
@@ -17,26 +18,9 @@ from workers.phalp.learned.unfold import Atlas, AtlasRefused
 FEATURE_TOLERANCE = 2e-4
 
 
-def encoder_weights() -> dict[str, torch.Tensor]:
-    """As hmar_v2_weights.pth has them, among others."""
-    given = phalp_networks.appearance_encoder("a").state_dict()
-    ours = {f"hmar.encoding_head.{name}": weight for name, weight in given.items()}
-    return ours | {"hmar.backbone.conv1.weight": torch.zeros(64, 3, 7, 7)}
-
-
-def transformer_weights() -> dict[str, torch.Tensor]:
-    """As pose_predictor.pth has them, with what it holds and nobody uses."""
-    given = phalp_networks.pose_transformer("a").state_dict()
-    ours = {f"encoder.{name}": weight for name, weight in given.items()}
-    return ours | {"encoder.class_token": torch.zeros(1, 1, 64), "encoder.pe": torch.zeros(100, 64)}
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    torch.save({"model": encoder_weights(), "epoch": 3}, tmp_path / "hmar_v2_weights.pth")
-    torch.save({"state_dict": transformer_weights()}, tmp_path / "pose_predictor.pth")
-    (tmp_path / "pose_predictor.yaml").write_text(yaml.safe_dump({"configs": rules.POSE_PREDICTOR_CFG}))
-    np.save(tmp_path / "mean_std.npy", np.stack(rules.mean_std("a")))
+    write_networks(tmp_path)
     return {
         "encoder": tmp_path / "hmar_v2_weights.pth",
         "transformer": tmp_path / "pose_predictor.pth",

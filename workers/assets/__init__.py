@@ -6,7 +6,7 @@ together with the command that fetches it, `python -m workers.assets fetch` (`co
 
 from workers.assets.asset import Asset, AssetUnavailable, Digest
 from workers.assets.catalogue import ASSETS, DEFAULT_GROUP, GROUPS, in_groups, named
-from workers.assets.installed import comes_from_its_publisher, digest, directory, path, read, state
+from workers.assets.installed import comes_from_its_publisher, digest, directory, find, path, read, state
 
 __all__ = [
     "ASSETS",
@@ -18,6 +18,7 @@ __all__ = [
     "comes_from_its_publisher",
     "digest",
     "directory",
+    "find",
     "in_groups",
     "named",
     "path",

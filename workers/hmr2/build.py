@@ -16,15 +16,17 @@ from workers.detectors.build import build as person_detector
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.estimator import TorchEstimator
 from workers.hmr2.observer import Hmr2Observer
+from workers.hmr2.surfaces import Surfaces
 from workers.hmr2.weights import open_network
+from workers.phalp.learned.build import Phalp
 from workers.pipeline import Eyes
 
-#: How answers name the weights that 4D-Humans published, and any others.
-OFFICIAL, OTHER = "4D-Humans", "Everyframe-HMR2"
+#: How answers name the weights that 4D-Humans published, alone and with those of PHALP, and any others.
+OFFICIAL, OFFICIAL_WITH_PHALP, OTHER = "4D-Humans", "4D-Humans-PHALP", "Everyframe-HMR2"
 
 
-def eyes(settings: Settings, *, index: int) -> Eyes:
-    """The observer of worker `index`, its body, and what runs.
+def eyes(settings: Settings, *, index: int, phalp: Phalp | None) -> Eyes:
+    """The observer of worker `index`, its body, and what runs. It shows `phalp` people's surfaces.
 
     Raises `ModelNotLoaded` naming the file, or the device, that is missing or wrong.
     """
@@ -43,11 +45,19 @@ def eyes(settings: Settings, *, index: int) -> Eyes:
         estimator=TorchEstimator(network, device=where.device, batch_crops=settings.batch_crops),
         appearance=Appearance(body),
         body=body,
-        model_version=OFFICIAL if published else OTHER,
+        surfaces=Surfaces(body=body, atlas=phalp.atlas) if phalp else None,
+        model_version=_model_version(phalp, published=published),
     )
     _show_triangles(body, settings.body_file())
     files = {"hmr2.ckpt": digest, "SMPL_NEUTRAL.pkl": assets.digest(body_file).sha256}
     return Eyes(observer, body, str(where), {name: f"sha256:{sha256}" for name, sha256 in files.items()})
+
+
+def _model_version(phalp: Phalp | None, *, published: bool) -> str:
+    """How answers name the weights; PHALP is named where all are as they were published."""
+    if not published:
+        return OTHER
+    return OFFICIAL_WITH_PHALP if phalp and phalp.published else OFFICIAL
 
 
 def _show_triangles(body: Body, place: Path) -> None:

@@ -5,7 +5,7 @@ what is known about people comes with the frame.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -18,7 +18,11 @@ from workers.boxes import paired
 from workers.detectors.person import DetectedPerson, Look, Mask, PersonDetector
 from workers.hmr2.camera import full_translation
 from workers.hmr2.crop import Squares, tracking_crops, tracking_squares
+from workers.hmr2.surfaces import Surfaces
+from workers.phalp.learned.texture import Texture
 from workers.types import Array, BodyPose, Image, Observation, Plan, Progress, unnoticed
+
+Crops = npt.NDArray[np.uint8]  # (N, 256, 256, 3), RGB
 
 #: The box's margin around predicted joints, in its longer sides: scalp, toes and clothes are beyond them.
 _BOX_MARGIN: Final = 0.08
@@ -43,7 +47,7 @@ class Bodies:
 class Estimator(Protocol):
     """Whoever runs the network."""
 
-    def estimate(self, crops: npt.NDArray[np.uint8], on_progress: Progress) -> Bodies:
+    def estimate(self, crops: Crops, on_progress: Progress) -> Bodies:
         """The bodies in crops (N, 256, 256, 3), RGB; a crop's body does not depend on its company."""
 
 
@@ -56,7 +60,7 @@ class _Found:
     people: list[DetectedPerson]
     squares: Squares
 
-    def crops(self) -> npt.NDArray[np.uint8]:
+    def crops(self) -> Crops:
         return tracking_crops(self.image, self.squares)
 
 
@@ -73,8 +77,13 @@ class Hmr2Observer:
         appearance: Appearance,
         body: Body,
         model_version: str,
+        surfaces: Surfaces | None = None,
     ) -> None:
-        """`body` is the one that HMR2 was trained on; `appearance` samples the same one."""
+        """`body` is the one that HMR2 was trained on; `appearance` and `surfaces` sample the same one.
+
+        surfaces: for a tracker that compares people by their texture.
+        """
+        self._surfaces = surfaces
         self.model_version = model_version
         self._detector = detector
         self._estimator = estimator
@@ -98,8 +107,8 @@ class Hmr2Observer:
         bodies = self._estimator.estimate(np.concatenate(crops), on_progress)
         ends = np.cumsum([len(one) for one in crops])
         return [
-            self._observations(one, slice(end - len(one.people), end), bodies)
-            for one, end in zip(found, ends, strict=True)
+            self._observations(one, mine, slice(end - len(one.people), end), bodies)
+            for one, mine, end in zip(found, crops, ends, strict=True)
         ]
 
     def _people(
@@ -133,7 +142,7 @@ class Hmr2Observer:
         margin = _BOX_MARGIN * (high - low).max(axis=1, keepdims=True)
         return np.concatenate([low - margin, high + margin], axis=1).astype(np.float32)
 
-    def _observations(self, found: _Found, rows: slice, bodies: Bodies) -> list[Observation]:
+    def _observations(self, found: _Found, crops: Crops, rows: slice, bodies: Bodies) -> list[Observation]:
         """One picture's people with the bodies in `rows`."""
         height, width = found.image.shape[:2]
         rotations, betas = bodies.rotations[rows], bodies.betas[rows]
@@ -146,9 +155,21 @@ class Hmr2Observer:
         ).astype(np.float32)
         pixels = project(self._body.joints(rotations, betas), translation, width, height)
         poses = [BodyPose(*one) for one in zip(rotations, betas, translation, strict=True)]
+        textures: Sequence[Texture | None] = [None] * len(poses)
+        if self._surfaces:
+            textures = self._surfaces.textures(
+                crops,
+                found.squares,
+                [person.mask for person in found.people],
+                rotations=rotations,
+                betas=betas,
+                camera=bodies.camera[rows],
+            )
         return [
-            self._observation(found, person, pose, joints, index)
-            for index, (person, pose, joints) in enumerate(zip(found.people, poses, pixels, strict=True))
+            replace(self._observation(found, person, pose, joints, index), texture=texture)
+            for index, (person, pose, joints, texture) in enumerate(
+                zip(found.people, poses, pixels, textures, strict=True)
+            )
         ]
 
     def _observation(

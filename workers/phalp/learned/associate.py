@@ -2,25 +2,53 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from workers.phalp.learned.costs import EQ_019, MAX_COST, People, costs, terms
+from workers.phalp.learned.costs import (
+    EQ_019,
+    MAX_COST,
+    POSE_NUMBERS,
+    People,
+    Terms,
+    costs,
+    terms,
+    without_places,
+)
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, TrackState
 from workers.phalp.learned.texture import Texture
-
-#: How differently two people look (P,), for pairs (P, 2) of rows of the two lists of textures.
-Looks = Callable[[Sequence[Texture], Sequence[Texture], npt.NDArray[np.integer]], Floats]
 
 #: By so much, people's looks are taken to differ at most: of two that have nothing in common, about 0.5.
 MOST_TEXTURE: Final = 6.0
 
 #: What all pairs cost that cost too much: among them the assignment does not choose.
 _IMPOSSIBLE: Final = MAX_COST + 1e-5
+
+
+class LooksAsked(NamedTuple):
+    """Whose looks are to be compared: pairs (P, 2) of rows of the two lists of textures."""
+
+    first: Sequence[Texture]
+    second: Sequence[Texture]
+    pairs: npt.NDArray[np.integer]
+
+
+#: How differently people look, (P,) for the pairs of each question; those of several frames come together.
+Looks = Callable[[Sequence[LooksAsked]], list[Floats]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighed:
+    """What it costs to take T tracks for S sightings, but for looks; and which looks may decide."""
+
+    terms: Terms
+    asked: npt.NDArray[np.bool_]  # (T, S)
+    certain: npt.NDArray[np.bool_]  # (T, S) pairs of one another, whatever they look like
+    question: LooksAsked
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,39 +60,47 @@ class Association:
     new_sightings: tuple[int, ...]  # in the order in which they begin tracks
 
 
-def associate(
-    tracks: Sequence[TrackState],
-    sightings: Sequence[Sighting],
-    looks: Looks,
-    *,
-    most_texture: float = MOST_TEXTURE,
-) -> Association:
-    """The cheapest assignment of `sightings` to `tracks`, which expect to be seen in this frame.
+def weigh(
+    tracks: Sequence[TrackState], sightings: Sequence[Sighting], *, most_texture: float = MOST_TEXTURE
+) -> Weighed:
+    """What there is to know before looks are compared; the tracks expect to be seen in this frame.
 
-    Textures are compared only where they may decide, all in one batch. They cannot where the other terms
-    make a pair impossible, as looks can but add to a cost; nor where a pair is the only one for both, and
-    possible even if looks differ by `most_texture`. Infinite: those are compared too.
+    Textures are to be compared only where they may decide. They cannot where the other terms make a pair
+    impossible, as looks can but add to a cost; nor where a pair is the only one for both, and possible even
+    if looks differ by `most_texture`. Infinite: those are compared too.
     """
-    if not (tracks and sightings):
-        return Association(np.zeros((len(tracks), len(sightings))), (), tuple(range(len(sightings))))
     found = terms(
         People(
-            np.stack([track.expected_pose for track in tracks]),
-            np.stack([track.expected_place for track in tracks]),
+            _rows([track.expected_pose for track in tracks], POSE_NUMBERS),
+            _rows([track.expected_place for track in tracks], 3),
         ),
-        np.stack([track.expected_doubt for track in tracks]),
-        People(np.stack([seen.pose for seen in sightings]), np.stack([seen.place for seen in sightings])),
+        _rows([track.expected_doubt for track in tracks], 3),
+        People(
+            _rows([seen.pose for seen in sightings], POSE_NUMBERS),
+            _rows([seen.place for seen in sightings], 3),
+        ),
     )
-    least = costs(EQ_019, found, 0.0)
-    possible = least <= MAX_COST
+    found = without_places(found, np.array([not track.placed for track in tracks], np.bool_))
+    possible = costs(EQ_019, found, 0.0) <= MAX_COST
     certain = _only_ones(possible) & (costs(EQ_019, found, most_texture) <= MAX_COST)
-    texture = np.where(certain, 0.0, np.inf)
     asked = possible & ~certain
-    texture[asked] = looks(
+    question = LooksAsked(
         [track.texture for track in tracks], [seen.texture for seen in sightings], np.argwhere(asked)
     )
-    cost = costs(EQ_019, found, texture)
+    return Weighed(found, asked, certain, question)
+
+
+def choose(weighed: Weighed, distances: Floats) -> Association:
+    """The cheapest assignment, now that the looks that were asked for are known."""
+    texture = np.where(weighed.certain, 0.0, np.inf)
+    texture[weighed.asked] = distances
+    cost = costs(EQ_019, weighed.terms, texture)
     return _cheapest(np.where(cost > MAX_COST, _IMPOSSIBLE, cost))
+
+
+def _rows(vectors: Sequence[Floats], length: int) -> Floats:
+    """(N, length), also where there are none."""
+    return np.array(vectors, np.float32).reshape(-1, length)
 
 
 def _only_ones(possible: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -16,7 +16,8 @@ Floats = npt.NDArray[np.floating]
 #: A pair that costs more is not the same person.
 MAX_COST: Final = 100.0
 
-#: Of a pose's 229 numbers, those that are no place.
+#: The numbers of a pose, and those of them that are no place.
+POSE_NUMBERS: Final = 229
 _BODY_NUMBERS: Final = 226
 
 #: The doubt that is added to every other, so that nobody is ever quite sure of a place.
@@ -72,6 +73,12 @@ def terms(expected: People, doubts: Floats, seen: People) -> Terms:
             location_doubt=np.hypot(doubts[:, 0], doubts[:, 1])[:, None],
             nearness_doubt=np.abs(np.log(doubts[:, 2]))[:, None],
         )
+
+
+def without_places(found: Terms, rows: npt.NDArray[np.bool_]) -> Terms:
+    """The terms of tracks in `rows` (T,) as if each were expected wherever somebody is seen."""
+    location, nearness = (np.where(rows[:, None], 0.0, term) for term in (found.location, found.nearness))
+    return found._replace(location=location, nearness=nearness)
 
 
 def costs(equation: Equation, terms: Terms, texture: Floats | float) -> Floats:

@@ -6,19 +6,32 @@ times, and ends when it is not seen before that; later it ends when it was not s
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from workers.phalp.learned.associate import MOST_TEXTURE, Association, Looks, associate
+from workers.phalp import recall
+from workers.phalp.learned.associate import Association
 from workers.phalp.learned.location import HISTORY, expect
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, SessionState, TrackState
 from workers.phalp.pace import NO_TIMES
 
-#: Poses (B, 229), float32, expected `ahead` (B,) frames after the last of poses (B, 7, 229) at times (B, 7).
-Poses = Callable[[Floats, npt.NDArray[np.integer], npt.NDArray[np.integer]], Floats]
+Index = npt.NDArray[np.integer]
+Tracks = tuple[TrackState, ...]
+
+
+class PosesAsked(NamedTuple):
+    """People whose poses are to be expected: `ahead` (B,) frames after poses (B, 7, 229) at times (B, 7)."""
+
+    poses: Floats
+    times: Index
+    ahead: Index
+
+
+#: The poses (B, 229), float32, that each question asks for; those of several sessions come together.
+Poses = Callable[[Sequence[PosesAsked]], list[Floats]]
 
 #: Observations that make a track sure of itself.
 CONFIRMED_HITS: Final = 5
@@ -48,32 +61,27 @@ def begin() -> SessionState:
         last_ms=None,
         frame_ms=NO_TIMES,
         turn=0,
+        memory=recall.blank(),
     )
 
 
 def follow(
     state: SessionState,
     sightings: Sequence[Sighting],
+    found: Association,
     *,
     time: int,
-    new_shot: bool,
-    looks: Looks,
     most: int | None = None,
-    most_texture: float = MOST_TEXTURE,
 ) -> Followed:
-    """The state after a frame at `time`, for which its tracks expect their people.
+    """The state after a frame at `time`, in which `found` tells who of its tracks is who.
 
-    new_shot: the frame begins one, so where people were before tells nothing of their motion. What the
-    tracks expect next is still what they expected: `expecting` comes after. most: bound on the tracks;
-    most_texture: as in `associate`.
+    What the tracks expect next is still what they expected: `expecting` comes after. most: bound on them.
     """
-    found = associate(state.tracks, sightings, looks, most_texture=most_texture)
     columns = dict(found.pairs)
     tracks, sources = [], []
     for row, track in enumerate(state.tracks):
         if row in columns:
-            seen = sightings[columns[row]]
-            tracks.append(_updated(track, seen, time=time, new_shot=new_shot))
+            tracks.append(_updated(track, sightings[columns[row]], time=time))
             sources.append(columns[row])
         elif not is_over(track, time=time):
             tracks.append(track)
@@ -95,22 +103,53 @@ def follow(
     return Followed(after, found, tuple(sources))
 
 
-def expecting(tracks: Sequence[TrackState], poses: Poses, *, time: int) -> tuple[TrackState, ...]:
-    """The tracks, each expecting its person at `time`; all poses in one batch, each read at its own time.
+def expecting(sessions: Sequence[tuple[Tracks, int]], poses: Poses) -> list[Tracks]:
+    """The tracks of sessions, each expecting its person at the time that stands beside them.
 
-    Who was seen once only is expected as he was: one observation shows no motion.
+    All places are expected at once, and all poses are asked for together, each read at its own time. Who
+    was seen once only is expected as he was: one observation shows no motion.
     """
-    moving = [row for row, track in enumerate(tracks) if track.hits > 1]
-    if not moving:
-        return tuple(tracks)
-    times = np.stack([tracks[row].times for row in moving])
-    ahead = time - times[:, -1]
-    places = expect(np.stack([tracks[row].places for row in moving]), times, ahead)
-    bodies = poses(np.stack([tracks[row].poses for row in moving]), times, ahead)
-    after = list(tracks)
-    for row, body, place, doubt in zip(moving, bodies, *places, strict=True):
-        after[row] = replace(tracks[row], expected_pose=body, expected_place=place, expected_doubt=doubt)
-    return tuple(after)
+    moving = [[row for row, track in enumerate(tracks) if track.hits > 1] for tracks, _ in sessions]
+    asked = [
+        _asked([tracks[row] for row in rows], time)
+        for (tracks, time), rows in zip(sessions, moving, strict=True)
+        if rows
+    ]
+    if not asked:
+        return [tracks for tracks, _ in sessions]
+    known = [tracks[row] for (tracks, _), rows in zip(sessions, moving, strict=True) for row in rows]
+    places = expect(
+        np.stack([track.places for track in known]),
+        np.concatenate([question.times for question in asked]),
+        np.concatenate([question.ahead for question in asked]),
+    )
+    expected = iter(zip(np.concatenate(poses(asked)), *places, strict=True))
+    after = []
+    for (tracks, _), rows in zip(sessions, moving, strict=True):
+        mine = list(tracks)
+        for row in rows:
+            body, place, doubt = next(expected)
+            mine[row] = replace(tracks[row], expected_pose=body, expected_place=place, expected_doubt=doubt)
+        after.append(tuple(mine))
+    return after
+
+
+def displaced(tracks: Sequence[TrackState]) -> Tracks:
+    """The tracks once the picture is another one: their places tell nothing, until they are seen again."""
+    return tuple(
+        replace(
+            track,
+            placed=False,
+            places=np.repeat(track.places[-1:], HISTORY, axis=0),
+            expected_place=track.places[-1],
+        )
+        for track in tracks
+    )
+
+
+def _asked(tracks: Sequence[TrackState], time: int) -> PosesAsked:
+    times = np.stack([track.times for track in tracks])
+    return PosesAsked(np.stack([track.poses for track in tracks]), times, time - times[:, -1])
 
 
 def is_over(track: TrackState, *, time: int) -> bool:
@@ -133,22 +172,26 @@ def _begun(track_id: int, seen: Sighting, *, time: int) -> TrackState:
         visibility=seen.visibility,
         score=seen.score,
         detected=seen.detected,
+        placed=True,
     )
 
 
-def _updated(track: TrackState, seen: Sighting, *, time: int, new_shot: bool) -> TrackState:
-    places = _with_last(track.places, seen.place)
+def _updated(track: TrackState, seen: Sighting, *, time: int) -> TrackState:
+    places = (
+        _with_last(track.places, seen.place) if track.placed else np.repeat(seen.place[None], HISTORY, axis=0)
+    )
     return replace(
         track,
         hits=track.hits + 1,
         times=_with_last(track.times, np.int64(time)),
         poses=_with_last(track.poses, seen.pose),
-        places=np.repeat(seen.place[None], HISTORY, axis=0) if new_shot else places,
+        places=places,
         texture=track.texture.mixed(seen.texture, score=seen.score),
         box=seen.box,
         visibility=seen.visibility,
         score=seen.score,
         detected=seen.detected,
+        placed=True,
     )
 
 

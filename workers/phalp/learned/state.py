@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.phalp.learned.texture import Texture
+from workers.phalp.state import Memory
+from workers.thumbnail import SIDE
 
 Floats = npt.NDArray[np.floating]
 
@@ -44,6 +46,7 @@ class TrackState:
     visibility: npt.NDArray[np.float32]  # (24,) of the last observation's joints
     score: float  # of the last observation
     detected: bool  # the last observation needed no help of the tracker
+    placed: bool  # seen since the latest cut: before one, a place is that of another picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +62,13 @@ class SessionState:
     last_ms: float | None  # see `workers.phalp.pace.Pace`, as is `frame_ms`
     frame_ms: npt.NDArray[np.float64]  # (N,)
     turn: int  # frames folded
+    memory: Memory  # of pictures, by which cuts are found
 
     def to_bytes(self) -> bytes:
         """The state as MessagePack."""
-        return msgspec.msgpack.encode([STATE_VERSION, _plain(self), [_plain(track) for track in self.tracks]])
+        return msgspec.msgpack.encode(
+            [STATE_VERSION, _plain(self), [_plain(track) for track in self.tracks], _plain(self.memory)]
+        )
 
     @staticmethod
     def from_bytes(stored: bytes) -> "SessionState":
@@ -73,8 +79,12 @@ class SessionState:
                 raise UnreadableState(
                     f"session state of version {version}, this program reads {STATE_VERSION}"
                 )
-            session, tracks = parts
-            return SessionState(tracks=tuple(_track(track) for track in tracks), **_arrays(session))
+            session, tracks, memory = parts
+            return SessionState(
+                tracks=tuple(_track(track) for track in tracks),
+                memory=Memory(**_arrays(memory)),
+                **_arrays(session),
+            )
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, UnreadableState):
                 raise
@@ -94,10 +104,15 @@ _ARRAYS: Final = {
     "visibility": ("<f4", (-1,)),
     "seen": ("u1", (-1,)),
     "colours": ("<i2", (3, -1)),
+    "pictures": ("u1", (-1, SIDE * SIDE)),
+    "turns": ("<u4", (-1,)),
+    "runs": ("<u4", (-1,)),
+    "nearest": ("<f4", (-1,)),
+    "steps": ("<f4", (-1,)),
 }
 
 
-def _plain(value: SessionState | TrackState | Texture) -> dict[str, Any]:
+def _plain(value: SessionState | TrackState | Texture | Memory) -> dict[str, Any]:
     """Fields by name; `Any` because MessagePack values are of many types."""
     named = {field.name: getattr(value, field.name) for field in fields(value)}
     return {
@@ -107,7 +122,7 @@ def _plain(value: SessionState | TrackState | Texture) -> dict[str, Any]:
         if isinstance(field, np.ndarray)
         else field
         for name, field in named.items()
-        if name != "tracks"
+        if name not in ("tracks", "memory")
     }
 
 

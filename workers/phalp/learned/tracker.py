@@ -1,34 +1,49 @@
 """PHALP for a session: the fold over its frames, with the face of the embedded tracker.
 
-    state', people, primary = track(state, frame, observations)
-
-Call it once for each frame, also when nobody was observed. Equal arguments give equal results; the state
-that is passed in stays as it was. What differs from the published tracker is listed in docs/tracking.md.
+Equal arguments give equal results; the state that is passed in stays as it was. What the networks are asked
+of the frames of a batch they are asked together. What differs from the published tracker is listed in
+docs/tracking.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from workers.phalp import recall
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of, trust_of
 from workers.phalp.innovation import NEWCOMER
 from workers.phalp.learned import life
-from workers.phalp.learned.associate import Looks
-from workers.phalp.learned.life import CONFIRMED_HITS, Poses
+from workers.phalp.learned.associate import Looks, choose, weigh
+from workers.phalp.learned.life import CONFIRMED_HITS, Followed, Poses, Tracks
 from workers.phalp.learned.location import HISTORY, translation_at
 from workers.phalp.learned.sighting import Sighting, in_picture, lift
 from workers.phalp.learned.state import Floats, SessionState, TrackState
 from workers.phalp.location import pixel_box
 from workers.phalp.pace import Pace
+from workers.phalp.recall import Place
 from workers.target import aimed_at
-from workers.tracker import FrameFacts
+from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
 #: Of a pose's 229 numbers: 24 rotations, then 10 of shape.
 _ROTATIONS: Final = slice(0, 216)
 _BETAS: Final = slice(216, 226)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What is known of a frame before anybody looked at it.
+
+    time: of the frame. follows: time went forward, and the picture goes on. tracks: expecting their people
+    in it. place: of the picture among those remembered.
+    """
+
+    time: int
+    follows: bool
+    tracks: Tracks
+    place: Place | None
 
 
 class LearnedTracker:
@@ -45,63 +60,100 @@ class LearnedTracker:
         """The state of a session that has seen nothing."""
         return life.begin()
 
-    def plan(self, state: SessionState, facts: FrameFacts) -> Plan:
-        """Where the observer should expect the people of `state` in this frame."""
-        time, continuous = _time(state, facts)
-        return Plan(
-            tuple(
-                Proposal(
-                    track.track_id,
-                    _expected_body(track, facts),
-                    continuous,
-                    unseen=time - int(track.times[-1]),
-                    settled=track.hits >= HISTORY,
-                    trusted=track.hits >= CONFIRMED_HITS,
-                )
-                for track in self._expecting(state, time)
-            ),
-            state.turn,
-        )
+    def read_state(self, stored: bytes) -> SessionState:
+        """The state that became these bytes. Raises `UnreadableState`."""
+        return SessionState.from_bytes(stored)
 
-    def track(
-        self, state: SessionState, facts: FrameFacts, observations: Sequence[Observation]
-    ) -> tuple[SessionState, list[TrackedPerson], int | None]:
-        """The next state, everyone who is followed (by rising id), and the index of the primary person."""
-        sightings = lift(observations, width=facts.width, height=facts.height)
-        time, _ = _time(state, facts)
-
-        # predict: done when the last frame was folded, unless frames were left out
-        expecting = replace(state, tracks=self._expecting(state, time))
-
-        # associate, update the matched, end the lost, start the new
-        followed = life.follow(
-            expecting, sightings, time=time, new_shot=False, looks=self._looks, most=self._max_people
-        )
-        tracks = followed.state.tracks
-        people = [
-            _person(track, sightings[column] if column >= 0 else None, facts, time=time)
-            for track, column in zip(tracks, followed.sighting_of, strict=True)
+    def expect(self, frames: Sequence[tuple[SessionState, FrameFacts]]) -> list[Expected[SessionState]]:
+        """Where each frame's observer should expect the people of its session."""
+        times = [_time(state, facts) for state, facts in frames]
+        # Where no frame was left out, this was done when the last one was folded.
+        late = [row for row, (state, _) in enumerate(frames) if times[row][0] != state.time + state.step]
+        tracks = [state.tracks for state, _ in frames]
+        again = life.expecting([(tracks[row], times[row][0]) for row in late], self._poses)
+        for row, mine in zip(late, again, strict=True):
+            tracks[row] = mine
+        return [
+            _expected(state, facts, mine, time=time, forward=forward)
+            for (state, facts), mine, (time, forward) in zip(frames, tracks, times, strict=True)
         ]
-        named = None if facts.target is None else aimed_at(facts.target, people)
-        primary_id = (
-            _primary(tracks, state.primary_id, time=time) if named is None else tracks[named].track_id
-        )
-        pace = _pace(state).after(facts)
-        after = replace(
-            followed.state,
-            tracks=life.expecting(tracks, self._poses, time=time + followed.state.step),
-            primary_id=primary_id,
-            last_frame=pace.last_frame,
-            last_ms=pace.last_ms,
-            frame_ms=pace.frame_ms,
-        )
-        ids = [track.track_id for track in tracks]
-        return after, people, ids.index(primary_id) if primary_id is not None else None
 
-    def _expecting(self, state: SessionState, time: int) -> tuple[TrackState, ...]:
-        if time == state.time + state.step:
-            return state.tracks
-        return life.expecting(state.tracks, self._poses, time=time)
+    def follow(
+        self, seen: Sequence[tuple[Expected[SessionState], Sequence[Observation]]]
+    ) -> list[Tracked[SessionState]]:
+        """The sessions once people were observed: all looks are compared together, and all poses expected."""
+        frames = [frame for frame, _ in seen]
+        views: list[View] = [frame.view for frame in frames]
+        sightings = [
+            lift(observations, width=frame.facts.width, height=frame.facts.height)
+            for frame, observations in seen
+        ]
+        weighed = [weigh(view.tracks, mine) for view, mine in zip(views, sightings, strict=True)]
+        distances = self._looks([one.question for one in weighed])
+        followed = [
+            life.follow(
+                replace(frame.state, tracks=view.tracks),
+                mine,
+                choose(one, found),
+                time=view.time,
+                most=self._max_people,
+            )
+            for frame, view, mine, one, found in zip(
+                frames, views, sightings, weighed, distances, strict=True
+            )
+        ]
+        states = [one.state for one in followed]
+        ahead = life.expecting([(state.tracks, state.time + state.step) for state in states], self._poses)
+        return [
+            _tracked(frame, mine, one, expecting)
+            for frame, mine, one, expecting in zip(frames, sightings, followed, ahead, strict=True)
+        ]
+
+
+def _expected(
+    state: SessionState, facts: FrameFacts, tracks: Tracks, *, time: int, forward: bool
+) -> Expected[SessionState]:
+    place = recall.place(state.memory, facts.thumbnail)
+    cut = place is not None and (place.broken or place.turns_back)
+    view = View(time, forward and not cut, life.displaced(tracks) if cut else tracks, place)
+    proposals = tuple(
+        Proposal(
+            track.track_id,
+            _expected_body(track, facts),
+            view.follows and track.placed,
+            unseen=time - int(track.times[-1]),
+            settled=track.hits >= HISTORY,
+            trusted=track.hits >= CONFIRMED_HITS,
+        )
+        for track in view.tracks
+    )
+    return Expected(state, facts, view, Plan(proposals, state.turn))
+
+
+def _tracked(
+    frame: Expected[SessionState], sightings: Sequence[Sighting], followed: Followed, expecting: Tracks
+) -> Tracked[SessionState]:
+    """What a frame gave, and what its session goes on with: tracks that expect the next."""
+    state, facts, view = followed.state, frame.facts, frame.view
+    people = [
+        _person(track, sightings[column] if column >= 0 else None, facts, time=state.time)
+        for track, column in zip(state.tracks, followed.sighting_of, strict=True)
+    ]
+    named = None if facts.target is None else aimed_at(facts.target, people)
+    primary = _primary(state.tracks, state.primary_id, time=state.time) if named is None else named
+    pace = _pace(frame.state).after(facts)
+    after = replace(
+        state,
+        tracks=expecting,
+        primary_id=None if primary is None else state.tracks[primary].track_id,
+        last_frame=pace.last_frame,
+        last_ms=pace.last_ms,
+        frame_ms=pace.frame_ms,
+        memory=recall.remember(
+            state.memory, facts.thumbnail, view.place, turn=frame.state.turn, jumped=not view.follows
+        ),
+    )
+    return Tracked(after, people, primary)
 
 
 def _time(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
@@ -157,14 +209,15 @@ def _box(track: TrackState, *, unseen: int) -> Floats:
     return (track.box - np.tile(seen[:2] - 0.5, 2)) * (seen[2] / now[2]) + np.tile(now[:2] - 0.5, 2)
 
 
-def _primary(tracks: Sequence[TrackState], primary_id: int | None, *, time: int) -> int | None:
-    """Who is shown first: the one who was, while followed; else the most prominent one."""
-    if not tracks:
-        return None
-    if any(track.track_id == primary_id for track in tracks):
-        return primary_id
-    in_view = [track for track in tracks if track.times[-1] == time] or tracks
-    return max(in_view, key=lambda track: (_prominence(track), -track.track_id)).track_id
+def _primary(tracks: Tracks, primary_id: int | None, *, time: int) -> int | None:
+    """Index of who is shown first: the one who was, while followed; else the most prominent one."""
+    rows = range(len(tracks))
+    same = [row for row in rows if tracks[row].track_id == primary_id]
+    in_view = [row for row in rows if tracks[row].times[-1] == time]
+    prominent = max(
+        in_view or rows, key=lambda row: (_prominence(tracks[row]), -tracks[row].track_id), default=None
+    )
+    return same[0] if same else prominent
 
 
 def _prominence(track: TrackState) -> float:
