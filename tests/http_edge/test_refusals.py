@@ -82,6 +82,12 @@ def test_what_is_not_of_the_contracts_form_is_refused(
         {"timestamp_ms": -1},
         {"fps": 0},
         {"people": "all"},
+        {"boxes": [1, 2, 3, 4]},
+        {"boxes": [[1, 2, 3]]},
+        {"boxes": [[1, 2, 3, 1e7]]},
+        {"boxes": [[0, 0, 1, 1]] * 101},
+        {"target": [1, 2]},
+        {"target": {"x": 1}},
     ],
     ids=str,
 )

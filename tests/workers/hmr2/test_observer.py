@@ -158,6 +158,19 @@ def test_the_detector_is_told_where_people_are_expected(body):
     np.testing.assert_allclose(look.expected[0], around, atol=(around[3] - around[1]) / 12)
 
 
+def test_where_the_caller_says_who_is_there_no_detector_is_asked(body):
+    told, found = body_pose(-150), body_pose(150)
+    made, detector, _ = observer(body, [[detected(body, found)]], [told, found])
+    plan = Plan((Proposal(7, told, continuous=True),), 3, boxes=box_around(body, told)[None])
+
+    (given,), (looked_for,) = made.observe([(drawn(body, [told]), plan), (drawn(body, [found]), EMPTY)])
+
+    assert len(detector.looks) == 1
+    assert (given.box_index, given.proposal, given.detected) == (0, 7, True)
+    np.testing.assert_allclose(given.pose.translation, told.translation, rtol=1e-4, atol=1e-4)
+    assert looked_for.box_index is None
+
+
 def test_joints_outside_the_picture_count_for_less(body):
     pose = body_pose(size_px=900)  # head and feet are beyond the picture
     made, *_ = observer(body, [[detected(body, pose)]], [pose])
