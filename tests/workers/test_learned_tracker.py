@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.parity import phalp_networks
 from workers.phalp.learned.associate import LooksAsked
 from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN, PosesAsked
 from workers.phalp.learned.state import SessionState, UnreadableState
 from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
+from workers.thumbnail import SIDE, Thumbnail
 from workers.tracker import FrameFacts, Tracked
 from workers.types import BodyPose, Observation, TrackedPerson
 
@@ -69,11 +71,14 @@ def follow(
     *,
     state: SessionState | None = None,
     numbers: Sequence[int] | None = None,
+    pictures: Sequence[Thumbnail] | None = None,
 ) -> tuple[SessionState, list[list[TrackedPerson]]]:
     state = state or tracker.start()
     answers = []
-    for number, observations in zip(numbers or range(len(frames)), frames, strict=True):
-        tracked = track(tracker, state, FrameFacts(number, WIDTH, HEIGHT), observations)
+    for place, observations in enumerate(frames):
+        number = numbers[place] if numbers else place
+        picture = pictures[place] if pictures else None
+        tracked = track(tracker, state, FrameFacts(number, WIDTH, HEIGHT, picture), observations)
         state = tracked.state
         answers.append(tracked.people)
     return state, answers
@@ -128,6 +133,39 @@ def test_who_was_seen_often_enough_is_remembered_for_so_long_and_no_longer(track
     assert [len(people) for people in answers[-2:]] == [1, 0]
 
 
+def test_who_was_seen_less_than_five_times_is_tentative(tracker: LearnedTracker) -> None:
+    _, answers = follow(tracker, walk(CONFIRMED_HITS + 1))
+    assert [people[0].tentative for people in answers] == [True] * (CONFIRMED_HITS - 1) + [False] * 2
+
+
+def views(count: int, *, cut: int | None = None) -> list[Thumbnail]:
+    """Pictures of one place that hardly change; from frame `cut` on, of another."""
+    draw = np.random.default_rng(0)
+    places = draw.integers(60, 200, (2, SIDE, SIDE))
+    noise = draw.integers(0, 2, (count, SIDE, SIDE))
+    return [
+        (places[int(cut is not None and number >= cut)] + noise[number]).astype(np.uint8)
+        for number in range(count)
+    ]
+
+
+def test_after_a_cut_people_are_known_by_looks_and_pose_wherever_they_are(tracker: LearnedTracker) -> None:
+    elsewhere = [[observed(1.2 + 0.05 * number, depth_m=25.0)] for number in range(6)]
+    _, answers = follow(tracker, walk(12) + elsewhere, pictures=views(18, cut=12))
+    assert [ids(people) for people in answers] == [[1]] * 18
+    np.testing.assert_allclose(answers[-1][0].pose.translation, elsewhere[-1][0].pose.translation, atol=1e-5)
+    _, answers = follow(tracker, walk(12) + elsewhere, pictures=views(18))
+    assert ids(answers[12]) == [1, 2]  # without a cut nobody is there at once
+
+
+def test_after_a_cut_the_observer_is_told_that_nobody_need_be_where_he_was(tracker: LearnedTracker) -> None:
+    state, _ = follow(tracker, walk(12), pictures=views(12))
+    same, other = views(13)[12], views(13, cut=12)[12]
+    for picture, continuous in ((same, True), (other, False)):
+        (expected,) = tracker.expect([(state, FrameFacts(12, WIDTH, HEIGHT, picture))])
+        assert [proposal.continuous for proposal in expected.plan.proposals] == [continuous]
+
+
 def test_frames_that_were_left_out_count(tracker: LearnedTracker) -> None:
     every_third = [number * 3 for number in range(12)]
     _, answers = follow(tracker, walk(12, step_m=0.15), numbers=every_third)
@@ -180,6 +218,27 @@ def test_who_shows_nothing_of_his_surface_is_followed_by_place_and_pose(tracker:
     assert [ids(people) for people in answers] == [[1]] * 6
 
 
+def test_a_gap_counts_by_the_times_of_its_frames(tracker: LearnedTracker) -> None:
+    state = tracker.start()
+    for number, observations in enumerate(walk(10)):
+        facts = FrameFacts(number, WIDTH, HEIGHT, timestamp_ms=40.0 * number)
+        state = track(tracker, state, facts, observations).state
+    later = track(tracker, state, FrameFacts(10, WIDTH, HEIGHT, timestamp_ms=40.0 * 14), [])
+    assert [person.frames_since_detected for person in later.people] == [5]
+
+
+def test_who_is_named_is_primary_from_then_on(tracker: LearnedTracker) -> None:
+    seen = [observed(0.0), observed(3.0, depth_m=60.0)]
+    first = track(tracker, tracker.start(), FrameFacts(0, WIDTH, HEIGHT), seen)
+    assert first.primary is not None
+    other = 1 - first.primary
+    x0, y0, x1, y1 = (float(side) for side in first.people[other].box)
+    named = FrameFacts(1, WIDTH, HEIGHT, target=(x0, y0, x1, y1))
+    second = track(tracker, first.state, named, seen)
+    third = track(tracker, second.state, FrameFacts(2, WIDTH, HEIGHT), seen)
+    assert (second.primary, third.primary) == (other, other)
+
+
 def test_no_more_people_are_followed_than_may_be(tracker: LearnedTracker) -> None:
     old = [[observed(x) for x in (-1.2, -0.6, 0.6, 1.2)]] * CONFIRMED_HITS
     crowd = [[observed(x) for x in (-1.2, -0.6, 0.0, 0.6)]]
@@ -195,6 +254,32 @@ def test_a_stored_session_goes_on_as_if_it_had_never_stopped(tracker: LearnedTra
         again = SessionState.from_bytes(again.to_bytes())
         again = track(tracker, again, FrameFacts(number, WIDTH, HEIGHT), frame).state
     assert again.to_bytes() == state.to_bytes()
+
+
+def test_a_session_is_the_same_whatever_its_company() -> None:
+    networks = phalp_networks.both("a", damping=0.1)
+    tracker = LearnedTracker(looks=networks.looks, poses=networks.poses, max_people=4)
+    sessions = [
+        [[observed(0.05 * number)] for number in range(9)],
+        [[observed(0.3), observed(0.32 + 0.001 * number)] for number in range(9)],  # looks decide
+        [[observed(-0.6 + 0.4 * place) for place in range(4)] for _ in range(9)],
+    ]
+    numbers = [0, 1, 2, 3, 4, 5, 8, 9, 10]  # frames that were left out are expected anew
+    together = [tracker.start() for _ in sessions]
+    for place, number in enumerate(numbers):
+        facts = FrameFacts(number, WIDTH, HEIGHT)
+        expected = tracker.expect([(state, facts) for state in together])
+        frames = zip(expected, (frames[place] for frames in sessions), strict=True)
+        together = [tracked.state for tracked in tracker.follow(list(frames))]
+    alone = [follow(tracker, frames, numbers=numbers)[0] for frames in sessions]
+    assert [state.to_bytes() for state in together] == [state.to_bytes() for state in alone]
+
+
+def test_a_state_is_small(tracker: LearnedTracker) -> None:
+    frames = [[observed(x) for x in (-1.2, -0.6, 0.6, 1.2)]] * 100
+    state, _ = follow(tracker, frames, pictures=views(100))
+    textures = 4 * 8000 * 3 * 2
+    assert len(state.to_bytes()) < textures + 100 * 1024
 
 
 @pytest.mark.parametrize("stored", [b"", b"\x93\x02\x80\x90", b"\x93\x01\x80\x91\x80", b"\xc1"])
