@@ -1,4 +1,4 @@
-"""Small video files of every kind that a camera, a phone or a stranger sends; written by libav, then spoiled."""
+"""Small video files of every kind that cameras, phones and strangers send; written by libav, then spoiled."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorTrc, Colorspace
+from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 
 WIDTH, HEIGHT = 64, 48
 

@@ -163,10 +163,13 @@ class Catalogue:
             return database.execute("update jobs set status = 'queued' where status = 'processing'").rowcount
 
     def put_back(self, job_id: str) -> None:
-        """Queue one again, in its place."""
+        """Queue one again, in its place, for its program stops in peace: that start does not count."""
         with self._connected() as database:
-            query = "update jobs set status = 'queued' where job_id = ? and status = 'processing'"
-            database.execute(query, (job_id,))
+            database.execute(
+                "update jobs set status = 'queued', idle_starts = max(0, idle_starts - 1)"
+                " where job_id = ? and status = 'processing'",
+                (job_id,),
+            )
 
     def take(self, *, now: float) -> Job | None:
         """The next job, which is now processing; None: none waits."""
