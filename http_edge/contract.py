@@ -190,6 +190,7 @@ def _tracking(result: Result) -> Json:
         "session_id": result.session_id,
         "track_id": person and person.track_id,
         "state": person and person.state,
+        "tentative": person and person.tentative,
         "frames_since_detected": person and person.frames_since_detected,
         "expected_error_mm": _error(person.expected_error_mm if person else None),
         "expected_error_px": _error(person.expected_error_px if person else None),
@@ -210,6 +211,7 @@ def _compact(people: People, row: int, keypoints: KeypointSet, full_people: bool
     body: Json = {
         "track_id": person.track_id,
         "state": person.state,
+        "tentative": person.tentative,
         "frames_since_detected": person.frames_since_detected,
         "contradictions": person.contradictions,
         "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),

@@ -109,6 +109,7 @@ class Person(Struct, frozen=True, kw_only=True):
     confidence: float  # tracking_confidence, 0..1
     expected_error_mm: float | None = None  # mean over the joints, pelvis on pelvis; None: not said
     expected_error_px: float | None = None  # the same in the picture
+    tentative: bool = False  # seen too seldom yet to be sure that it is a person, and one and the same
     contradictions: dict[str, int] = {}  # parts of the body observed as they cannot be, by what was wrong
 
 

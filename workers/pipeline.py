@@ -271,6 +271,7 @@ def _scalars(person: TrackedPerson) -> Person:
         confidence=person.confidence,
         expected_error_mm=person.expected_error_mm,
         expected_error_px=person.expected_error_px,
+        tentative=person.tentative,
         contradictions=dict(person.contradictions),
     )
 

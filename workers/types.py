@@ -117,6 +117,7 @@ class TrackedPerson:
     confidence: float
     expected_error_mm: float
     expected_error_px: float
+    tentative: bool  # seen too seldom yet to be sure that it is a person, and one and the same
     pose: BodyPose
     box: Array
     joint_confidence: Array

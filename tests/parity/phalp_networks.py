@@ -48,12 +48,13 @@ def pose_transformer(variant: str, *, damping: float = 1.0) -> PoseTransformer:
     return transformer
 
 
-def both(variant: str, *, damping: float = 1.0) -> Networks:
+def both(variant: str, *, damping: float = 1.0, one_pass: bool | None = None) -> Networks:
     """As a tracker has them."""
     return Networks(
         encoder=appearance_encoder(variant),
         transformer=pose_transformer(variant, damping=damping),
         device=torch.device("cpu"),
+        one_pass=one_pass,
     )
 
 

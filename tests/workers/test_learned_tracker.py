@@ -275,6 +275,31 @@ def test_a_session_is_the_same_whatever_its_company() -> None:
     assert [state.to_bytes() for state in together] == [state.to_bytes() for state in alone]
 
 
+def test_in_one_pass_sessions_are_the_same_to_rounding() -> None:
+    apart = phalp_networks.both("a", damping=0.1)
+    together = phalp_networks.both("a", damping=0.1, one_pass=True)
+    states = [
+        follow(LearnedTracker(looks=alike, poses=held, max_people=4), walk(count))[0] for count in (3, 9)
+    ]
+    textures = [track.texture for state in states for track in state.tracks]
+    looks = [
+        LooksAsked(textures[:1], textures, np.array([[0, 1]])),
+        LooksAsked([], textures, np.zeros((0, 2), int)),
+        LooksAsked(textures, textures[1:], np.array([[0, 0], [1, 0]])),
+    ]
+    poses = [
+        PosesAsked(track.poses[None], track.times[None], np.array([2]))
+        for track in (state.tracks[0] for state in states)
+    ]
+    for one, other in (
+        (apart.looks(looks), together.looks(looks)),
+        (apart.poses(poses), together.poses(poses)),
+    ):
+        assert [len(part) for part in one] == [len(part) for part in other]
+        np.testing.assert_allclose(np.concatenate(one), np.concatenate(other), rtol=1e-4, atol=1e-5)
+    assert apart.looks([]) == together.looks([]) == apart.poses([]) == together.poses([]) == []
+
+
 def test_a_state_is_small(tracker: LearnedTracker) -> None:
     frames = [[observed(x) for x in (-1.2, -0.6, 0.6, 1.2)]] * 100
     state, _ = follow(tracker, frames, pictures=views(100))

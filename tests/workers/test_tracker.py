@@ -12,7 +12,7 @@ from workers.geometry import rotation_from_vector
 from workers.phalp.confidence import USABLE
 from workers.phalp.state import SessionState, UnreadableState
 from workers.phalp.track import MAX_UNSEEN
-from workers.phalp.tracker import Tracker
+from workers.phalp.tracker import CONFIRMED_HITS, Tracker
 from workers.tracker import FrameFacts
 from workers.types import Observation, TrackedPerson
 
@@ -214,6 +214,11 @@ def test_a_person_is_answered_in_the_first_frame(tracker):
     _, [people], [primary] = follow(tracker, walk(Person(1), 1))
     assert [(one.track_id, one.state, one.frames_since_detected) for one in people] == [(1, "detected", 0)]
     assert primary == 0
+
+
+def test_a_person_is_tentative_until_seen_often_enough(tracker):
+    _, answers, _ = follow(tracker, walk(Person(1), CONFIRMED_HITS + 1))
+    assert [people[0].tentative for people in answers] == [True] * (CONFIRMED_HITS - 1) + [False] * 2
 
 
 def test_found_where_the_tracker_looked_is_recovered_and_believed_a_little_less(tracker):

@@ -231,6 +231,7 @@ class Tracker:
             track_id=track.track_id,
             state=state_of(unseen=track.unseen, detected=track.detected),
             frames_since_detected=track.unseen,
+            tentative=track.hits < CONFIRMED_HITS,
             confidence=believed,
             expected_error_mm=error_mm,
             expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),

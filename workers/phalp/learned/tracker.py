@@ -27,6 +27,10 @@ from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
+#: So many grey levels from all that was seen, a picture is one of another place. Views of one room from
+#: another side are 37 away and more, and within a shot at most 24 were measured, hand-held ones included.
+_CUT_LEVELS: Final = 30.0
+
 #: Of a pose's 229 numbers: 24 rotations, then 10 of shape.
 _ROTATIONS: Final = slice(0, 216)
 _BETAS: Final = slice(216, 226)
@@ -114,7 +118,7 @@ def _expected(
     state: SessionState, facts: FrameFacts, tracks: Tracks, *, time: int, forward: bool
 ) -> Expected[SessionState]:
     place = recall.place(state.memory, facts.thumbnail)
-    cut = place is not None and (place.broken or place.turns_back)
+    cut = place is not None and _is_cut(place)
     view = View(time, forward and not cut, life.displaced(tracks) if cut else tracks, place)
     proposals = tuple(
         Proposal(
@@ -168,6 +172,11 @@ def _pace(state: SessionState) -> Pace:
     return Pace(state.last_frame, state.last_ms, state.frame_ms)
 
 
+def _is_cut(place: Place) -> bool:
+    """Whether people need not be near where they were: the picture is one of another place, or time."""
+    return place.turns_back or (place.broken and float(place.away.min()) > _CUT_LEVELS)
+
+
 def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time: int) -> TrackedPerson:
     """The person as seen in this frame, or else as expected in it."""
     unseen = time - int(track.times[-1])
@@ -179,6 +188,7 @@ def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time
         track_id=track.track_id,
         state=state_of(unseen=unseen, detected=track.detected),
         frames_since_detected=unseen,
+        tentative=track.hits < CONFIRMED_HITS,
         confidence=believed,
         expected_error_mm=error_mm,
         expected_error_px=error_lengths * size_px,

@@ -23,12 +23,23 @@ class Networks:
     """Both networks on one device. `looks` and `poses` are what `life` and `associate` ask for."""
 
     def __init__(
-        self, *, encoder: AppearanceEncoder, transformer: PoseTransformer, device: torch.device
+        self,
+        *,
+        encoder: AppearanceEncoder,
+        transformer: PoseTransformer,
+        device: torch.device,
+        one_pass: bool | None = None,
     ) -> None:
+        """`one_pass`: one for all questions that come together, not one for each. None: as the device likes.
+
+        A CPU's kernels depend on how much they are given, and so does their rounding: in passes of their
+        own, sessions are the same whatever their company. It has less to gain from large batches than a GPU.
+        """
         # Channels last: the convolutions take two thirds of the time, on the CPU as on others.
         self._encoder = encoder.to(device, memory_format=torch.channels_last).eval()
         self._transformer = transformer.to(device).eval()
         self._device = device
+        self._one_pass = device.type != "cpu" if one_pass is None else one_pass
 
     def looks(self, asked: Sequence[LooksAsked]) -> list[Floats]:
         """How differently people look (P,), for the pairs (P, 2) of each question."""
@@ -45,14 +56,10 @@ class Networks:
         one_of: Callable[[Sequence[Question]], Question],
         sizes: Sequence[int],
     ) -> list[Floats]:
-        """The answers to questions of some sizes: one pass for all of them; on a CPU, one for each.
-
-        A CPU's kernels depend on how much they are given, and so does their rounding: in passes of their
-        own, sessions are the same whatever their company. It has less to gain from large batches than a GPU.
-        """
-        if self._device.type == "cpu" or not asked:
-            return [answer(one) for one in asked]
+        """The answers to questions of some sizes."""
         with ending_where_lost():
+            if not self._one_pass or not asked:
+                return [answer(one) for one in asked]
             return np.split(answer(one_of(asked)), np.cumsum(sizes)[:-1])
 
     @torch.inference_mode()
