@@ -23,39 +23,57 @@ HALF_MM: Final = 80.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """By which errors follow from innovations. All (2,): for millimetres, and for body lengths.
+class Curve:
+    """How errors follow from innovations, (2,) each: for millimetres, and for body lengths.
 
-    An observed pose is off by `seen_share` innovation^`seen_power`. One predicted for n frames would be off
-    by `ahead_share` innovation^`ahead_power` growth(n), were there no end to how unlike two poses can be: it
-    stays below `most`, and gets there the more suddenly the higher `bend` is. growth(n) is
-    ((1 + n) / 2)^`growth_power`.
+    They would be `share` innovation^`power`, were there no end to how unlike two poses can be: they stay
+    below `most`, and get there the more suddenly the higher `bend` is.
     """
 
-    seen_share: Floats
-    seen_power: Floats
-    ahead_share: Floats
-    ahead_power: Floats
-    growth_power: Floats
+    share: Floats
+    power: Floats
     most: Floats
     bend: Floats
+
+    def at(self, innovation: Floats, grown: Floats | float = 1.0) -> Floats:
+        """The errors (T, 2) after innovations (T, 2), `grown` times as large where there is no end."""
+        endless = self.share * innovation**self.power * grown
+        return endless / (1 + (endless / self.most) ** self.bend) ** (1 / self.bend)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """By which errors are told: of observed poses, and of predicted ones.
+
+    growth (2,): errors grow with ((1 + n) / 2)^`growth` where the person was not seen for n frames.
+    """
+
+    observed: Curve
+    predicted: Curve
+    growth: Floats
 
 
 #: Fitted to withheld detections: `python -m bench.calibration --fit` prints it.
 CALIBRATION: Final = Calibration(
-    seen_share=np.array([3.48, 0.0306]),
-    seen_power=np.array([0.402, 0.377]),
-    ahead_share=np.array([1.293, 1.455]),
-    ahead_power=np.array([0.873, 1.103]),
-    growth_power=np.array([0.953, 1.059]),
-    most=np.array([288.0, 0.249]),
-    bend=np.array([3.39, 4.78]),
+    observed=Curve(
+        share=np.array([0.2664, 4.499]),
+        power=np.array([1.376, 1.336]),
+        most=np.array([30.83, 0.01331]),
+        bend=np.array([1, 1]),
+    ),
+    predicted=Curve(
+        share=np.array([0.5011, 5.246]),
+        power=np.array([1.191, 1.358]),
+        most=np.array([250.2, 0.8469]),
+        bend=np.array([4.748, 6.381]),
+    ),
+    growth=np.array([0.9245, 1.032]),
 )
 
 
 def growth(frames: Floats, calibration: Calibration = CALIBRATION) -> Floats:
     """How much farther off people are (T, 2) who were not seen for `frames` (T,) than after one frame."""
-    return ((1 + frames[:, None]) / 2) ** calibration.growth_power
+    return ((1 + frames[:, None]) / 2) ** calibration.growth
 
 
 def expected_error(innovation: Floats, unseen: Floats, calibration: Calibration = CALIBRATION) -> Floats:
@@ -64,11 +82,10 @@ def expected_error(innovation: Floats, unseen: Floats, calibration: Calibration 
     innovation (T, 2): running means. unseen (T,): frames since each was observed, 0: in this one. Means over
     the 24 joints.
     """
-    seen = calibration.seen_share * innovation**calibration.seen_power
-    ahead = calibration.ahead_share * innovation**calibration.ahead_power * growth(unseen, calibration)
-    bent = ahead / (1 + (ahead / calibration.most) ** calibration.bend) ** (1 / calibration.bend)
+    observed = calibration.observed.at(innovation)
+    predicted = calibration.predicted.at(innovation, growth(unseen, calibration))
     # Who stands still is predicted nearly as well as seen, and never better.
-    return np.where(unseen[:, None] > 0, np.maximum(seen, bent), seen)
+    return np.where(unseen[:, None] > 0, np.maximum(observed, predicted), observed)
 
 
 def trust_of(*, score: float, visibility: Floats, detected: bool) -> float:

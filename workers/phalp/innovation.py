@@ -13,8 +13,8 @@ from workers.phalp.confidence import growth
 from workers.phalp.location import picture_of, size_at
 from workers.phalp.state import Floats
 
-#: What is assumed of a person who was seen once.
-NEWCOMER: Final = np.array([60.0, 0.03])
+#: What is assumed of a person who was seen once: the mean over the people of real clips.
+NEWCOMER: Final = np.array([32.0, 0.013])
 #: The most that one innovation counts: people who are mistaken for each other are farther apart.
 MOST: Final = np.array([300.0, 0.3])
 #: Share of the running mean that is kept from one observation to the next.
