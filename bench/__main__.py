@@ -16,6 +16,7 @@ BENCHES = (
     "service",
     "quality",
     "withheld",
+    "contradictions",
     "order",
 )
 

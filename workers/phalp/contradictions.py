@@ -34,9 +34,10 @@ FAR_M: Final = 0.1
 MIRRORED_WEIGHT: Final = 0.5
 
 #: A limb leaps that is farther from its place on the predicted trunk, metres (mean over its joints), than
-#: this and so many frames of its motion.
-LEAP_M: Final = 0.2
-LEAP_FRAMES: Final = 1.5
+#: this, so many frames of its motion, and so many times the distance that the person is usually off.
+LEAP_M: Final = 0.15
+LEAP_FRAMES: Final = 1.0
+LEAP_INNOVATIONS: Final = 2.0
 #: What a limb that leaps is worth.
 LEAPED_WEIGHT: Final = 0.05
 #: A limb that leaps is somebody else's if it is this much nearer to that one's than to its own.
@@ -47,7 +48,7 @@ _BONE_M: Final = 0.27
 #: Observations in a row that contradict a part before it is believed; a mirrored trunk counts in full only
 #: where it faces as the feet do, for they are not taken for each other with it.
 MAX_MIRRORED: Final = 4.0
-MAX_LEAPED: Final = 2.0
+MAX_LEAPED: Final = 1.0
 MAX_MIXED: Final = 10.0
 TWISTED_SHARE: Final = 0.25
 #: Cosine from which a trunk and a foot face one way.
@@ -67,14 +68,16 @@ class Seen:
 class Known:
     """What is known of the people in M observations. Turns, joints, pictures: predictions, as in `Seen`.
 
-    moved (M, 24): how far each joint has turned since it was observed, radians, about. contradicted (M, 6):
-    as the last `Reading` said. well (M,): the prediction is worth a comparison. pictures (T, 24, 2): of
+    moved (M, 24): how far each joint has turned since it was observed, radians, about. innovation_m (M,): how
+    far joints were from where they were expected, of late. contradicted (M, 6): as the last `Reading` said.
+    well (M,): the prediction is worth a comparison. pictures (T, 24, 2): of
     everyone who is followed, and own (M,) the rows of these people among them.
     """
 
     turns: Floats
     joints: Floats
     moved: Floats
+    innovation_m: Floats
     contradicted: Floats
     well: Flags
     pictures: Floats
@@ -182,7 +185,8 @@ def _leaped(joints: Floats, pictures: Floats, known: Known) -> npt.NDArray[np.in
     expected = known.joints[:, _LIMBS] - known.joints[:, _ROOTS, None]
     away = np.sqrt(np.square(seen - expected).sum(axis=-1)).mean(axis=-1)
     moves = _BONE_M * known.moved[:, _MOVERS].sum(axis=-1)
-    leaped = (away > LEAP_M + LEAP_FRAMES * moves) & known.well[:, None]
+    limit = LEAP_M + LEAP_FRAMES * moves + LEAP_INNOVATIONS * known.innovation_m[:, None]
+    leaped = (away > limit) & known.well[:, None]
     if not leaped.any() or len(known.pictures) < 2:
         return np.where(leaped, LEAPED, 0).astype(np.int8)
     limbs = pictures[:, None, _LIMBS]  # (M, 1, 4, 3, 2)

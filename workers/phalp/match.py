@@ -11,7 +11,7 @@ import numpy.typing as npt
 from wire.skeleton import SMPL_JOINTS
 from workers.geometry import vector_from_rotation
 from workers.phalp import contradictions
-from workers.phalp.contradictions import MIRRORED, MIXED, Known, Reading, Seen
+from workers.phalp.contradictions import LEAPED, MIRRORED, MIXED, Known, Reading, Seen
 from workers.phalp.location import pelvis_at, picture_of, size_at
 from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
@@ -120,6 +120,7 @@ def match(
             weight, anew = np.ones_like(weight), np.ones_like(anew)
         elif verdict is Verdict.DOUBTED:
             weight, anew = weight * DOUBTED_WEIGHT, np.zeros_like(anew)
+            kinds = np.where((np.arange(len(kinds)) == 0) & (kinds == 0), LEAPED, kinds).astype(np.int8)
         colours = not ((kinds == MIRRORED) | (kinds == MIXED)).any()
         matches.append(
             Match(
@@ -182,6 +183,7 @@ def _read(
             turns=np.stack([track.turns for track in tracks]),
             joints=expected.joints[rows],
             moved=np.sqrt(np.square(moves).sum(axis=-1)).sum(axis=1) * frames[:, None],
+            innovation_m=np.array([track.innovation[0] for track in before]) / 1e3,
             contradicted=np.stack([track.contradicted for track in before]),
             well=known & np.array(expected.continuous)[rows] & (frames <= RECENT) & expected.steady,
             pictures=_pictures(expected, skeleton),
