@@ -105,6 +105,9 @@ class Reading:
 
 def read(seen: Seen, known: Known) -> Reading:
     """Each observation, read as what is known of its track suggests."""
+    off = (_away(seen.joints, known) > FAR_M) & known.well[:, None]
+    if not (off.any() or _is_far(seen.joints, known).any()):
+        return _as_seen(seen)
     readings = _readings(seen.joints)
     chosen = _mirrored(readings, known)  # (M, 2)
     lasted = known.contradicted[:, :2] + np.where(_faces_one_way(seen.turns), 1.0, TWISTED_SHARE)[:, None]
@@ -112,7 +115,7 @@ def read(seen: Seen, known: Known) -> Reading:
     chosen = np.where(stays, 0, chosen)
     of_joint = chosen[:, _GROUP]  # (M, 24)
     joints = np.take_along_axis(readings, of_joint[None, ..., None], axis=0)[0]
-    source = np.where((of_joint == 1) | (of_joint == 2), _SWAPPED, _AS_SEEN)
+    source = np.where(of_joint > 0, _SWAPPED, _AS_SEEN)
     turns = _turns_read(seen.turns, of_joint, source, known.turns)
 
     limbs = _leaped(joints, np.take_along_axis(seen.pictures, source[..., None], axis=1), known)
@@ -145,15 +148,37 @@ def count(kinds: npt.NDArray[np.int8], *, mirrored: int = 0) -> dict[str, int]:
     return {name: parts for name, parts in found.items() if parts}
 
 
+def _as_seen(seen: Seen) -> Reading:
+    """Observations of which nothing is wrong."""
+    people = len(seen.turns)
+    nothing = np.zeros((people, len(PARTS)))
+    joints = np.broadcast_to(_AS_SEEN, (people, len(_AS_SEEN)))
+    return Reading(
+        turns=seen.turns,
+        joints=seen.joints,
+        source=joints,
+        weight=np.ones(joints.shape),
+        kinds=nothing.astype(np.int8),
+        contradicted=nothing,
+        believed=np.zeros(joints.shape, dtype=bool),
+    )
+
+
 def _readings(joints: Floats) -> Floats:
-    """(4, M, 24, 3): joints as seen, with sides swapped, that with the depth mirrored, the depth mirrored."""
+    """(3, M, 24, 3): joints as seen, with sides swapped, that with the depth mirrored."""
     swapped = joints[:, _SWAPPED]
-    return np.stack([joints, swapped, swapped * _MIRROR, joints * _MIRROR])
+    return np.stack([joints, swapped, swapped * _MIRROR])
+
+
+def _away(joints: Floats, known: Known) -> Floats:
+    """How far joints (..., M, 24, 3) are from where expected (..., M, 2): of trunk and arms, of the legs."""
+    away: Floats = np.sqrt(np.square(joints - known.joints).sum(axis=-1)) @ _MEAN
+    return away
 
 
 def _mirrored(readings: Floats, known: Known) -> Indices:
-    """The reading (M, 2) that is taken of trunk and arms, and of the legs; only swapped ones are."""
-    away = np.sqrt(np.square(readings[:3] - known.joints).sum(axis=-1)) @ _MEAN  # (3, M, 2)
+    """The reading (M, 2) that is taken of trunk and arms, and of the legs."""
+    away = _away(readings, known)  # (3, M, 2)
     nearest = away.argmin(axis=0)
     clear = (away.min(axis=0) < NEARER * away[0]) & (away[0] > FAR_M) & known.well[:, None]
     with_trunk = clear[:, 0] | clear[:, 1]
@@ -179,14 +204,19 @@ def _turns_read(turns: Floats, reading: Indices, source: Indices, expected: Floa
     return np.where((reading > 0)[..., None, None], axes * sign[..., None, :], turns)
 
 
-def _leaped(joints: Floats, pictures: Floats, known: Known) -> npt.NDArray[np.int8]:
-    """What is wrong with each limb (M, 4), of observations as they are read."""
+def _is_far(joints: Floats, known: Known) -> Flags:
+    """(M, 4): whether limbs are farther from where they are expected on the trunk than they should be."""
     seen = joints[:, _LIMBS] - joints[:, _ROOTS, None]  # (M, 4, 3, 3)
     expected = known.joints[:, _LIMBS] - known.joints[:, _ROOTS, None]
     away = np.sqrt(np.square(seen - expected).sum(axis=-1)).mean(axis=-1)
     moves = _BONE_M * known.moved[:, _MOVERS].sum(axis=-1)
     limit = LEAP_M + LEAP_FRAMES * moves + LEAP_INNOVATIONS * known.innovation_m[:, None]
-    leaped = (away > limit) & known.well[:, None]
+    return (away > limit) & known.well[:, None]
+
+
+def _leaped(joints: Floats, pictures: Floats, known: Known) -> npt.NDArray[np.int8]:
+    """What is wrong with each limb (M, 4), of observations as they are read."""
+    leaped = _is_far(joints, known)
     if not leaped.any() or len(known.pictures) < 2:
         return np.where(leaped, LEAPED, 0).astype(np.int8)
     limbs = pictures[:, None, _LIMBS]  # (M, 1, 4, 3, 2)

@@ -193,13 +193,17 @@ def _read(
 
 
 def _pictures(expected: Expectation, skeleton: Skeleton) -> Floats:
-    """Where the joints (T, 24, 2) of all tracks are expected in the picture."""
+    """Where the joints (T, 24, 2) of all tracks are expected in the picture; of nobody where there is one."""
+    if len(expected.tracks) < 2:
+        return np.zeros((0, 24, 2))
     places = np.stack([track.place for track in expected.tracks])
     betas = np.stack([track.betas for track in expected.tracks])
     return picture_of(expected.joints, pelvis_at(places, skeleton.length(betas)))
 
 
 def _as_read(seen: Sighting, reading: Reading, index: int) -> Sighting:
+    if not reading.kinds[index].any():
+        return seen
     source = reading.source[index]
     return replace(
         seen,
