@@ -23,15 +23,14 @@ import orjson
 from falcon.media.multipart import MultipartFormHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from http_edge import contract, intake, videos
-from http_edge.asking import Asking
+from http_edge import batch, contract, intake, videos
 from http_edge.compression import Gzip
 from http_edge.intake import Intake
 from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
+from http_edge.posing import Posing
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import BodyFile
-from wire import images
 from wire.errors import (
     BadRequest,
     Busy,
@@ -41,9 +40,8 @@ from wire.errors import (
     PoseError,
     UnsupportedMediaType,
 )
-from wire.images import Header
 from wire.line import Lines
-from wire.messages import Frame, Options, SessionId, Source
+from wire.messages import SessionId
 from wire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,7 +78,9 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     form_handler.parse_options.max_body_part_buffer_size = parts.settings.max_body_bytes
 
     admission = Admission(parts.settings.http_threads)
-    app.add_route("/pose/hybrid", HybridPose(parts, admission))
+    pose = Posing(parts.settings, parts.broker, parts.metrics, parts.body)
+    app.add_route("/pose/hybrid", HybridPose(parts, admission, pose))
+    app.add_route("/pose/batch", BatchPose(parts, admission, pose))
     app.add_route("/health", Health(parts.watch))
     app.add_route("/warmup", Warmup(parts, admission))
     app.add_route("/metrics", Exposition(parts.metrics))
@@ -114,48 +114,52 @@ class Admission:
 class HybridPose:
     """`/pose/hybrid`: the people of one picture."""
 
-    def __init__(self, parts: Parts, admission: Admission) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, admission: Admission, pose: Posing) -> None:
+        self._timeout_s = parts.settings.request_timeout_s
         self._admission = admission
-        self._ask = Asking(parts.broker, parts.metrics)
+        self._pose = pose
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one picture. Raises every `PoseError` of the contract."""
         with self._admission():
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
-            full_people = (asked.people or _which_people(req)) == "full"
-            header = images.check(asked.image, max_pixels=self._parts.settings.max_image_pixels)
-            frame = self._frame(req, asked, header, full_people=full_people)
-            result, payload = self._ask(frame, asked.image, header)
-            topology = self._parts.body.topology()
-            people = contract.read(result, payload, topology=topology, full_people=full_people)
-            resp.data = contract.answer(
-                people,
-                topology=topology,
-                keypoints=self._parts.settings.keypoints,
-                full_people=full_people,
-                elapsed_ms=(time.perf_counter() - req.context.arrived) * 1e3,
+            resp.data = self._pose(
+                asked,
+                session_id=asked.session_id or _session_id(req),
+                client=req.remote_addr,
+                full_people=(asked.people or _which_people(req)) == "full",
+                arrived=req.context.arrived,
+                within_s=self._timeout_s,
             )
         resp.content_type = falcon.MEDIA_JSON
-        self._parts.metrics.frame_done(result)
 
-    def _frame(self, req: falcon.Request, asked: Intake, header: Header, *, full_people: bool) -> Frame:
-        return Frame(
-            request_id=uuid.uuid4().bytes,
-            frame_number=asked.frame_number,
-            deadline_ms=round(self._parts.settings.request_timeout_s * 1e3),
-            session_id=asked.session_id or _session_id(req),
-            source=Source(client=req.remote_addr, width_px=header.width, height_px=header.height),
-            options=Options(
-                visualize=asked.visualize,
-                full_people=full_people,
-                boxes=asked.boxes,
-                target=asked.target,
-            ),
-            timestamp_ms=asked.timestamp_ms,
-            fps=asked.fps,
-        )
+
+class BatchPose:
+    """`/pose/batch`: the people of several pictures of one video."""
+
+    def __init__(self, parts: Parts, admission: Admission, pose: Posing) -> None:
+        self._settings = parts.settings
+        self._admission = admission
+        self._pose = pose
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer one picture after the other. Raises `BadRequest`, `Busy` or `UnsupportedMediaType`."""
+        with self._admission():
+            asked = batch.read(_read_json(req), max_frames=self._settings.max_session_frames)
+
+            def pose(frame: Intake, left_s: float) -> bytes:
+                return self._pose(
+                    frame,
+                    session_id=asked.session_id,
+                    client=req.remote_addr,
+                    full_people=frame.people == "full" or asked.full_people,
+                    arrived=time.perf_counter(),
+                    within_s=left_s,
+                )
+
+            resp.data = batch.answers(asked, pose, within_s=self._settings.request_timeout_s)
+        resp.content_type = falcon.MEDIA_JSON
 
 
 class Health:
@@ -204,9 +208,7 @@ class Exposition:
 
 
 def _read_intake(req: falcon.Request) -> Intake:
-    if req.get_header("Content-Encoding", default="identity").lower() != "identity":
-        raise UnsupportedMediaType("the request's body is compressed; send it as it is")
-    media_type = (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
+    media_type = _media_type(req)
     if media_type == falcon.MEDIA_MULTIPART:
         return intake.from_form((part.name or "", part.get_data()) for part in req.get_media())
     if media_type != falcon.MEDIA_JSON:
@@ -217,6 +219,20 @@ def _read_intake(req: falcon.Request) -> Intake:
     except PoseError:
         req.context.frame_number = intake.frame_number_of(body)
         raise
+
+
+def _read_json(req: falcon.Request) -> bytes:
+    media_type = _media_type(req)
+    if media_type != falcon.MEDIA_JSON:
+        raise UnsupportedMediaType(f"{media_type}: send application/json")
+    body: bytes = req.bounded_stream.read()
+    return body
+
+
+def _media_type(req: falcon.Request) -> str:
+    if req.get_header("Content-Encoding", default="identity").lower() != "identity":
+        raise UnsupportedMediaType("the request's body is compressed; send it as it is")
+    return (req.content_type or falcon.MEDIA_JSON).partition(";")[0].strip().lower()
 
 
 def _session_id(req: falcon.Request) -> str | None:

@@ -386,9 +386,7 @@ def test_a_frame_that_fails_by_its_own_fault_has_an_entry_that_says_so(
     assert [number for number, frame in enumerate(frames) if "error" in frame] == [4]
 
 
-def test_beside_others_frames_a_job_keeps_one_under_way(
-    service: Service, worker: Worker, tmp_path: Path
-) -> None:
+def test_beside_others_frames_a_job_keeps_one_under_way(service: Service, tmp_path: Path) -> None:
     short = videos.write(tmp_path / "short.mp4", frames=8).read_bytes()
     frame = Frame(
         request_id=uuid.uuid4().bytes, frame_number=0, deadline_ms=1000, session_id="silent:"

@@ -1,0 +1,73 @@
+"""One picture to one answer: its header checked, the broker asked, the result written by the contract."""
+
+import time
+import uuid
+
+from http_edge import contract
+from http_edge.asking import Asking
+from http_edge.intake import Intake
+from http_edge.metrics import Metrics
+from http_edge.topology import BodyFile
+from wire import images
+from wire.images import Header
+from wire.line import Lines
+from wire.messages import Frame, Options, Source
+from wire.settings import Settings
+
+
+class Posing:
+    """For many threads at a time."""
+
+    def __init__(self, settings: Settings, broker: Lines, metrics: Metrics, body: BodyFile) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._body = body
+        self._ask = Asking(broker, metrics)
+
+    def __call__(
+        self,
+        asked: Intake,
+        *,
+        session_id: str | None,
+        client: str,
+        full_people: bool,
+        arrived: float,
+        within_s: float,
+    ) -> bytes:
+        """The body of a 200; `arrived` is `time.perf_counter`'s. Raises every `PoseError` of the contract."""
+        header = images.check(asked.image, max_pixels=self._settings.max_image_pixels)
+        frame = _frame(
+            asked, header, session_id=session_id, client=client, full_people=full_people, within_s=within_s
+        )
+        result, payload = self._ask(frame, asked.image, header)
+        topology = self._body.topology()
+        people = contract.read(result, payload, topology=topology, full_people=full_people)
+        body = contract.answer(
+            people,
+            topology=topology,
+            keypoints=self._settings.keypoints,
+            full_people=full_people,
+            elapsed_ms=(time.perf_counter() - arrived) * 1e3,
+        )
+        self._metrics.frame_done(result)
+        return body
+
+
+def _frame(
+    asked: Intake, header: Header, *, session_id: str | None, client: str, full_people: bool, within_s: float
+) -> Frame:
+    return Frame(
+        request_id=uuid.uuid4().bytes,
+        frame_number=asked.frame_number,
+        deadline_ms=max(1, round(within_s * 1e3)),
+        session_id=session_id,
+        source=Source(client=client, width_px=header.width, height_px=header.height),
+        options=Options(
+            visualize=asked.visualize,
+            full_people=full_people,
+            boxes=asked.boxes,
+            target=asked.target,
+        ),
+        timestamp_ms=asked.timestamp_ms,
+        fps=asked.fps,
+    )
