@@ -16,6 +16,7 @@ BENCHES = (
     "service",
     "quality",
     "withheld",
+    "calibration",
     "contradictions",
     "order",
 )

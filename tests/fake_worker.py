@@ -61,7 +61,13 @@ def result_header(
         "width_px": 640,
         "height_px": 360,
         "people": [
-            {"track_id": 7 + row, "state": state, "frames_since_detected": row, "confidence": 0.9}
+            {
+                "track_id": 7 + row,
+                "state": state,
+                "frames_since_detected": row,
+                "confidence": 0.9,
+                **({"expected_error_mm": 21.456, "expected_error_px": 3.0} if row == 0 else {}),
+            }
             for row, state in enumerate(states)
         ],
         "primary": primary,

@@ -60,6 +60,8 @@ def test_an_answer_has_every_field_of_the_contract(answer: Reply) -> None:
     assert body["processing_time_ms"] > 0
     assert body["model_version"] == "fake-1"
     assert body["tracking"]["state"] == "detected"
+    assert body["tracking"]["expected_error_mm"] == body["people"][0]["expected_error_mm"] == 21.46
+    assert body["tracking"]["expected_error_px"] == body["people"][0]["expected_error_px"] == 3.0
     assert body["error"] is None
     assert "visualization" not in body
 
