@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workers.geometry import rotation_from_vector, vector_from_rotation
+from workers.phalp import past
 from workers.phalp.state import MARK, Floats, Marks, TrackState
 
 #: Radians in a step of a stored rotation vector, and of a velocity: one that is cut off at 127 steps is
@@ -53,6 +54,8 @@ def recalled(track: TrackState, mark: np.void) -> TrackState:
         drift_surprise=mark["drift_surprise"].astype(np.float64),
         seen_place=place,
         seen_box=mark["seen_box"].astype(np.float64),
+        past_turns=past.NO_TURNS,
+        past_places=past.NO_PLACES,
     )
 
 

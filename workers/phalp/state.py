@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.void]  # (M,) of `MARK`
+Quaternions = npt.NDArray[np.int16]  # (..., 4) x y z w, see `past`
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 4
+STATE_VERSION: Final = 5
 
 #: How one person was seen in one picture, in few bytes: there is one for each of the pictures remembered.
 #: Rotation vectors are in steps of `marks.TURN` and `marks.SPIN`; the rest is as in `TrackState`.
@@ -69,6 +70,8 @@ class TrackState:
     seen_box: Floats  # (4,) box when last observed, `location.normalised_box`
     lasting: bool  # in view when the picture jumped: elsewhere, to be unseen says little
     contradicted: Floats  # (6,) observations in a row that contradicted each of `contradictions.PARTS`
+    past_turns: Quaternions  # (N, 24, 4) as measured, frame by frame up to the last observation
+    past_places: Floats  # (N, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +130,7 @@ class SessionState:
 
 
 #: Arrays are written as one of these, by its place, shape and bytes.
-_TYPES: Final = [np.dtype("<f8"), np.dtype("<f4"), np.dtype("<u4"), np.dtype("u1"), MARK]
+_TYPES: Final = [np.dtype("<f8"), np.dtype("<f4"), np.dtype("<u4"), np.dtype("u1"), MARK, np.dtype("<i2")]
 
 
 def _plain(value: SessionState | TrackState | Memory) -> dict[str, Any]:

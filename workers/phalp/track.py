@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from workers.phalp import appearance, smooth
+from workers.phalp import appearance, past, smooth
 from workers.phalp.confidence import trust_of
 from workers.phalp.contradictions import PARTS
 from workers.phalp.innovation import NEWCOMER, innovations, running_mean
@@ -18,7 +18,7 @@ from workers.phalp.match import ANEW, DOUBTED_WEIGHT, Match, Verdict
 from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import Filtered
-from workers.phalp.state import Floats, TrackState
+from workers.phalp.state import Floats, Quaternions, TrackState
 from workers.phalp.turns import rotations_of
 
 #: Longest life without a sighting, frames (PHALP's).
@@ -70,6 +70,8 @@ def begin(track_id: int, seen: Sighting) -> TrackState:
         seen_box=seen.box,
         lasting=False,
         contradicted=np.zeros(len(PARTS)),
+        past_turns=past.quaternions(seen.turns)[None],
+        past_places=seen.place[None],
     )
 
 
@@ -85,6 +87,7 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
     measured = _place_onto(pose.value, shapes, matches, skeleton)
     place = _smooth_place(matches, measured, frames, restarted)
     innovation = _innovation(matches, frames, skeleton)
+    believed = past.quaternions(_believed(matches, pose.value))
     return [
         _observed(
             match,
@@ -92,6 +95,7 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
             place=_row(place, index),
             betas=betas,
             innovation=innovation[index],
+            believed=believed[index],
         )
         for index, (match, betas) in enumerate(zip(matches, shapes, strict=True))
     ]
@@ -108,9 +112,23 @@ def _trust(seen: Sighting) -> float:
 
 
 def _observed(
-    match: Match, *, pose: Filtered, place: Filtered, betas: Floats, innovation: Floats
+    match: Match,
+    *,
+    pose: Filtered,
+    place: Filtered,
+    betas: Floats,
+    innovation: Floats,
+    believed: Quaternions,
 ) -> TrackState:
     before, seen = match.before, match.seen
+    past_turns, past_places = past.extended(
+        (past.NO_TURNS, past.NO_PLACES)
+        if match.verdict is Verdict.JUMPED
+        else (before.past_turns, before.past_places),
+        believed,
+        place.value if match.verdict is Verdict.DOUBTED else seen.place,
+        frames=match.expected.unseen,
+    )
     colours, patch_weight = appearance.remember(
         before.appearance, before.patch_weight, seen.appearance, seen.patch_weight * match.unobstructed
     )
@@ -136,6 +154,8 @@ def _observed(
         seen_place=place.value,
         seen_box=seen.box,
         contradicted=match.contradicted,
+        past_turns=past_turns,
+        past_places=past_places,
     )
 
 
@@ -153,6 +173,13 @@ def _innovation(matches: Sequence[Match], frames: Floats, skeleton: Skeleton) ->
     )
     jumped = np.array([match.verdict is Verdict.JUMPED for match in matches])
     return np.where(jumped[:, None], before, running_mean(before, seen, frames=frames))
+
+
+def _believed(matches: Sequence[Match], smoothed: Floats) -> Floats:
+    """Turns (T, 24, 3, 3) as measured, but as `smoothed` of those who are doubted."""
+    doubted = np.array([match.verdict is Verdict.DOUBTED for match in matches])
+    measured = np.stack([match.seen.turns for match in matches])
+    return np.where(doubted[:, None, None, None], smoothed, measured)
 
 
 def _shape(before: TrackState, seen: Sighting) -> Floats:

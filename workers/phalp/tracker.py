@@ -22,6 +22,7 @@ from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_b
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
+from workers.phalp.predict import out_of_sight
 from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
@@ -169,6 +170,11 @@ class Tracker:
             replace(track, unseen=old.unseen + view.step)
             for track, old in zip(expected, state.tracks, strict=True)
         ]
+        matched = {row for row, _ in found.pairs}
+        tracks = out_of_sight(
+            tracks,
+            lost=[row for row, old in enumerate(state.tracks) if row not in matched and not old.unseen],
+        )
         for (row, _), track in zip(found.pairs, observe(matches, skeleton=self._skeleton), strict=True):
             tracks[row] = track
         if view.jumps:
