@@ -107,6 +107,8 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Footage]:
         stream = _pictures(container)
         _check_size(stream.width, stream.height, max_pixels)
         stream.thread_type = "AUTO"
+        # Sizes may grow on the way; decoders count whole blocks, so they get some more than the limit.
+        stream.codec_context.options = {"max_pixels": str(2 * max_pixels)}
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
         length_s = _length_s(container, stream)
         estimated = round(length_s * rate) if length_s and rate else None

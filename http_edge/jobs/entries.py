@@ -67,6 +67,8 @@ def _person(people: People, row: int, keypoints: KeypointSet, *, meshes: bool) -
         "frames_since_detected": person.frames_since_detected,
         "confidence": round(float(confidence.mean()), _SHARE_DIGITS),
         "tracking_confidence": round(person.confidence, _SHARE_DIGITS),
+        "expected_error_mm": _error(person.expected_error_mm),
+        "expected_error_px": _error(person.expected_error_px),
         "smpl": {
             "betas": _rounded(arrays["betas"][row], _SHARE_DIGITS),
             "body_pose": rotations[1:],
@@ -88,6 +90,10 @@ def _keypoints(people: People, row: int, keypoints: KeypointSet) -> tuple[Array,
     joints = arrays["joints"][row]
     pixels = project(joints, arrays["translation"][row], result.width_px, result.height_px)
     return joints, pixels, arrays["joint_confidence"][row]
+
+
+def _error(value: float | None) -> float | None:
+    return None if value is None else round(value, _PIXEL_DIGITS)
 
 
 def _rounded(array: Array, digits: int) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from http_edge.jobs.catalogue import Catalogue
 from tests import videos
 from tests.fake_worker import FakeWorker, answer
 from tests.http_edge.running import Edge, Reply, picture, wait_for
@@ -39,6 +40,7 @@ class Worker:
         self.works: list[dict[str, Any]] = []
         self.images: list[bytes] = []
         self.open_until = 10**9  # frames of jobs with this number and above wait
+        self.is_silent = False  # towards jobs
         self.failures: dict[int, str] = {}  # frame number -> code
         self.histories: dict[str, str] = {}  # end of the session's id -> history
 
@@ -47,6 +49,8 @@ class Worker:
             return answer(work, image)
         self.works.append(work)
         self.images.append(image)
+        if self.is_silent:
+            return None
         is_new = any(seen["frame_number"] == 0 for seen in self.works_of(work["session_id"]))
         until = time.monotonic() + (20 if is_new else 0)  # another test's frames may still come
         while work["frame_number"] >= self.open_until and time.monotonic() < until:
@@ -76,6 +80,11 @@ class Service(Edge):
 
     def start_jobs(self) -> None:
         self.jobs = subprocess.Popen([sys.executable, "-m", "http_edge.jobs"], env=self._environment)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """As the next job program will find it."""
+        return Catalogue(self.settings.jobs_directory() / "jobs.sqlite")
 
     def kill_jobs(self, signum: int = signal.SIGKILL) -> int:
         self.jobs.send_signal(signum)
@@ -346,6 +355,20 @@ def test_a_killed_program_changes_nothing_and_sends_one_frame_twice(
     assert state["result"]["frames"] == undisturbed
     assert worker.numbers == [*range(14), *range(9, 25)]  # four were under way
     assert len({work["session_id"] for work in worker.works}) == 1
+
+
+def test_a_video_that_ends_its_program_again_and_again_is_given_up(
+    service: Service, worker: Worker, video: bytes
+) -> None:
+    worker.is_silent = True
+    job_id = service.queue(video)
+    for start in (1, 2, 3):
+        wait_for(lambda: service.catalogue.find(job_id).idle_starts == start)  # noqa: B023
+        service.kill_jobs()
+        service.start_jobs()
+
+    state = service.ended(job_id)
+    assert (state["code"], state["frames_done"]) == ("invalid_video", 0)
 
 
 def test_a_stopped_program_ends_at_once_and_its_job_waits(
