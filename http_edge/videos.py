@@ -122,7 +122,7 @@ class Videos:
         if not asked.video_path:
             raise NoVideo("the request names no video: video_path (JSON) or video (form) is missing or empty")
         file = self._under_root(asked.video_path)
-        return self._queue(_new_id(), asked.video_path, file, asked, uploaded=False)
+        return self._queue(_new_id(), asked.video_path, file, asked)
 
     def _under_root(self, video_path: str) -> Path:
         """The file that is meant. One answer for all that is not there: what lies elsewhere is not told."""
@@ -151,7 +151,7 @@ class Videos:
                     texts[part.name or ""] = part.get_text()
             if name is None or upload.stat().st_size == 0:
                 raise NoVideo("the form carries no video: the file `video` is missing or empty")
-            return self._queue(job_id, name, upload, _from_texts(texts), uploaded=True)
+            return self._queue(job_id, name, upload, _from_texts(texts))
         except BaseException:
             upload.unlink(missing_ok=True)
             raise
@@ -165,10 +165,8 @@ class Videos:
                     raise BodyTooLarge(f"a video may have {self._settings.max_video_bytes} bytes")
                 file.write(piece)
 
-    def _queue(
-        self, job_id: str, video_path: str, file: Path, asked: Asked, *, uploaded: bool
-    ) -> tuple[Job, bool]:
-        new = NewJob(job_id, video_path, str(file), uploaded=uploaded, meshes=asked.mesh != "none")
+    def _queue(self, job_id: str, video_path: str, file: Path, asked: Asked) -> tuple[Job, bool]:
+        new = NewJob(job_id, video_path, str(file), meshes=asked.mesh != "none")
         job = self.catalogue.add(new, now=time.time(), max_queued=self._settings.max_queued_jobs)
         return job, bool(asked.in_background)
 

@@ -6,6 +6,7 @@ Times are arguments, in seconds of the wall clock.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ Status = Literal["queued", "processing", "complete", "error"]
 
 #: Longest wait for another process that writes.
 _LOCK_TIMEOUT_S = 10.0
+_LOCK_RETRY_S = 0.02
 
 _FULL_RETRY_S = 30.0
 
@@ -27,7 +29,6 @@ create table if not exists jobs (
     job_id text not null unique,
     video_path text not null,
     file text not null,
-    uploaded integer not null,
     meshes integer not null,
     status text not null default 'queued',
     queued_at real not null,
@@ -52,7 +53,6 @@ class NewJob:
     job_id: str
     video_path: str
     file: str
-    uploaded: bool
     meshes: bool
 
 
@@ -64,7 +64,6 @@ class Job:
     job_id: str
     video_path: str
     file: str
-    uploaded: bool
     meshes: bool
     status: Status
     queued_at: float
@@ -98,7 +97,8 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         """Raises `sqlite3.Error` where the file cannot be used."""
         self._path = path
-        with self._connected() as database:
+        self._log_ahead()
+        with self._writing() as database:
             database.execute(_TABLE)
             database.execute(_INDEX)
 
@@ -106,14 +106,14 @@ class Catalogue:
 
     def add(self, job: NewJob, *, now: float, max_queued: int) -> Job:
         """Queue a job. Raises `Busy` where so many wait already."""
-        with self._connected() as database:
+        with self._writing() as database:
             (waiting,) = database.execute("select count(*) from jobs where status = 'queued'").fetchone()
             if waiting >= max_queued:
                 raise Busy(f"{waiting} videos are waiting", retry_after_s=_FULL_RETRY_S)
             row = database.execute(
-                "insert into jobs (job_id, video_path, file, uploaded, meshes, queued_at)"
-                f" values (?, ?, ?, ?, ?, ?) returning {_COLUMNS}",
-                (job.job_id, job.video_path, job.file, job.uploaded, job.meshes, now),
+                "insert into jobs (job_id, video_path, file, meshes, queued_at)"
+                f" values (?, ?, ?, ?, ?) returning {_COLUMNS}",
+                (job.job_id, job.video_path, job.file, job.meshes, now),
             ).fetchone()
         return _job(row)
 
@@ -152,19 +152,19 @@ class Catalogue:
     def cancel(self, job_id: str, *, now: float) -> None:
         """End a job, whatever its state. Whoever works on it notices with the next frame."""
         cancelled = JobCancelled("the job was cancelled, and its files are removed")
-        with self._connected() as database:
+        with self._writing() as database:
             _end(database, job_id, cancelled, now=now, of=("queued", "processing", "complete"))
 
     # ----------------------------------------------------------- for the job program
 
     def take_back(self) -> int:
         """Queue again, in their places, the jobs that a program which is no more was working on."""
-        with self._connected() as database:
+        with self._writing() as database:
             return database.execute("update jobs set status = 'queued' where status = 'processing'").rowcount
 
     def put_back(self, job_id: str) -> None:
         """Queue one again, in its place, for its program stops in peace: that start does not count."""
-        with self._connected() as database:
+        with self._writing() as database:
             database.execute(
                 "update jobs set status = 'queued', idle_starts = max(0, idle_starts - 1)"
                 " where job_id = ? and status = 'processing'",
@@ -173,7 +173,7 @@ class Catalogue:
 
     def take(self, *, now: float) -> Job | None:
         """The next job, which is now processing; None: none waits."""
-        with self._connected() as database:
+        with self._writing() as database:
             row = database.execute(
                 "update jobs set status = 'processing', started_at = coalesce(started_at, ?),"
                 " idle_starts = idle_starts + 1 where turn ="
@@ -187,7 +187,7 @@ class Catalogue:
         self, job_id: str, *, frames_done: int, frames_expected: int | None, frames_per_second: float | None
     ) -> None:
         """Write down how far a job is. Raises `JobCancelled` where it is not to go on."""
-        with self._connected() as database:
+        with self._writing() as database:
             changed = database.execute(
                 "update jobs set idle_starts = iif(? > frames_done, 0, idle_starts), frames_done = ?,"
                 " frames_expected = ?, frames_per_second = ? where job_id = ? and status = 'processing'",
@@ -198,7 +198,7 @@ class Catalogue:
 
     def begin_anew(self, job_id: str) -> Job | None:
         """Nothing counts of what was done so far: the same job with another session."""
-        with self._connected() as database:
+        with self._writing() as database:
             row = database.execute(
                 "update jobs set attempt = attempt + 1, frames_done = 0"
                 f" where job_id = ? returning {_COLUMNS}",
@@ -208,7 +208,7 @@ class Catalogue:
 
     def complete(self, job_id: str, *, frames: int, now: float) -> None:
         """A video is done, with so many entries."""
-        with self._connected() as database:
+        with self._writing() as database:
             database.execute(
                 "update jobs set status = 'complete', completed_at = ?, frames_done = ?, frames_expected = ?"
                 " where job_id = ? and status = 'processing'",
@@ -217,7 +217,7 @@ class Catalogue:
 
     def fail(self, job_id: str, error: PoseError, *, now: float) -> None:
         """A job is over, by name."""
-        with self._connected() as database:
+        with self._writing() as database:
             _end(database, job_id, error, now=now, of=("queued", "processing"))
 
     # --------------------------------------------------------------- for housekeeping
@@ -230,19 +230,40 @@ class Catalogue:
 
     def forget(self, job_id: str) -> None:
         """Nobody will ask for it any more."""
-        with self._connected() as database:
+        with self._writing() as database:
             database.execute("delete from jobs where job_id = ?", (job_id,))
 
+    def _log_ahead(self) -> None:
+        """Let readers read while somebody writes; the file remembers it.
+
+        SQLite does not wait for its lock here, and all programs of a service start at the same time.
+        """
+        deadline = time.monotonic() + _LOCK_TIMEOUT_S
+        while True:
+            try:
+                with self._connected() as database:
+                    database.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOCK_RETRY_S)
+
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection with one transaction that is written as a whole, or not at all."""
-        database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
-        try:
-            database.execute("pragma journal_mode = wal")
-            database.execute("pragma synchronous = normal")
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that is written as a whole, or not at all; nobody else writes meanwhile."""
+        with self._connected() as database:
             database.execute("begin immediate")
             yield database
             database.execute("commit")
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one thread; who reads over it waits for nobody."""
+        database = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
+        try:
+            database.execute("pragma synchronous = normal")
+            yield database
         finally:
             database.close()
 
@@ -260,4 +281,4 @@ def _end(
 
 def _job(row: tuple[Any, ...]) -> Job:
     named = dict(zip((field.name for field in fields(Job)), row, strict=True))
-    return Job(**named | {"uploaded": bool(named["uploaded"]), "meshes": bool(named["meshes"])})
+    return Job(**named | {"meshes": bool(named["meshes"])})

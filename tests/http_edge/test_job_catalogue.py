@@ -16,7 +16,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 def add(catalogue: Catalogue, *names: str, now: float = 0.0) -> None:
     for name in names:
-        new = NewJob(name, f"{name}.mp4", f"/videos/{name}", uploaded=True, meshes=True)
+        new = NewJob(name, f"{name}.mp4", f"/videos/{name}", meshes=True)
         catalogue.add(new, now=now, max_queued=10)
 
 
@@ -40,6 +40,15 @@ def test_a_job_is_taken_once_however_many_ask(catalogue: Catalogue) -> None:
         taken = list(pool.map(lambda _: catalogue.take(now=1.0), range(12)))
 
     assert sorted(job.job_id for job in taken if job) == list("abcdefgh")
+
+
+def test_programs_that_start_at_once_make_one_table(tmp_path: Path) -> None:
+    for round_ in range(10):
+        path = tmp_path / f"jobs-{round_}.sqlite"
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda _, path=path: Catalogue(path), range(8)))
+        add(made[0], "a")
+        assert made[-1].counts()["queued"] == 1
 
 
 def test_what_a_killed_program_worked_on_comes_first_again(catalogue: Catalogue) -> None:

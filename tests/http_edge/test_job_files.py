@@ -66,7 +66,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def ended(archive: Archive, job_id: str, *, size_bytes: int, at: float) -> None:
-    new = NewJob(job_id, "a.mp4", str(archive.upload(job_id)), uploaded=True, meshes=True)
+    new = NewJob(job_id, "a.mp4", str(archive.upload(job_id)), meshes=True)
     archive.catalogue.add(new, now=at, max_queued=10)
     archive.catalogue.take(now=at)
     archive.result(job_id).write_bytes(bytes(size_bytes))
