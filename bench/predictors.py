@@ -4,7 +4,7 @@ What was seen are the poses of the latest `HISTORY` frames, oldest first. These 
 tracker's own prediction is measured against.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -45,11 +45,30 @@ def damped_line(seen: Poses, count: int) -> Poses:
     )
 
 
-BASELINES: Final[Mapping[str, Predictor]] = {
+def short_line(seen: Poses, count: int) -> Poses:
+    """As `damped_line`, over the last six frames, and half as fast about the axes that show in depth only."""
+    latest = seen.part(slice(-6, None))
+    turned, moved = _since_last(latest)
+    times = np.arange(len(turned)) - (len(turned) - 1) / 2
+    slopes = times / np.square(times).sum()
+    last = latest.turns[-1]
+    in_camera = (last @ np.tensordot(slopes, turned, axes=1)[..., None])[..., 0] * np.array([0.5, 0.5, 1.0])
+    return _along(
+        seen,
+        velocity_of_turns=(np.swapaxes(last, -1, -2) @ in_camera[..., None])[..., 0],
+        velocity=(slopes @ moved) * np.array([1.0, 1.0, 0.0]),
+        travelled=np.cumsum(DAMPING ** np.arange(count)),
+    )
+
+
+BASELINES: Final[dict[str, Predictor]] = {
     "hold last": hold,
     "constant velocity": constant_velocity,
     "damped line": damped_line,
 }
+
+#: What else was tried, and is not what the tracker does.
+LOSERS: Final[dict[str, Predictor]] = {"short line, in plane": short_line}
 
 
 def _since_last(seen: Poses) -> tuple[Floats, Floats]:

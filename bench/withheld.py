@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from bench.gaps import LENGTHS, Flags, Floats, Gap, Poses
-from bench.predictors import BASELINES, HISTORY
+from bench.predictors import BASELINES, HISTORY, LOSERS
 from bench.recorded import Followed, followed_clips
 from workers.phalp.state import TrackState
 
@@ -78,7 +78,7 @@ def _errors(clip: Followed, gap: Gap) -> dict[str, Floats]:
     tracks = [clip.track(frame) for frame in latest]
     seen = clip.seen.part(latest)
     smoothed = _poses(tracks)
-    said = {name: predictor(seen, gap.length) for name, predictor in BASELINES.items()}
+    said = {name: predictor(seen, gap.length) for name, predictor in (BASELINES | LOSERS).items()}
     said |= {f"{name}, smoothed": predictor(smoothed, gap.length) for name, predictor in BASELINES.items()}
     said["tracker"] = _poses([track for track, _ in clip.withheld(gap)])
     well = clip.well[gap.first : gap.first + gap.length]
