@@ -99,12 +99,14 @@ def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -
     predicted = 'everyframe_people_total{state="predicted"}'
     stage = 'everyframe_stage_seconds_count{stage="observe"}'
     unknown = 'everyframe_http_requests_total{endpoint="unknown",status="404"}'
-    before = [metric(edge, name) for name in (requests, predicted, stage, unknown)]
+    mirrored = 'everyframe_contradictions_total{kind="mirrored"}'
+    names = (requests, predicted, stage, unknown, mirrored)
+    before = [metric(edge, name) for name in names]
     edge.pose(PNG, session_id="crowd:counted")
     edge.get("/a/path/that/a/stranger/chose")
-    after = [metric(edge, name) for name in (requests, predicted, stage, unknown)]
+    after = [metric(edge, name) for name in names]
 
-    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1, 2]
     for bound in ("max_body_bytes", "max_image_pixels", "http_threads", "max_queue_frames", "max_sessions"):
         assert metric(edge, f'everyframe_limit{{name="{bound}"}}') > 0
     assert metric(edge, "everyframe_http_in_flight") == 1  # the one that asks
