@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wire.camera import project
-from wire.skeleton import SMPL_JOINTS
+from wire.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from workers.body.model import Body
 from workers.types import Array, BodyPose, Image
 
@@ -49,6 +49,10 @@ CELL_M = 0.08
 CLEARANCE_M = 0.12
 
 
+#: Mean visibility of a part's joints up to which something else is seen in its place, and from which nothing.
+HIDDEN, IN_VIEW = 0.6, 0.85
+
+
 class Appearance:
     """Samples the colours of one body model's patches; P patches, S samples."""
 
@@ -67,13 +71,21 @@ class Appearance:
         self._corners = corners.reshape(-1, 3)  # (S, 3), in the restricted body
         self._patch = patch_of_face[samples]
         self._sizes = np.maximum(np.bincount(self._patch, minlength=self.patch_count), 1)
+        self._joint_share = _joint_shares()
 
     def sample(
-        self, image: Image, pose: BodyPose, mask: npt.NDArray[np.bool_] | None = None
+        self,
+        image: Image,
+        pose: BodyPose,
+        mask: npt.NDArray[np.bool_] | None = None,
+        *,
+        visibility: Array | None = None,
     ) -> tuple[Array, Array]:
         """Mean colour (P, 3), 0..1, RGB, of each patch, and the share (P,) of its samples in view.
 
         mask (height, width): the pixels that show this person, where that is known; no others count.
+        visibility (24,): of the joints, 0..1, as far as the observer tells; where a part's joints are out of
+        view, somebody or something else is seen in its place.
         """
         height, width = image.shape[:2]
         mesh = self._body.mesh(pose.rotations[None], pose.betas[None])
@@ -91,7 +103,26 @@ class Appearance:
         counts = np.bincount(patch, minlength=self.patch_count)
         sums = np.stack([np.bincount(patch, channel, self.patch_count) for channel in colours.T], axis=1)
         mean = sums / np.maximum(counts, 1)[:, None]
-        return mean.astype(np.float32), (counts / self._sizes).astype(np.float32)
+        shares = counts / self._sizes
+        if visibility is not None:
+            shares = shares * self.unhidden(visibility)
+        return mean.astype(np.float32), shares.astype(np.float32)
+
+    def unhidden(self, visibility: Array) -> Array:
+        """How much of each patch (P,) shows the person; visibility (24,) of the joints."""
+        return np.clip((self._joint_share @ visibility - HIDDEN) / (IN_VIEW - HIDDEN), 0, 1)
+
+
+def _joint_shares() -> Array:
+    """The share (P, 24) of each joint in the visibility of each patch: those at the ends of its part."""
+    rows = []
+    for joints, axis in PARTS.values():
+        ends = [
+            joint in joints or (parent >= 0 and SMPL_JOINTS[parent] in joints)
+            for joint, parent in zip(SMPL_JOINTS, SMPL_PARENTS, strict=True)
+        ]
+        rows += [np.array(ends) / sum(ends)] * (1 if axis is None else 4)
+    return np.stack(rows)
 
 
 def _patches(body: Body) -> tuple[Index, int]:

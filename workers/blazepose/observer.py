@@ -86,7 +86,9 @@ class BlazePoseObserver:
             prior=proposal.pose if proposal else None,
             continuous=proposal.continuous if proposal else False,
         )
-        appearance, patch_weight = self._appearance.sample(image, fitted.pose)
+        appearance, patch_weight = self._appearance.sample(
+            image, fitted.pose, visibility=fitted.joint_visibility
+        )
         return _Laid(fitted, appearance, patch_weight)
 
 

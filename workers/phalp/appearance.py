@@ -10,9 +10,10 @@ import numpy as np
 
 from workers.phalp.state import Floats
 
-#: Root-mean-square colour difference (of 0..1) that is assumed where little was seen of both.
-UNKNOWN_DISTANCE: Final = 0.15
-#: How many fully seen patches weigh as much as that assumption.
+#: Root-mean-square colour difference (of 0..1) at which a patch begins to count.
+COLOUR_UNIT: Final = 0.05
+#: What is assumed where little was seen of both, and how many fully seen patches weigh as much as that.
+UNKNOWN_DISTANCE: Final = 1.5
 ASSUMED_PATCHES: Final = 2.0
 #: The memory of a patch: after this much weight, old colours fade as new ones come.
 MEMORY: Final = 15.0
@@ -21,14 +22,15 @@ MEMORY: Final = 15.0
 def appearance_distance(
     colours: Floats, weights: Floats, other_colours: Floats, other_weights: Floats
 ) -> Floats:
-    """Root-mean-square colour difference, broadcast over leading axes; colours (..., P, 3), weights (..., P).
+    """Mean of the patches' log(1 + colour difference^2), broadcast over leading axes.
 
-    Weights count up to 1: a colour remembered from many frames is no better evidence than one in full view.
+    colours (..., P, 3), weights (..., P), which count up to 1: a colour remembered from many frames is no
+    better evidence than one in full view. A few patches in the shadow of somebody else cannot say much.
     """
     shared = np.minimum(np.minimum(weights, other_weights), 1.0)
-    squared = np.square(colours - other_colours).mean(axis=-1)
-    total = (shared * squared).sum(axis=-1) + ASSUMED_PATCHES * UNKNOWN_DISTANCE**2
-    return np.sqrt(total / (shared.sum(axis=-1) + ASSUMED_PATCHES))
+    apart = np.log1p(np.square(colours - other_colours).mean(axis=-1) / COLOUR_UNIT**2)
+    total = (shared * apart).sum(axis=-1) + ASSUMED_PATCHES * UNKNOWN_DISTANCE
+    return total / (shared.sum(axis=-1) + ASSUMED_PATCHES)
 
 
 def remember(

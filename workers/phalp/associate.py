@@ -1,9 +1,9 @@
 """Who is who: every track against every sighting, in appearance, location and pose.
 
 PHALP multiplies a factor for appearance, one for pose, and the exponentials of the distances in the
-picture and in log depth; the sum here is the logarithm of that product. So appearance and pose, which
-change slowly, grow ever slower, and location counts in units of its uncertainty. When the picture
-jumps, location is worth nothing, and a person who looks the same is the same.
+picture and in log depth; the sum here is the logarithm of that product. Appearance and pose, which change
+slowly, are logarithms that grow ever slower, and location counts in units of its uncertainty. Where a person
+may be anywhere, in a new shot or who was forgotten by all but their looks, location says nothing.
 """
 
 from collections.abc import Sequence
@@ -14,37 +14,69 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from workers.phalp.appearance import appearance_distance
-from workers.phalp.location import size_at
+from workers.phalp.location import inner_share, moved_box, size_at
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
 
-#: Colour difference, mean joint distance (metres) and log depth at which a term begins to count.
-APPEARANCE_UNIT: Final = 0.10
-POSE_UNIT_M: Final = 0.15
-DEPTH_UNIT: Final = 0.15
-#: Distance in the picture, in body lengths, that costs 1, and how much it grows for each unseen frame.
-LOCATION_UNIT: Final = 0.25
-LOCATION_GROWTH: Final = 0.08
+#: Mean joint distance (metres) at which the pose begins to count, and log depth that costs 1.
+POSE_UNIT_M: Final = 0.10
+DEPTH_UNIT: Final = 0.10
+#: Distance in the picture, in body lengths, that costs 1 where a person moves as expected, and how much it
+#: grows for each unseen frame.
+LOCATION_UNIT: Final = 0.04
+LOCATION_GROWTH: Final = 0.02
+#: What it costs that a person does not, and the same two for them.
+LEAP_COST: Final = 3.0
+LEAP_UNIT: Final = 0.25
+LEAP_GROWTH: Final = 0.08
 #: Most that pose and depth may cost: people move, and how far a curled up body is away hardly shows.
-MAX_POSE: Final = 1.0
+MAX_POSE: Final = 1.5
 MAX_DEPTH: Final = 1.5
 #: What appearance counts for beside the others.
-APPEARANCE_SHARE: Final = 2.0
-#: Being seen in the region that a track proposed speaks for that track, a little.
+APPEARANCE_SHARE: Final = 4.0
+#: What it costs that joints are hidden, for each share of them, of whom nobody is expected to hide; and how
+#: much fewer than usual may be in view without.
+HIDDEN_COST: Final = 6.0
+HIDDEN_SLACK: Final = 0.1
+#: Log depth by which somebody is in front of somebody else, frames for which who is missed still is, and the
+#: share of a box in another one from which a person counts as covered.
+NEARER: Final = 0.03
+RECENT: Final = 10
+COVERED: Final = 0.67
+#: Being seen in the region that a track proposed speaks for that track, a little; much where nobody else
+#: had looked.
 PROPOSAL_BONUS: Final = 0.2
+RECOVERED_BONUS: Final = 2.5
 #: What a track that was seen only once gives way to an old one by; nothing any more after `FAMILIAR` hits.
 NOVICE_COST: Final = 2.0
 FAMILIAR: Final = 10
 #: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
-MAX_COST: Final = 6.0
-MAX_LOOKS_COST: Final = 3.0
+MAX_COST: Final = 16.0
+MAX_LOOKS_COST: Final = 7.0
+#: Nor who looks more different from somebody asleep, whose pose is not remembered.
+MAX_ASLEEP_COST: Final = 6.0
+#: What location counts for of whom may be anywhere.
+ANYWHERE_COST: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """What each cue counts for, as a share of what it counts for by default; 0: it is not looked at."""
+
+    appearance: float = 1.0
+    location: float = 1.0
+    pose: float = 1.0
+
+
+ALL_CUES: Final = Cues()
 
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """Indices into the tracks and sightings that were given; a track in no pair is lost."""
+    """Indices into the tracks, those asleep and the sightings that were given; a track in no pair is lost."""
 
     pairs: tuple[tuple[int, int], ...]  # (track, sighting)
+    woken: tuple[tuple[int, int], ...]  # (track asleep, sighting)
     new_sightings: tuple[int, ...]
 
 
@@ -55,79 +87,136 @@ def associate(
     *,
     in_view: Sequence[bool],
     steady: bool,
+    cut: bool = False,
+    asleep: Sequence[TrackState] = (),
+    cues: Cues = ALL_CUES,
 ) -> Association:
     """The cheapest assignment. `tracks` are predicted for this frame, with joints (T, 24, 3) from the pelvis.
 
-    First by everything. Then, by looks and pose alone, those who may be anywhere: who was lost in a jump of
-    the picture, and those who were `in_view` before if the session is not `steady` or most of them are lost.
+    First by everything that is known: of those `asleep` how they look, after a `cut` looks and pose. Then, by
+    looks and pose alone, those who may be anywhere: who was lost in a jump of the picture, and those who were
+    `in_view` before if the session is not `steady` or most of them are lost.
     """
-    pairs: list[tuple[int, int]] = []
-    if tracks and sightings:
-        looks, location = pair_costs(tracks, joints, sightings)
-        pairs = _cheapest(looks + location, limit=MAX_COST, handicap=_handicaps(tracks))
-        found_rows = {row for row, _ in pairs}
-        recent = {row for row, shown in enumerate(in_view) if shown}
-        anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
-        if not steady or 2 * len(recent & found_rows) < len(recent):
-            anywhere |= recent
-        rows = sorted(anywhere - found_rows)
-        if rows:
-            columns = _others(len(sightings), [column for _, column in pairs])
-            found = _cheapest(
-                looks[np.ix_(rows, columns)], limit=MAX_LOOKS_COST, handicap=np.zeros((len(rows), 1))
-            )
-            pairs += [(rows[row], columns[column]) for row, column in found]
-    return Association(
-        tuple(sorted(pairs)),
-        tuple(_others(len(sightings), [column for _, column in pairs])),
+    if not sightings or not (tracks or asleep):
+        return Association((), (), tuple(range(len(sightings))))
+    count = len(tracks)
+    looks, elsewhere = pair_costs(tracks, joints, sightings, cues=cues)
+    placed = np.full((count, 1), not cut)
+    costs = looks + np.where(placed, elsewhere, ANYWHERE_COST)
+    slept = appearance_cost(asleep, sightings, cues=cues) + ANYWHERE_COST
+    pairs = _cheapest(
+        np.concatenate([costs, slept]),
+        limit=np.concatenate(
+            [
+                np.where(placed, MAX_COST, ANYWHERE_COST + MAX_LOOKS_COST),
+                np.full((len(asleep), 1), ANYWHERE_COST + MAX_ASLEEP_COST),
+            ]
+        ),
+        handicap=np.concatenate([_handicaps(tracks), np.zeros((len(asleep), 1))]),
     )
+    woken = [(row - count, column) for row, column in pairs if row >= count]
+    pairs = [pair for pair in pairs if pair[0] < count]
+    found_rows = {row for row, _ in pairs}
+    recent = {row for row, shown in enumerate(in_view) if shown}
+    anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
+    if not steady or 2 * len(recent & found_rows) < len(recent):
+        anywhere |= recent
+    rows = sorted(anywhere - found_rows)
+    columns = _others(len(sightings), pairs + woken)
+    if rows and columns:
+        found = _cheapest(
+            looks[np.ix_(rows, columns)],
+            limit=np.full((len(rows), 1), MAX_LOOKS_COST),
+            handicap=np.zeros((len(rows), 1)),
+        )
+        pairs += [(rows[row], columns[column]) for row, column in found]
+    return Association(tuple(sorted(pairs)), tuple(woken), tuple(_others(len(sightings), pairs + woken)))
 
 
 def _handicaps(tracks: Sequence[TrackState]) -> Floats:
     """What each track (T, 1) gives way by: who was lost and is found again often looks like a newcomer."""
-    hits = np.array([[track.hits] for track in tracks])
+    hits = np.array([track.hits for track in tracks]).reshape(-1, 1)
     return NOVICE_COST * np.maximum(1 - hits / FAMILIAR, 0)
 
 
-def _cheapest(costs: Floats, *, limit: float, handicap: Floats) -> list[tuple[int, int]]:
-    """The pairs that cost no more than `limit` each, of the assignment cheapest after `handicap` (T, 1)."""
-    possible = np.where(costs <= limit, costs + handicap, limit + NOVICE_COST + 1e-3)
+def _cheapest(costs: Floats, *, limit: Floats, handicap: Floats) -> list[tuple[int, int]]:
+    """The pairs within their row's `limit` (T, 1), of the assignment that is cheapest after `handicap`."""
+    allowed = costs <= limit
+    # Any pair that is allowed is better than none.
+    possible = np.where(allowed, costs + handicap - limit.max() - NOVICE_COST, 1e-3)
     rows, columns = linear_sum_assignment(possible)
     return [
-        (int(row), int(column))
-        for row, column in zip(rows, columns, strict=True)
-        if costs[row, column] <= limit
+        (int(row), int(column)) for row, column in zip(rows, columns, strict=True) if allowed[row, column]
     ]
 
 
-def _others(count: int, taken: Sequence[int]) -> list[int]:
+def _others(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    taken = {column for _, column in pairs}
     return [index for index in range(count) if index not in taken]
 
 
 def pair_costs(
-    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting]
+    tracks: Sequence[TrackState], joints: Floats, sightings: Sequence[Sighting], *, cues: Cues = ALL_CUES
 ) -> tuple[Floats, Floats]:
     """Costs (T, S) of taking each sighting for each track: of appearance and pose, and of location."""
-    places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
-    seen_places = np.stack([seen.place for seen in sightings])[None]  # (1, S, 3)
-    sizes = size_at(places)
-    unseen = np.array([track.unseen for track in tracks])[:, None]
-    seen_joints = np.stack([seen.joints for seen in sightings])[None]  # (1, S, 24, 3)
-
-    distance = np.hypot(places[..., 0] - seen_places[..., 0], places[..., 1] - seen_places[..., 1]) / sizes
-    location = distance / (LOCATION_UNIT + LOCATION_GROWTH * unseen)
-    depth = np.minimum(np.abs(places[..., 2] - seen_places[..., 2]) / DEPTH_UNIT, MAX_DEPTH)
-    pose = np.sqrt(np.square(joints[:, None] - seen_joints).sum(axis=-1)).mean(axis=-1) / POSE_UNIT_M
-    colour = _colour_distances(tracks, sightings) / APPEARANCE_UNIT
+    if not tracks:
+        return np.zeros((0, len(sightings))), np.zeros((0, len(sightings)))
+    pose = np.log1p((_pose_distances(joints, sightings) / POSE_UNIT_M) ** 2)
+    looks = appearance_cost(tracks, sightings, cues=cues) + cues.pose * np.minimum(pose, MAX_POSE)
+    bonus = np.array([PROPOSAL_BONUS if seen.detected else RECOVERED_BONUS for seen in sightings])
     proposed = np.array([[seen.proposal == track.track_id for seen in sightings] for track in tracks])
-    looks = APPEARANCE_SHARE * np.log1p(colour**2) + np.minimum(np.log1p(pose**2), MAX_POSE)
-    return looks, location + depth - PROPOSAL_BONUS * proposed
+    place = _distance_cost(tracks, sightings) + _hiding_cost(tracks, sightings) - bonus * proposed
+    return looks, cues.location * place
 
 
-def _colour_distances(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
-    return appearance_distance(
+def appearance_cost(
+    tracks: Sequence[TrackState], sightings: Sequence[Sighting], *, cues: Cues = ALL_CUES
+) -> Floats:
+    """Costs (T, S) of how differently tracks and sightings look."""
+    if not tracks:
+        return np.zeros((0, len(sightings)))
+    apart = appearance_distance(
         np.stack([track.appearance for track in tracks])[:, None],
         np.stack([track.patch_weight for track in tracks])[:, None],
         np.stack([seen.appearance for seen in sightings])[None],
         np.stack([seen.patch_weight for seen in sightings])[None],
     )
+    return cues.appearance * APPEARANCE_SHARE * apart
+
+
+def _pose_distances(joints: Floats, sightings: Sequence[Sighting]) -> Floats:
+    """Mean joint distances (T, S), metres; joints count as they are in view."""
+    seen = np.stack([seen.joints for seen in sightings])[None]  # (1, S, 24, 3)
+    shares = np.stack([seen.visibility for seen in sightings]) + 0.1
+    apart = np.sqrt(np.square(joints[:, None] - seen).sum(axis=-1))
+    return (apart * shares).sum(axis=-1) / shares.sum(axis=-1)
+
+
+def _distance_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
+    """Costs (T, S) of how far sightings are from where tracks are expected, in the picture and in depth."""
+    places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
+    apart = np.stack([seen.place for seen in sightings])[None] - places
+    unseen = np.array([track.unseen for track in tracks])[:, None]
+    distance = np.hypot(apart[..., 0], apart[..., 1]) / size_at(places)
+    across = np.minimum(
+        distance / (LOCATION_UNIT + LOCATION_GROWTH * unseen),
+        LEAP_COST + distance / (LEAP_UNIT + LEAP_GROWTH * unseen),
+    )
+    return across + np.minimum(np.abs(apart[..., 2]) / DEPTH_UNIT, MAX_DEPTH)
+
+
+def _hiding_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
+    """Costs (T, S) of joints out of view of whom nobody hides: who is half hidden is not the one in front."""
+    visible = np.array([seen.visibility.mean() for seen in sightings])[None]
+    usual = np.array([track.visibility.mean() for track in tracks])[:, None]
+    return HIDDEN_COST * np.maximum(usual - visible - HIDDEN_SLACK, 0) * (1 - _covered(tracks))[:, None]
+
+
+def _covered(tracks: Sequence[TrackState]) -> Floats:
+    """How much (T,) each track is expected to be covered by others, 0..1."""
+    boxes = np.stack([moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks])
+    depth = np.array([track.place[2] for track in tracks])
+    there = np.array([track.unseen <= RECENT for track in tracks])
+    inside = np.stack([inner_share(box, boxes) for box in boxes])  # (T, T)
+    in_front = (depth[None] < depth[:, None] - NEARER) & there[None]
+    return np.minimum(np.where(in_front, inside, 0).max(axis=1) / COVERED, 1)

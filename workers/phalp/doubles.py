@@ -5,9 +5,10 @@ from typing import Final
 
 import numpy as np
 
+from workers.phalp.appearance import appearance_distance
 from workers.phalp.location import inner_share, size_at, union_share
 from workers.phalp.sighting import Sighting
-from workers.phalp.state import Floats
+from workers.phalp.state import Floats, TrackState
 
 #: Two sightings show one person when their pelvises are this near, in body lengths, their sizes this
 #: similar, in logarithms, and their boxes share this much.
@@ -19,6 +20,9 @@ SAME_BOX: Final = 0.5
 #: are this similar and his box lies in the other's by this share: a limb was taken for a body.
 PART_SIZE: Final = 0.5
 SWALLOWED: Final = 0.85
+
+#: Those who look more different than this, `appearance_distance`, are two people, wherever they are.
+UNLIKE: Final = 1.7
 
 #: A box that lies in a known person's by this share shows a part of them.
 PART: Final = 0.6
@@ -44,6 +48,11 @@ def is_part_box(box: Floats, known: Sequence[Sighting]) -> bool:
     return bool(known) and bool((inner_share(box, np.stack([seen.box for seen in known])) > PART).any())
 
 
+def looks_apart(one: TrackState | Sighting, other: Sighting) -> float:
+    """How differently two look, `appearance_distance`."""
+    return float(appearance_distance(one.appearance, one.patch_weight, other.appearance, other.patch_weight))
+
+
 def _sureness(seen: Sighting) -> tuple[bool, float, float]:
     return seen.detected, seen.score, float(seen.visibility.mean())
 
@@ -54,5 +63,7 @@ def _same(one: Sighting, other: Sighting) -> bool:
     guessed = other.detected and not one.detected
     if guessed and abs(apart[2]) < PART_SIZE and inner_share(one.box, other.box[None])[0] > SWALLOWED:
         return True
+    if looks_apart(one, other) > UNLIKE:
+        return False
     near = float(np.hypot(*apart[:2])) < SAME_PLACE * float(size_at(one.place))
     return bool(near and abs(apart[2]) < SAME_SIZE and union_share(one.box, other.box[None])[0] > SAME_BOX)

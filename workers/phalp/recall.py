@@ -34,6 +34,9 @@ FLASH_SHARE: Final = 0.25
 #: while only this many are known: a video may begin with jumps.
 FIRST_STEP: Final = 1.0
 FEW_STEPS: Final = 8
+#: Two pictures whose greys correlate less than this are of different shots. Across a step of a shot it is
+#: above 0.9, also where a light flashes; between shots of real clips below 0.4.
+CUT_CORRELATION: Final = 0.6
 #: Two pictures are on different sides of a third when the way by it is no longer than this.
 DETOUR: Final = 1.3
 #: The other side is asked where it is no farther than this many times the near one: motion bends.
@@ -48,6 +51,7 @@ class Place:
     usual: float  # the video's usual step
     turns_back: bool  # motion goes on from the nearest picture, which is not the last one
     broken: bool  # nothing that was seen is near it
+    cut: bool  # it has little in common with the last one: another shot begins
 
 
 def blank() -> Memory:
@@ -69,7 +73,7 @@ def place(memory: Memory, thumbnail: Thumbnail | None) -> Place | None:
     usual = float(np.quantile(memory.steps, USUAL_QUANTILE)) if len(memory.steps) else np.inf
     step = min(usual, FIRST_STEP) if len(memory.steps) < FEW_STEPS else usual
     broken = float(away.min()) > JUMP_STEPS * step
-    return Place(away, usual, _turns_back(memory, away, usual), broken)
+    return Place(away, usual, _turns_back(memory, away, usual), broken, _is_cut(memory, thumbnail))
 
 
 def remember(
@@ -106,6 +110,13 @@ def other_side(away: Distances, from_near: Distances, near: int) -> int | None:
     between = (from_near > away) & (from_near > reach) & (away + reach <= DETOUR * from_near)
     between &= away <= FAR_SIDE * reach
     return int(np.where(between, away, np.inf).argmin()) if between.any() else None
+
+
+def _is_cut(memory: Memory, thumbnail: Thumbnail) -> bool:
+    """Whether the picture has nothing of the last one's pattern; a light that flashes leaves it as it is."""
+    last, new = memory.pictures[-1].astype(np.float64), thumbnail.ravel().astype(np.float64)
+    last, new = last - last.mean(), new - new.mean()
+    return bool(last @ new < CUT_CORRELATION * np.sqrt((last @ last) * (new @ new)))
 
 
 def _turns_back(memory: Memory, away: Distances, usual: float) -> bool:

@@ -16,7 +16,7 @@ Marks = npt.NDArray[np.void]  # (M,) of `MARK`
 Quaternions = npt.NDArray[np.int16]  # (..., 4) x y z w, see `past`
 
 #: Written into the bytes; bytes of any other version are refused.
-STATE_VERSION: Final = 5
+STATE_VERSION: Final = 6
 
 #: How one person was seen in one picture, in few bytes: there is one for each of the pictures remembered.
 #: Rotation vectors are in steps of `marks.TURN` and `marks.SPIN`; the rest is as in `TrackState`.
@@ -90,6 +90,7 @@ class SessionState:
     """One session: its tracks, by rising id, and what it needs to go on."""
 
     tracks: tuple[TrackState, ...]
+    asleep: tuple[TrackState, ...]  # not followed any more, but known again by their looks, see `sleep`
     next_track_id: int
     primary_id: int | None
     primary_named: bool  # the caller named the primary person
@@ -105,7 +106,13 @@ class SessionState:
     def to_bytes(self) -> bytes:
         """The state as MessagePack."""
         return msgspec.msgpack.encode(
-            [STATE_VERSION, _plain(self), [_plain(track) for track in self.tracks], _plain(self.memory)]
+            [
+                STATE_VERSION,
+                _plain(self),
+                [_plain(track) for track in self.tracks],
+                [_plain(track) for track in self.asleep],
+                _plain(self.memory),
+            ]
         )
 
     @staticmethod
@@ -117,9 +124,10 @@ class SessionState:
                 raise UnreadableState(
                     f"session state of version {version}, this program reads {STATE_VERSION}"
                 )
-            session, tracks, memory = parts
+            session, tracks, asleep, memory = parts
             return SessionState(
                 tracks=tuple(TrackState(**_arrays(track)) for track in tracks),
+                asleep=tuple(TrackState(**_arrays(track)) for track in asleep),
                 memory=Memory(**_arrays(memory)),
                 **_arrays(session),
             )
@@ -141,7 +149,7 @@ def _plain(value: SessionState | TrackState | Memory) -> dict[str, Any]:
         if isinstance(field, np.ndarray)
         else field
         for name, field in named.items()
-        if name not in ("tracks", "memory")
+        if name not in ("tracks", "asleep", "memory")
     }
 
 

@@ -104,7 +104,7 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
 def is_over(track: TrackState, *, inside: float) -> bool:
     """Whether a track has gone unseen for too long; `inside` is the share of its box in the picture."""
     limit = MAX_UNSEEN if inside > 0.5 else MAX_UNSEEN_OUTSIDE
-    return track.unseen > (limit if track.lasting else min(limit, FRAMES_PER_HIT * track.hits))
+    return track.unseen > (limit if track.lasting else min(limit, FRAMES_PER_HIT * track.hits**2))
 
 
 def _trust(seen: Sighting) -> float:

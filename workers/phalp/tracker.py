@@ -15,10 +15,17 @@ from typing import Final
 import numpy as np
 
 from workers.phalp import marks, outlook, recall
-from workers.phalp.associate import associate
+from workers.phalp.associate import ALL_CUES, Cues, associate
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
-from workers.phalp.doubles import is_part, is_part_box, without_doubles
-from workers.phalp.location import moved_box, normalised_box, pelvis_at, pixel_box, size_at, union_share
+from workers.phalp.doubles import UNLIKE, is_part, is_part_box, looks_apart, without_doubles
+from workers.phalp.location import (
+    inner_share,
+    moved_box,
+    normalised_box,
+    pelvis_at,
+    pixel_box,
+    size_at,
+)
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
@@ -26,6 +33,7 @@ from workers.phalp.predict import out_of_sight
 from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
+from workers.phalp.sleep import fall_asleep, woken
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import begin, is_over, observe
 from workers.phalp.turns import rotations_of
@@ -41,6 +49,10 @@ STEADINESS_AFTER_CHANGE: Final = 0.7
 STEADINESS_REGAINED: Final = 0.04
 STEADY: Final = 0.6
 
+#: Log depth by which somebody is in front of somebody else, and frames for which who is missed still is.
+NEARER: Final = 0.03
+RECENT: Final = 10
+
 #: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
 CONFIRMED_HITS: Final = 10
 
@@ -52,6 +64,7 @@ class View:
     step: int  # frames since the last one
     follows: bool  # time went forward, or to a picture whose neighbours are known
     steady: bool  # people are where they are expected
+    cut: bool  # another shot begins: where people were tells nothing
     jumps: bool  # the picture shows another part of the video than the last one, or another place
     place: Place | None  # of the picture among those remembered
     outlook: Outlook
@@ -62,14 +75,16 @@ class Tracker:
 
     name = "phalp-embedded"
 
-    def __init__(self, *, joints_of: JointsOf, max_people: int) -> None:
+    def __init__(self, *, joints_of: JointsOf, max_people: int, cues: Cues = ALL_CUES) -> None:
         self._skeleton = Skeleton(joints_of)
         self._max_people = max_people
+        self._cues = cues
 
     def start(self) -> SessionState:
         """The state of a session that has seen nothing."""
         return SessionState(
             tracks=(),
+            asleep=(),
             next_track_id=1,
             primary_id=None,
             primary_named=False,
@@ -109,10 +124,12 @@ class Tracker:
         step, in_order = _pace(state).step_to(facts)
         place = recall.place(state.memory, facts.thumbnail)
         if place is not None and place.turns_back:
-            return View(step, True, True, True, place, outlook.back(state, place))
+            return View(step, True, True, False, True, place, outlook.back(state, place))
         steady = in_order and state.steadiness >= STEADY
-        broken = place is not None and place.broken
-        return View(step, in_order, steady, broken, place, outlook.ahead(state, step=step, in_order=in_order))
+        cut, broken = (place.cut, place.broken) if place else (False, False)
+        return View(
+            step, in_order, steady, cut, broken, place, outlook.ahead(state, step=step, in_order=in_order)
+        )
 
     def plan(self, state: SessionState, facts: FrameFacts, view: View | None = None) -> Plan:
         """Where the observer should expect the people of `state` in this frame.
@@ -156,14 +173,25 @@ class Tracker:
 
         # associate
         in_view = [not track.unseen for track in before]
-        found = associate(expected, joints, sightings, in_view=in_view, steady=view.steady)
+        found = associate(
+            expected,
+            joints,
+            sightings,
+            in_view=in_view,
+            steady=view.steady,
+            cut=view.cut,
+            asleep=state.asleep,
+            cues=self._cues,
+        )
 
         # update the matched, age the unmatched
+        paired = {row for row, _ in found.pairs}
+        missed = [track for row, track in enumerate(expected) if row not in paired]
         matches = match(
             found.pairs,
             Expectation(before, expected, joints, view.outlook.continuous, view.steady),
             sightings,
-            unobstructed=[_unobstructed(column, sightings) for column in range(len(sightings))],
+            unobstructed=_unobstructed(sightings, missed),
             skeleton=self._skeleton,
         )
         tracks = [
@@ -185,17 +213,23 @@ class Tracker:
 
         # start the new, drop the dead
         seen = [one.seen for one in matches]
-        tracks = [
-            track
-            for track in tracks
-            if not is_over(track, inside=_share_inside(track, facts)) and not _is_shadow(track, seen)
-        ]
+        tracks = [track for track in tracks if not _is_shadow(track, seen)]
+        over = [track for track in tracks if is_over(track, inside=_share_inside(track, facts))]
+        tracks = [track for track in tracks if track not in over]
         newcomers = [
             sightings[column] for column in found.new_sightings if not is_part(sightings[column], seen)
         ]
-        begun = [begin(state.next_track_id + index, seen) for index, seen in enumerate(newcomers)]
-        tracks = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
-        tracks += begun[: self._max_people - len(tracks)]
+        begun = [woken(state.asleep[row], sightings[column]) for row, column in found.woken]
+        begun += [begin(state.next_track_id + index, seen) for index, seen in enumerate(newcomers)]
+        followed = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
+        begun = begun[: self._max_people - len(followed)]
+        asleep = fall_asleep(
+            state.asleep,
+            [*over, *(track for track in tracks if track not in followed)],
+            awake=begun,
+            step=view.step,
+        )
+        tracks = sorted([*followed, *begun], key=lambda track: track.track_id)
 
         verdicts = {one.verdict for one in matches}
         jumped = not view.follows or Verdict.JUMPED in verdicts
@@ -210,7 +244,8 @@ class Tracker:
         memory = recall.remember(state.memory, facts.thumbnail, view.place, turn=state.turn, jumped=jumped)
         after = SessionState(
             tracks=tuple(tracks),
-            next_track_id=state.next_track_id + len(begun),
+            asleep=asleep,
+            next_track_id=state.next_track_id + len(newcomers),
             primary_id=primary_id,
             primary_named=named is not None or (state.primary_named and primary_id == state.primary_id),
             last_frame=pace.last_frame,
@@ -282,12 +317,16 @@ def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
     return expected_error(np.stack([track.innovation for track in tracks]), unseen)
 
 
-def _unobstructed(index: int, sightings: Sequence[Sighting]) -> float:
-    """Share of a person that no other one's box covers: colours of two people mix where they meet."""
-    others = [seen.box for position, seen in enumerate(sightings) if position != index]
-    if not others:
-        return 1.0
-    return float(1 - union_share(sightings[index].box, np.stack(others)).max())
+def _unobstructed(sightings: Sequence[Sighting], missed: Sequence[TrackState]) -> list[float]:
+    """The share of each person that nobody nearer covers, seen, or missed only lately."""
+    lately = [track for track in missed if track.unseen <= RECENT]
+    boxes = [seen.box for seen in sightings] + [_box(track) for track in lately]
+    nearness = [float(one.place[2]) for one in [*sightings, *lately]]
+    shares = []
+    for seen in sightings:
+        nearer = [box for box, depth in zip(boxes, nearness, strict=True) if depth < seen.place[2] - NEARER]
+        shares.append(1 - float(inner_share(seen.box, np.stack(nearer)).max()) if nearer else 1.0)
+    return shares
 
 
 def _share_inside(track: TrackState, facts: FrameFacts) -> float:
@@ -301,7 +340,10 @@ def _share_inside(track: TrackState, facts: FrameFacts) -> float:
 def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
     """Whether a suspicion that nobody confirms lies on someone who is seen: it was a bad look at them."""
     suspicion = track.hits < CONFIRMED_HITS and not track.lasting
-    return track.unseen > 0 and suspicion and is_part_box(_box(track), seen)
+    if not track.unseen or not suspicion:
+        return False
+    box = _box(track)
+    return any(is_part_box(box, [one]) and looks_apart(track, one) <= UNLIKE for one in seen)
 
 
 def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -> list[TrackState]:

@@ -1,0 +1,191 @@
+"""Who stays who: people who cross, hide, leave and come back, in rendered scenes and across cuts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.identity import judged
+from bench.identity_measures import Judged, Score, score, switches
+from bench.identity_scene import Script, Studio
+from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
+from workers.phalp.associate import Cues
+from workers.phalp.sleep import MAX_ASLEEP, MAX_FRAMES
+from workers.phalp.state import SessionState
+from workers.phalp.track import MAX_UNSEEN
+from workers.phalp.tracker import Tracker
+from workers.thumbnail import Thumbnail
+from workers.tracker import FrameFacts
+from workers.types import Observation, TrackedPerson
+
+THREE_SECONDS = 75
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    return Tracker(joints_of=joints_of, max_people=8)
+
+
+def follow(
+    tracker: Tracker,
+    frames: list[list[Observation]],
+    thumbnails: list[Thumbnail] | None = None,
+) -> tuple[SessionState, list[list[TrackedPerson]]]:
+    state, answers = tracker.start(), []
+    for number, seen in enumerate(frames):
+        facts = FrameFacts(number, WIDTH, HEIGHT, thumbnails[number] if thumbnails else None)
+        state, people, _ = tracker.track(state, facts, seen)
+        answers.append(people)
+    return state, answers
+
+
+def leaver(frame: int) -> list[Observation]:
+    """Walks out to the right, and three seconds later in again from there."""
+    out = Person(1, start_px=(480.0, 180.0), speed_px=(4.0, 0.0))
+    back = Person(1, start_px=(640.0, 180.0), speed_px=(-4.0, 0.0))
+    if frame < 40:
+        return [out.observed(frame, noise=0.02)]
+    came = frame - 40 - THREE_SECONDS
+    return [back.observed(came, noise=0.02)] if came >= 0 else []
+
+
+# ------------------------------------------------------------------ rendered scenes
+
+
+def test_people_who_cross_and_hide_and_are_missed_a_third_of_the_time_keep_their_ids():
+    script = Script(seed=30, people=3, frames=70, alike=False, leavers=0)
+    studio = Studio()
+    frames = studio.film(script)
+    whole = Tracker(joints_of=studio.body.joints, max_people=8)
+    blind = Tracker(joints_of=studio.body.joints, max_people=8, cues=Cues(location=0.0, appearance=0.0))
+    assert sum(len(frame.present) - len(frame.observed) for frame in frames) > 50
+    assert score(judged(frames, script, whole)).switches == 0
+    assert score(judged(frames, script, blind)).switches > 0
+
+
+def test_a_film_is_what_its_script_says_and_no_more():
+    script = Script(seed=5, people=2, frames=3, alike=False)
+    film, again = Studio().film(script), Studio().film(script)
+    for frame, same in zip(film, again, strict=True):
+        assert frame.whose == same.whose
+        assert [seen.appearance.tobytes() for seen in frame.observed] == [
+            seen.appearance.tobytes() for seen in same.observed
+        ]
+
+
+# ------------------------------------------------------------------ leaving and coming back
+
+
+def test_who_leaves_and_comes_back_after_three_seconds_has_the_same_id(tracker):
+    _, answers = follow(tracker, [leaver(frame) for frame in range(140)])
+    assert {one.track_id for people in answers for one in people} == {1}
+    assert [one.state for one in answers[-1]] == ["detected"]
+
+
+def test_somebody_else_who_comes_in_has_another_id(tracker):
+    other = Person(2, start_px=(640.0, 180.0), speed_px=(-4.0, 0.0))
+    frames = [leaver(frame) if frame < 60 else [other.observed(frame - 60)] for frame in range(80)]
+    _, answers = follow(tracker, frames)
+    assert [one.track_id for one in answers[-1]] == [2]
+
+
+def test_who_is_remembered_only_is_neither_answered_nor_looked_for(tracker):
+    state, answers = follow(tracker, [leaver(frame) for frame in range(110)])
+    assert answers[-1] == []
+    assert len(state.asleep) == 1
+    assert tracker.plan(state, FrameFacts(110, WIDTH, HEIGHT)).proposals == ()
+
+
+def test_nobody_is_remembered_for_ever(tracker):
+    state, _ = follow(tracker, [leaver(frame) for frame in range(110)])
+    state, _, _ = tracker.track(state, FrameFacts(110 + MAX_FRAMES, WIDTH, HEIGHT), [])
+    assert state.asleep == ()
+
+
+def test_a_bounded_number_of_people_is_remembered_in_a_bounded_state(tracker):
+    frames: list[list[Observation]] = []
+    for seed in range(MAX_ASLEEP + 1):
+        person = Person(seed, start_px=(320.0, 180.0), speed_px=(0.0, 0.0))
+        frames += [[person.observed(frame)] for frame in range(17)] + [[]] * (MAX_UNSEEN + 1)
+    state, _ = follow(tracker, frames)
+    assert len(state.asleep) == MAX_ASLEEP
+    assert len(state.to_bytes()) < 64 * 1024
+    assert SessionState.from_bytes(state.to_bytes()).to_bytes() == state.to_bytes()
+
+
+# ------------------------------------------------------------------ cuts
+
+
+def picture(seed: int) -> Thumbnail:
+    """What a shot looks like."""
+    return np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)
+
+
+def drifting(seed: int, count: int) -> list[Thumbnail]:
+    """The same shot, a little otherwise in every frame."""
+    draw = np.random.default_rng(100 + seed)
+    return [
+        np.clip(picture(seed) + draw.normal(0, 1.5, (16, 16)), 0, 255).astype(np.uint8) for _ in range(count)
+    ]
+
+
+def test_after_a_cut_people_are_known_by_their_looks_wherever_they_are(tracker):
+    left, right = (Person(seed, start_px=(x, 180.0), speed_px=(0.0, 0.0)) for seed, x in ((1, 200), (2, 440)))
+    changed = [replace(left, start_px=(440.0, 180.0)), replace(right, start_px=(200.0, 180.0))]
+    frames = [[one.observed(frame) for one in (left, right)] for frame in range(20)]
+    frames += [[one.observed(frame) for one in changed] for frame in range(20, 40)]
+    _, answers = follow(tracker, frames, drifting(1, 20) + drifting(2, 20))
+    for people in answers[20:]:
+        assert {one.track_id: bool(one.box[0] > 300) for one in people} == {1: True, 2: False}
+
+
+def test_after_a_cut_others_in_the_same_places_are_others_and_back_again_everybody_is_known(tracker):
+    first = [Person(seed, start_px=(x, 180.0), speed_px=(0.0, 0.0)) for seed, x in ((1, 200.0), (2, 440.0))]
+    other = [Person(seed, start_px=(x, 180.0), speed_px=(0.0, 0.0)) for seed, x in ((3, 200.0), (4, 440.0))]
+    shots = [first, other, first]
+    frames = [[one.observed(frame) for one in shot] for shot in shots for frame in range(60)]
+    _, answers = follow(tracker, frames, drifting(1, 60) + drifting(2, 60) + drifting(1, 60))
+    seen = [{one.track_id for one in people if one.state != "predicted"} for people in answers]
+    assert set().union(*seen[:60]) == {1, 2}
+    assert set().union(*seen[60:120]) == {3, 4}
+    assert set().union(*seen[120:]) == {1, 2}
+
+
+def test_a_light_that_flashes_is_no_cut(tracker):
+    state, _ = follow(tracker, [leaver(frame) for frame in range(20)], drifting(1, 20))
+    flash = np.clip(picture(1) * 0.6 + 90, 0, 255).astype(np.uint8)
+    assert not tracker.look_ahead(state, FrameFacts(20, WIDTH, HEIGHT, flash)).cut
+    assert tracker.look_ahead(state, FrameFacts(20, WIDTH, HEIGHT, picture(2))).cut
+
+
+# ------------------------------------------------------------------ the measures
+
+
+def named(*frames: dict[int, int]) -> list[Judged]:
+    """Frames in which person -> id match in full."""
+    return [
+        Judged(tuple(frame), tuple(frame.values()), np.eye(len(frame)))
+        if frame
+        else Judged((), (), np.eye(0))
+        for frame in frames
+    ]
+
+
+@pytest.mark.parametrize(
+    ("frames", "switched", "matched"),
+    [
+        (named({0: 1, 1: 2}, {0: 1, 1: 2}), 0, 4),
+        (named({0: 1, 1: 2}, {0: 2, 1: 1}), 2, 2),
+        (named({0: 1}, {}, {0: 3}, {0: 3}), 1, 2),
+    ],
+    ids=["nobody changes", "two are exchanged", "somebody comes back as another"],
+)
+def test_switches_and_well_named_frames_are_counted_as_published(frames, switched, matched):
+    assert len(switches(frames)) == switched
+    assert score(frames).matched == matched
+
+
+def test_figures_of_scenes_add_up():
+    total = Score(1000, 900, 1, 800) + Score(1000, 1000, 2, 900)
+    assert total.per_thousand == pytest.approx(1.5)
+    assert total.idf1 == pytest.approx(2 * 1700 / 3900)
