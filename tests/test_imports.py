@@ -25,7 +25,7 @@ HOMES = {
     "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},
-    "falcon": {"http_edge/app.py", "http_edge/videos.py"},
+    "falcon": {"http_edge/app.py", "http_edge/pages.py", "http_edge/videos"},
     "ai_edge_litert": {"workers/blazepose/"},
     "lmdb": {"workers/lmdb_"},
     "urllib3": {"workers/assets/"},
