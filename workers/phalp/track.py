@@ -123,7 +123,7 @@ def _observed(
     before, seen = match.before, match.seen
     past_turns, past_places = past.extended(
         (past.NO_TURNS, past.NO_PLACES)
-        if match.verdict is Verdict.JUMPED
+        if match.verdict in (Verdict.FOUND, Verdict.JUMPED)
         else (before.past_turns, before.past_places),
         believed,
         place.value if match.verdict is Verdict.DOUBTED else seen.place,
