@@ -23,7 +23,7 @@ import orjson
 from falcon.media.multipart import MultipartFormHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from http_edge import batch, contract, intake, videos
+from http_edge import batch, contract, intake, pages, videos
 from http_edge.compression import Gzip
 from http_edge.intake import Intake
 from http_edge.jobs.archive import Archive
@@ -84,6 +84,7 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     app.add_route("/health", Health(parts.watch))
     app.add_route("/warmup", Warmup(parts, admission))
     app.add_route("/metrics", Exposition(parts.metrics))
+    pages.add_routes(app)
     videos.add_routes(
         app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
     )

@@ -1,0 +1,164 @@
+// Where frames come from: a video file or a webcam, as `{image, matrix, timestampMs}` in order of time.
+// A file gives every frame: from its own tables where they can be read, else by playing it slowly.
+
+import { UPRIGHT, readVideoTrack } from './mp4.js';
+
+const DECODING_AHEAD = 8;
+const PLAYED_AHEAD = 2;
+const SLOWEST_RATE = 1 / 16; // what browsers accept
+const FASTEST_RATE = 1 / 2;
+const FASTER_AFTER = 30; // frames without one passed over
+
+/**
+ * The frames of a video file.
+ * @param {File} file
+ * @param {HTMLVideoElement} video used only where the browser must play the file
+ * @param {AbortSignal} stopped
+ */
+export async function openFile(file, video, stopped) {
+  const track = globalThis.VideoDecoder ? await readVideoTrack(file) : null;
+  if (track && (await VideoDecoder.isConfigSupported(track.config)).supported) {
+    const { frameCount, framesPerSecond } = track;
+    return { how: 'decoded', frameCount, framesPerSecond, frames: decode(file, track, stopped) };
+  }
+  await load(video, file);
+  return { how: 'played', frameCount: null, framesPerSecond: null, frames: play(video, stopped) };
+}
+
+/** The frames of a webcam: always the newest one when the next is asked for. Rejects where there is none. */
+export async function openWebcam(video, stopped) {
+  if (!navigator.mediaDevices) throw new Error('a webcam needs this page over https or from localhost');
+  const stream = await navigator.mediaDevices.getUserMedia({
+    video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
+  });
+  video.srcObject = stream;
+  await video.play();
+  return { how: 'live', frameCount: null, framesPerSecond: null, frames: watch(video, stream, stopped) };
+}
+
+async function* decode(file, track, stopped) {
+  const ready = [];
+  let wake = () => {};
+  let failure = null;
+  const decoder = new VideoDecoder({
+    output: (frame) => { ready.push(frame); wake(); },
+    error: (error) => { failure = error; wake(); },
+  });
+  decoder.ondequeue = () => wake();
+  decoder.configure(track.config);
+  const shown = new Set(track.samples.filter((sample) => sample.shown).map((sample) => sample.timeUs));
+  let next = 0;
+  let flushed = false;
+  try {
+    while (!stopped.aborted) {
+      if (failure) throw failure;
+      if (ready.length) {
+        const image = ready.shift();
+        if (shown.has(image.timestamp)) {
+          yield { image, matrix: track.matrix, timestampMs: image.timestamp / 1e3 };
+        } else {
+          image.close();
+        }
+      } else if (next < track.samples.length && decoder.decodeQueueSize < DECODING_AHEAD) {
+        decoder.decode(await readChunk(file, track.samples[next]));
+        next += 1;
+      } else if (next < track.samples.length) {
+        await new Promise((resolve) => { wake = resolve; });
+      } else if (!flushed) {
+        flushed = true;
+        await decoder.flush();
+      } else {
+        return;
+      }
+    }
+  } finally {
+    ready.forEach((frame) => frame.close());
+    if (decoder.state !== 'closed') decoder.close();
+  }
+}
+
+async function readChunk(file, sample) {
+  return new EncodedVideoChunk({
+    type: sample.key ? 'key' : 'delta',
+    timestamp: sample.timeUs,
+    data: await file.slice(sample.offset, sample.offset + sample.bytes).arrayBuffer(),
+  });
+}
+
+async function load(video, file) {
+  if (!video.requestVideoFrameCallback) throw new Error('this browser cannot tell the frames of a video apart');
+  video.srcObject = null;
+  video.src = URL.createObjectURL(file);
+  await new Promise((resolve, reject) => {
+    video.onloadeddata = resolve;
+    video.onerror = () => reject(new Error('this browser cannot play the file'));
+  });
+}
+
+/** Plays slowly, and again from the last frame, slower, whenever the browser passed one over. */
+async function* play(video, stopped) {
+  const ready = [];
+  let wake = () => {};
+  let last = { time: -1, presented: null, dropped: 0 };
+  let even = 0;
+  const take = (_now, frame) => {
+    const dropped = video.getVideoPlaybackQuality().droppedVideoFrames;
+    const missed = last.presented !== null && (frame.presentedFrames > last.presented + 1 || dropped > last.dropped);
+    if (missed && video.playbackRate > SLOWEST_RATE) {
+      video.playbackRate = Math.max(SLOWEST_RATE, video.playbackRate / 2);
+      last = { ...last, presented: null, dropped };
+      even = 0;
+      video.currentTime = last.time;
+    } else if (frame.mediaTime > last.time) {
+      last = { time: frame.mediaTime, presented: frame.presentedFrames, dropped };
+      ready.push({ image: createImageBitmap(video), timestampMs: frame.mediaTime * 1e3 });
+      if (ready.length >= PLAYED_AHEAD) video.pause();
+      even += 1;
+      if (even % FASTER_AFTER === 0) video.playbackRate = Math.min(FASTEST_RATE, video.playbackRate * 2);
+    } else {
+      last = { ...last, presented: frame.presentedFrames, dropped };
+    }
+    video.requestVideoFrameCallback(take);
+    wake();
+  };
+  video.requestVideoFrameCallback(take);
+  video.onended = () => wake();
+  video.playbackRate = FASTEST_RATE;
+  video.currentTime = 0;
+  try {
+    while (!stopped.aborted) {
+      if (ready.length) {
+        const { image, timestampMs } = ready.shift();
+        yield { image: await image, matrix: UPRIGHT, timestampMs };
+      } else if (video.ended) {
+        return;
+      } else {
+        const woken = new Promise((resolve) => { wake = resolve; });
+        if (video.paused) await video.play();
+        if (!ready.length && !video.ended) await woken;
+      }
+    }
+  } finally {
+    video.pause();
+    URL.revokeObjectURL(video.src);
+    video.removeAttribute('src');
+  }
+}
+
+async function* watch(video, stream, stopped) {
+  try {
+    let begin = null;
+    while (!stopped.aborted) {
+      const at = await new Promise((resolve) => {
+        video.requestVideoFrameCallback((now, frame) => resolve(frame.captureTime ?? now));
+        stopped.addEventListener('abort', () => resolve(null), { once: true });
+      });
+      if (at === null) return;
+      begin ??= at;
+      yield { image: await createImageBitmap(video), matrix: UPRIGHT, timestampMs: at - begin };
+    }
+  } finally {
+    stream.getTracks().forEach((track) => track.stop());
+    video.srcObject = null;
+  }
+}
