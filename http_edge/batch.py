@@ -21,13 +21,15 @@ from wire.messages import SessionId
 Pose = Callable[[Intake, float], bytes]
 
 
-class _Fields(Struct, frozen=True, kw_only=True):
+class BatchRequest(Struct, frozen=True, kw_only=True):
+    """Several pictures of one video; each is read on its own, so that it fails alone."""
+
     frames: Annotated[list[Raw], Meta(min_length=1)]
     session_id: SessionId | None = None
     people: WhichPeople | None = None
 
 
-_json = msgspec.json.Decoder(_Fields)
+_json = msgspec.json.Decoder(BatchRequest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Point(Struct, frozen=True, kw_only=True):
     y: Pixels
 
 
-class _Fields(Struct, frozen=True, kw_only=True):
+class PoseFields(Struct, frozen=True, kw_only=True):
     """What a request may say beside its picture; null means that it says nothing."""
 
     frame_number: FrameNumber | None = None
@@ -45,8 +45,8 @@ class _Fields(Struct, frozen=True, kw_only=True):
     target: Point | Box | None = None
 
 
-class _Json(_Fields, frozen=True, kw_only=True):
-    """The same with the picture, which may be spelled in several ways."""
+class PoseRequest(PoseFields, frozen=True, kw_only=True):
+    """The same with the picture; `decode_base64` says how it may be spelled."""
 
     image_base64: str | None = None
 
@@ -69,7 +69,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     target: Box | None  # without an area: a point
 
 
-_json = msgspec.json.Decoder(_Json)
+_json = msgspec.json.Decoder(PoseRequest)
 _only_frame_number = msgspec.json.Decoder(_OnlyFrameNumber)
 
 #: Names that the mobile proxy's forms use, and ours.
@@ -123,7 +123,7 @@ def decode_base64(text: str) -> bytes:
         raise InvalidBase64(f"image_base64: {error}") from None
 
 
-def _from_texts(texts: Mapping[str, str]) -> _Fields:
+def _from_texts(texts: Mapping[str, str]) -> PoseFields:
     given: dict[str, object] = {name: text for name, text in texts.items() if text}
     for name in given.keys() & _JSON_FIELDS:
         try:
@@ -131,12 +131,12 @@ def _from_texts(texts: Mapping[str, str]) -> _Fields:
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"{name}: {error}") from None
     try:
-        return msgspec.convert(given, _Fields, strict=False)
+        return msgspec.convert(given, PoseFields, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(error) from None
 
 
-def _intake(fields: _Fields, picture: bytes | None) -> Intake:
+def _intake(fields: PoseFields, picture: bytes | None) -> Intake:
     if not picture:
         raise NoImage(
             "the request carries no picture: image_base64 (JSON) or frame (form) is missing or empty"

@@ -24,7 +24,7 @@ _COPIED_BYTES = 1 << 20
 _TRUE = ("true", "1", "yes", "on")
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class VideoRequest(Struct, frozen=True, kw_only=True):
     """What a request says beside an uploaded video. mesh: `none` leaves out the vertices."""
 
     video_path: str | None = None
@@ -32,7 +32,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     mesh: Literal["full", "none"] | None = None
 
 
-_json = msgspec.json.Decoder(Asked)
+_json = msgspec.json.Decoder(VideoRequest)
 
 
 class VideoIntake:
@@ -107,18 +107,18 @@ class VideoIntake:
                     raise BodyTooLarge(f"a video may have {self._settings.max_video_bytes} bytes")
                 file.write(piece)
 
-    def _queue(self, job_id: str, video_path: str, file: Path, asked: Asked) -> tuple[Job, bool]:
+    def _queue(self, job_id: str, video_path: str, file: Path, asked: VideoRequest) -> tuple[Job, bool]:
         new = NewJob(job_id, video_path, str(file), meshes=asked.mesh != "none")
         job = self._archive.catalogue.add(new, now=time.time(), max_queued=self._settings.max_queued_jobs)
         return job, bool(asked.in_background)
 
 
-def _from_texts(texts: dict[str, str]) -> Asked:
+def _from_texts(texts: dict[str, str]) -> VideoRequest:
     given: Json = {name: text for name, text in texts.items() if text}
     if "async" in given:
         given["async"] = given["async"].lower() in _TRUE
     try:
-        return msgspec.convert(given, Asked)
+        return msgspec.convert(given, VideoRequest)
     except msgspec.ValidationError as error:
         raise BadRequest(f"the form is not of the contract's form: {error}") from None
 
