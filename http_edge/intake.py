@@ -73,9 +73,9 @@ _json = msgspec.json.Decoder(PoseRequest)
 _only_frame_number = msgspec.json.Decoder(_OnlyFrameNumber)
 
 #: Names that the mobile proxy's forms use, and ours.
-_FORM_FIELDS = {"frameNumber": "frame_number", "sessionId": "session_id"}
+FORM_FIELDS = {"frameNumber": "frame_number", "sessionId": "session_id"}
 #: Fields whose text in a form is JSON.
-_JSON_FIELDS = ("boxes", "target")
+JSON_FIELDS = ("boxes", "target")
 FORM_PICTURE = "frame"
 
 
@@ -104,7 +104,7 @@ def from_form(parts: Iterable[tuple[str, bytes]]) -> Intake:
         if name == FORM_PICTURE:
             picture = content
         else:
-            texts[_FORM_FIELDS.get(name, name)] = content.decode("utf-8", errors="replace")
+            texts[FORM_FIELDS.get(name, name)] = content.decode("utf-8", errors="replace")
     return _intake(_from_texts(texts), picture)
 
 
@@ -125,7 +125,7 @@ def decode_base64(text: str) -> bytes:
 
 def _from_texts(texts: Mapping[str, str]) -> PoseFields:
     given: dict[str, object] = {name: text for name, text in texts.items() if text}
-    for name in given.keys() & _JSON_FIELDS:
+    for name in given.keys() & JSON_FIELDS:
         try:
             given[name] = msgspec.json.decode(texts[name])
         except (msgspec.DecodeError, RecursionError) as error:
