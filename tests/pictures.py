@@ -26,6 +26,7 @@ RGB = PillowImage.fromarray(gradient(3))
 RGBA = PillowImage.fromarray(gradient(4))
 GREY = PillowImage.fromarray(gradient(1)[..., 0])
 DEEP_GREY = PillowImage.fromarray(gradient(1)[..., 0].astype(np.uint16) * 257)
+DEEP_RGB = (gradient(3).astype(">u2") * 257).tobytes()
 
 ACCEPTED = {
     "jpeg": (encoded(RGB, "JPEG", quality=95), gradient(3)),
@@ -43,6 +44,8 @@ ACCEPTED = {
         gradient(1),
     ),
     "webp": (encoded(RGB, "WEBP", quality=95), gradient(3)),
+    "ppm": (encoded(RGB, "PPM"), gradient(3)),
+    "16-bit ppm": (b"P6\n%d %d\n65535\n" % (WIDTH, HEIGHT) + DEEP_RGB, gradient(3)),
     "lossless webp with alpha": (encoded(RGBA, "WEBP", lossless=True, exact=True), gradient(3)),
 }
 

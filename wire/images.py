@@ -12,7 +12,7 @@ import imagesize
 
 from wire.errors import ImageTooLarge, InvalidImage, TruncatedImage
 
-Format = Literal["JPEG", "PNG", "WEBP"]
+Format = Literal["JPEG", "PNG", "WEBP", "PPM"]
 
 #: The part of a picture in which its size must stand: a hostile JPEG is all header, and walking
 #: through 8 MB of it takes seconds.
@@ -40,11 +40,16 @@ def check(encoded: bytes, *, max_pixels: int) -> Header:
 
 
 def _format(encoded: bytes) -> Format:
-    """The format by its first bytes: PNG (ISO/IEC 15948) 5.2, JPEG (T.81) annex B, WebP (RFC 9649) 2.4."""
+    """The format by its first bytes: PNG (ISO/IEC 15948) 5.2, JPEG (T.81) annex B, WebP (RFC 9649) 2.4.
+
+    Netpbm's binary PPM is bare RGB behind a line or two: what costs nothing to write and to read.
+    """
     if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if encoded.startswith(b"\xff\xd8"):
         return "JPEG"
     if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
         return "WEBP"
-    raise InvalidImage("not a PNG, JPEG or WebP picture")
+    if encoded.startswith(b"P6\n"):
+        return "PPM"
+    raise InvalidImage("not a PNG, JPEG, WebP or PPM picture")

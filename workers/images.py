@@ -1,6 +1,7 @@
 """Encoded pictures to RGB arrays, with every way in which that fails named."""
 
 import io
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -16,6 +17,9 @@ from workers.types import Image
 #: EXIF's number for a picture that is stored as it is shown.
 _UPRIGHT = 1
 
+#: What is before the pixels of a PPM of eight bits that has no comment.
+_PLAIN_PPM = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
+
 
 def decode(encoded: Buffer, *, max_pixels: int) -> Image:
     """The picture as (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
@@ -25,6 +29,8 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
     """
     encoded = bytes(encoded)
     header = images.check(encoded, max_pixels=max_pixels)
+    if (bare := _bare(encoded)) is not None:
+        return bare
     try:
         # The format is named, or Pillow would sniff its way through dozens of parsers.
         with PillowImage.open(io.BytesIO(encoded), formats=[header.format]) as picture:
@@ -41,6 +47,17 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
         if "truncated" in str(error).lower():
             raise TruncatedImage(f"the picture ends too early: {error}") from None
         raise InvalidImage(f"the picture is broken: {error}") from None
+
+
+def _bare(encoded: bytes) -> Image | None:
+    """The pixels of a plain PPM where they are, without a copy; None: something else, or cut off."""
+    found = _PLAIN_PPM.match(encoded)
+    if found is None:
+        return None
+    width, height = int(found[1]), int(found[2])
+    if len(encoded) - found.end() != 3 * width * height:
+        return None
+    return np.frombuffer(encoded, np.uint8, offset=found.end()).reshape(height, width, 3)
 
 
 def _is_plain_jpeg(picture: PillowImage.Image) -> bool:
