@@ -13,9 +13,8 @@ from isal import igzip_lib
 
 from bench.timing import median_ms
 from http_edge import contract, intake, topology
-from http_edge.__main__ import OPEN_BODY
 from http_edge.compression import LEVEL, Gzip
-from http_edge.topology import Topology
+from http_edge.topology import OPEN_BODY, Topology
 from wire import images, messages
 from wire.messages import Decoder, FromBroker, Person, Result
 from workers.sessions import digest_of

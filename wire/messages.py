@@ -56,6 +56,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     visualize: bool = False  # a PNG of the frame with mesh and skeleton, as a payload frame
     full_people: bool = False  # the mesh of every person, not of the primary one only
+    meshes: bool = True  # False: nobody's mesh, whatever `full_people` says
     #: Where people are: nobody is looked for elsewhere. None: the observer finds them.
     boxes: Annotated[tuple[Box, ...], Meta(max_length=MOST_BOXES)] | None = None
     target: Box | None = None  # the person to be primary from now on; without an area: a point

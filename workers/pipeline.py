@@ -240,7 +240,9 @@ class Pipeline(Generic[StateT]):
         """The meshes that are wanted, and the picture, drawn over `image`, if one is."""
         started = time.perf_counter()
         everyone = list(range(len(answer.people)))
-        wanted = everyone if options.full_people else [row for row in everyone if row == answer.primary]
+        wanted = [
+            row for row in everyone if options.meshes and (options.full_people or row == answer.primary)
+        ]
         drawing = options.visualize and image is not None
         posed = everyone if drawing else wanted
         arrays = answer.arrays

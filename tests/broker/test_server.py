@@ -56,7 +56,13 @@ def test_a_frame_goes_to_a_worker_and_its_result_to_the_client(client, worker):
     assert work["generation"] < work["epoch"]
     assert not work["continues"]
     assert work["source"] is None
-    assert work["options"] == {"visualize": True, "full_people": False, "boxes": None, "target": None}
+    assert work["options"] == {
+        "visualize": True,
+        "full_people": False,
+        "meshes": True,
+        "boxes": None,
+        "target": None,
+    }
     assert work["timestamp_ms"] == 40.0
     assert 0 < work["deadline_ms"] <= 60_000
 

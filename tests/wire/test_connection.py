@@ -40,7 +40,13 @@ def test_a_request_is_written_as_the_protocol_says(broker, connection):
     assert header["request_id"] == asked.request_id
     assert header["frame_number"] == 7
     assert header["session_id"] == "dance"
-    assert header["options"] == {"visualize": True, "full_people": False, "boxes": None, "target": None}
+    assert header["options"] == {
+        "visualize": True,
+        "full_people": False,
+        "meshes": True,
+        "boxes": None,
+        "target": None,
+    }
     assert 59_000 < header["deadline_ms"] <= 60_000
 
     broker.answer(client, header, b"joints", b"png")

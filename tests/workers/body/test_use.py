@@ -152,8 +152,8 @@ class Eyes:
         return Observation(pose, box, 0.9, ones, np.full((52, 3), 0.5), np.ones(52), True, None)
 
 
-def answers(body, frames=4):
-    """What the whole pipeline says of a few frames."""
+def answers(body, frames=4, *, meshes=True):
+    """What the whole pipeline says of a few frames, with a picture of the last."""
     pipeline = Pipeline(
         observer=Eyes(body),
         tracker=Tracker(joints_of=body.joints, max_people=4),
@@ -164,7 +164,7 @@ def answers(body, frames=4):
     picture = png.encoded(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))
     folded = []
     for number in range(frames):
-        options = Options(visualize=number == frames - 1, full_people=True)
+        options = Options(visualize=number == frames - 1, full_people=True, meshes=meshes)
         (outcome,) = pipeline.fold([(state, FrameInput(number, picture, options))])
         assert isinstance(outcome, Folded), outcome
         state = outcome.state
@@ -194,6 +194,16 @@ def test_the_mesh_of_an_answer_is_bent_by_the_pose_and_its_keypoints_lie_on_it(m
     np.testing.assert_allclose(last.drawn.vertices, mesh.vertices, atol=1e-6)
     np.testing.assert_allclose(arrays["keypoints"], moved.keypoints(mesh), atol=1e-6)
     assert last.drawn.png is not None
+
+
+def test_meshes_that_nobody_wants_are_not_made_and_change_nothing_else(central):
+    *_, wanted = answers(central)
+    *others, last = answers(central, meshes=False)
+
+    assert all(len(answer.drawn.vertices) == 0 for answer in [*others, last])
+    assert last.drawn.png == wanted.drawn.png
+    for name, array in wanted.answer.arrays.items():
+        np.testing.assert_array_equal(last.answer.arrays[name], array, err_msg=name)
 
 
 def test_a_generated_body_goes_through_the_whole_pipeline(generated):
