@@ -18,7 +18,7 @@ from typing import IO
 
 from http_edge import topology
 from http_edge.jobs.archive import Archive
-from http_edge.jobs.sending import Traffic
+from http_edge.jobs.traffic import Traffic
 from http_edge.jobs.working import Parts, Work
 from wire import settings as wire_settings
 from wire.connection import Connection

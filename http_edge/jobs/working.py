@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from client import footage
+from client import footage, pictures
 from client.footage import Footage
-from http_edge.jobs import lossless, results
+from client.pictures import Picture
+from client.sending import Interrupted, Outcome, Question, Sending
+from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import Job
 from http_edge.jobs.entries import entry, failed_entry
 from http_edge.jobs.results import FAILED, NOBODY, ResultFile
-from http_edge.jobs.sending import Interrupted, Outcome, Picture, Sending, Traffic
+from http_edge.jobs.traffic import JobTraffic, Traffic
 from http_edge.topology import BodyFile
 from wire.connection import Connection
 from wire.errors import (
@@ -49,6 +51,9 @@ _NOTE_S = 0.5
 _ROOM_S = 2.0
 
 _RETRY_S = 2.0
+
+#: A frame that waits has nobody who waits for it, so it may wait until the workers are back.
+_FRAME_DEADLINE_S = 3600.0
 
 #: Share of the broker's bytes that the frames of one job may take.
 _WINDOW_SHARE = 8
@@ -172,13 +177,13 @@ class Work:
             if shown.number >= self._settings.max_video_frames:
                 raise VideoTooLong(f"the video has more than {self._settings.max_video_frames} frames")
             if shown.number >= first:
-                height, width = shown.image.shape[:2]
-                yield Picture(shown.number, shown.time_s, lossless.encoded(shown.image), width, height)
+                yield pictures.of_array(shown.image, number=shown.number, time_s=shown.time_s)
             else:
                 self._go_on()
 
     def _entry(self, outcome: Outcome) -> bytes:
         number, time_s = outcome.picture.number, outcome.picture.time_s
+        assert time_s is not None  # frames of videos have one
         if isinstance(outcome.answer, PoseError):
             log.warning("job=%s frame=%d: %s", self._job.job_id, number, outcome.answer)
             return failed_entry(outcome.answer, number=number, time_s=time_s)
@@ -195,16 +200,19 @@ class Work:
         settings = self._settings
         # A frame is sent once more after all that were under way with it: its answer must still be kept.
         kept = max(settings.kept_answers, settings.worker_credits)
-        return Sending(
-            self._parts.broker,
+        traffic = JobTraffic(
             self._parts.traffic,
-            session_id=self._job.session_id,
-            frames_per_second=self._frames_per_second,
-            meshes=self._job.meshes,
             window_frames=max(1, min(settings.job_window_frames, kept - 1)),
             window_bytes=settings.max_queue_bytes // _WINDOW_SHARE,
-            go_on=self._go_on,
         )
+        question = Question(
+            self._job.session_id,
+            client="jobs",
+            frames_per_second=self._frames_per_second,
+            meshes=self._job.meshes,
+            deadline_s=_FRAME_DEADLINE_S,
+        )
+        return Sending(self._parts.broker, traffic, question, go_on=self._go_on)
 
     def _go_on(self) -> None:
         """Note how far the job is. Raises `Stopped` or `JobCancelled` where it is not to go on."""

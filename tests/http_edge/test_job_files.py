@@ -5,11 +5,9 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
-from http_edge.jobs import lossless, results
+from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import NewJob
 from http_edge.jobs.results import ResultFile
@@ -110,11 +108,3 @@ def test_results_expire_and_what_belongs_to_nobody_goes(archive: Archive) -> Non
     assert not archive.result("stale").exists()
     assert not archive.upload("left-over").exists()
     assert archive.upload("arriving").exists()
-
-
-def test_frames_travel_without_loss(tmp_path: Path) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (37, 53, 3), dtype=np.uint8)
-    path = tmp_path / "frame.png"
-    path.write_bytes(lossless.encoded(image))
-
-    assert (np.asarray(PillowImage.open(path)) == image).all()

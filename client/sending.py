@@ -1,0 +1,155 @@
+"""The frames of one video through the broker: few under way at a time, answers in order.
+
+A frame that fails by its own fault (it ended its workers, say) gets its failure for an answer. Where the
+service fails, `Interrupted` says so, and nothing after the last answer counts.
+"""
+
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol
+
+from client.pictures import Picture
+from wire.connection import Answer, Connection
+from wire.errors import Busy, DeadlineExceeded, ImageTooLarge, ModelNotLoaded, PoseError
+from wire.messages import Frame, Options, Source
+
+#: How often a wait for an answer looks whether it still makes sense.
+_LOOK_S = 0.2
+
+#: The service's own failures, after which a video is gone on with later.
+_OF_THE_SERVICE = (Busy, DeadlineExceeded, ModelNotLoaded)
+
+
+class Interrupted(Exception):
+    """The service could not answer; the video can be gone on with after `retry_after_s`."""
+
+    def __init__(self, reason: PoseError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.retry_after_s = reason.retry_after_s
+
+
+class Outcome(NamedTuple):
+    """What came of one frame."""
+
+    picture: Picture
+    answer: Answer | PoseError
+
+
+class Question(NamedTuple):
+    """What each frame of one video asks for."""
+
+    session_id: str
+    client: str  # who asks, for the broker
+    frames_per_second: float | None = None
+    meshes: bool = False  # of everyone, not only of the primary person
+    deadline_s: float = 110.0
+
+    def frame(self, picture: Picture) -> Frame:
+        """The request of one picture."""
+        return Frame(
+            request_id=uuid.uuid4().bytes,
+            frame_number=picture.number,
+            deadline_ms=round(self.deadline_s * 1e3),
+            session_id=self.session_id,
+            source=Source(client=self.client, width_px=picture.width_px, height_px=picture.height_px),
+            options=Options(full_people=self.meshes),
+            timestamp_ms=None if picture.time_s is None else picture.time_s * 1e3,
+            fps=self.frames_per_second,
+        )
+
+
+class Traffic(Protocol):
+    """Who decides how much of a video may be under way; told what is."""
+
+    def has_room(self, frames: int, size_bytes: int) -> bool:
+        """Whether one more may join what the video has under way, which then is so many frames and bytes."""
+
+    def wait_for_turn(self, go_on: Callable[[], None]) -> None:
+        """Wait, while the video has nothing under way, until it may send; `go_on` is called meanwhile."""
+
+    def sent(self) -> None:
+        """One more frame is under way."""
+
+    def came_back(self) -> None:
+        """One less; from any thread."""
+
+    def busy_for_s(self, error: Busy) -> float | None:
+        """The broker took no more: after which time to send that frame again; None: to be interrupted."""
+
+
+def submit(broker: Connection, question: Question, picture: Picture) -> "Future[Answer]":
+    """Send one picture; one that is larger than what may travel fails as `ImageTooLarge`."""
+    try:
+        return broker.submit(question.frame(picture), picture.encoded)
+    except PoseError as error:
+        refused: Future[Answer] = Future()
+        refused.set_exception(ImageTooLarge(error.message))
+        return refused
+
+
+class Sending:
+    """Frames of one session, over a connection that others use as well."""
+
+    def __init__(
+        self, broker: Connection, traffic: Traffic, question: Question, *, go_on: Callable[[], None]
+    ) -> None:
+        """`go_on` is called again and again; it raises where the video is not to go on."""
+        self._broker = broker
+        self._traffic = traffic
+        self._question = question
+        self._go_on = go_on
+        self._under_way: deque[tuple[Picture, Future[Answer]]] = deque()
+
+    def outcomes(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
+        """What comes of each frame, in their order. Raises `Interrupted`."""
+        for picture in pictures:
+            while self._under_way and not self._has_room(picture):
+                yield self._next()
+            if not self._under_way:
+                self._traffic.wait_for_turn(self._go_on)
+            self._under_way.append((picture, self._send(picture)))
+        while self._under_way:
+            yield self._next()
+
+    def _has_room(self, picture: Picture) -> bool:
+        held_bytes = sum(len(sent.encoded) for sent, _ in self._under_way)
+        return self._traffic.has_room(len(self._under_way) + 1, held_bytes + len(picture.encoded))
+
+    def _send(self, picture: Picture) -> "Future[Answer]":
+        self._traffic.sent()
+        future = submit(self._broker, self._question, picture)
+        future.add_done_callback(lambda _: self._traffic.came_back())
+        return future
+
+    def _next(self) -> Outcome:
+        picture, future = self._under_way[0]
+        while True:
+            self._go_on()
+            try:
+                answer: Answer | PoseError = future.result(timeout=_LOOK_S)
+                break
+            except TimeoutError:
+                continue
+            except _OF_THE_SERVICE as error:
+                future = self._again(picture, error)
+            except PoseError as error:
+                answer = error
+                break
+        self._under_way.popleft()
+        return Outcome(picture, answer)
+
+    def _again(self, picture: Picture, error: PoseError) -> "Future[Answer]":
+        wait_s = self._traffic.busy_for_s(error) if isinstance(error, Busy) else None
+        if wait_s is None:
+            raise Interrupted(error) from error
+        until = time.monotonic() + wait_s
+        while (left_s := until - time.monotonic()) > 0:
+            self._go_on()
+            time.sleep(min(left_s, _LOOK_S))
+        future = self._send(picture)
+        self._under_way[0] = (picture, future)
+        return future
