@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.workers.test_tracker import HEIGHT, WIDTH, Person, joints_of
-from workers.geometry import rotation_from_vector
+from workers.geometry import rotation_from_vector, vector_from_rotation
 from workers.phalp import past
 from workers.phalp.past import LONGEST_BREAK, NO_PLACES, NO_TURNS
 from workers.phalp.predict import TURNS, out_of_sight
@@ -17,38 +17,46 @@ from workers.phalp.track import begin
 
 
 def of_swing(frames: np.ndarray, *, period: float) -> np.ndarray:
-    """Vectors (N, 3): a swing about the camera's z axis, from what it is in frame 0."""
-    angle = 0.5 * np.sin(2 * np.pi * frames / period) - 0.5 * np.sin(0)
-    return angle[:, None] * np.array([0.0, 0.0, 1.0])
+    """Angles (N,) of a swing, from what it is in frame 0."""
+    return 0.5 * np.sin(2 * np.pi * frames / period)
 
 
 def test_a_swing_swings_back():
     period, ahead = 30.0, np.arange(1, 13)
-    seen = of_swing(np.arange(1.0 - PAST, 1.0), period=period)[None, :, None]
+    seen = np.zeros((1, 3, PAST, 1))
+    seen[0, 2, :, 0] = of_swing(np.arange(1.0 - PAST, 1.0), period=period)
     truth = of_swing(ahead.astype(float), period=period)
-    said = np.array(
-        [continued(seen, known=np.array([PAST]), ahead=np.array([n]), response=TURNS)[0, 0] for n in ahead]
-    )
-    off, held_off = np.abs(said - truth).mean(), np.abs(truth).mean()
+    known = np.array([PAST])
+    said = [continued(seen, known=known, ahead=ahead[n : n + 1], response=TURNS)[0, 2, 0] for n in range(12)]
+    off, held_off = np.abs(np.array(said) - truth).mean(), np.abs(truth).mean()
     assert off < 0.3 * held_off
 
 
 def test_who_stands_still_is_held():
-    still = np.zeros((2, PAST, 24, 3))
+    still = np.zeros((2, 3, PAST, 24))
     said = continued(still, known=np.array([PAST, 6]), ahead=np.array([1, 30]), response=TURNS)
-    assert said == pytest.approx(np.zeros((2, 24, 3)))
+    assert said == pytest.approx(np.zeros((2, 3, 24)))
 
 
 def test_each_track_goes_on_as_it_does_alone():
     random = np.random.default_rng(1)
-    seen = np.cumsum(random.normal(0, 0.02, (3, PAST, 24, 3)), axis=1)
-    seen -= seen[:, -1:]
+    seen = np.cumsum(random.normal(0, 0.02, (3, 3, PAST, 24)), axis=2)
+    seen -= seen[:, :, -1:]
     known, ahead = np.array([PAST, 20, 6]), np.array([1, 7, 30])
     together = continued(seen, known=known, ahead=ahead, response=TURNS)
     for row in range(3):
         one = slice(row, row + 1)
         alone = continued(seen[one], known=known[one], ahead=ahead[one], response=TURNS)
         assert together[one] == pytest.approx(alone, abs=1e-9)
+
+
+def test_rotations_come_back_from_quaternions_as_they_were_also_near_half_turns():
+    vectors = np.random.default_rng(2).normal(0, 1, (200, 3))
+    vectors *= np.linspace(0, np.pi, 200)[:, None] / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    stored = past.quaternions(rotation_from_vector(vectors)) / 32767
+    again = rotation_from_vector(past.vector_from_quaternion(stored))
+    off = vector_from_rotation(np.swapaxes(rotation_from_vector(vectors), -1, -2) @ again)
+    assert np.abs(off).max() < 1e-4
 
 
 def test_a_past_is_bounded_and_breaks_lie_between_what_was_seen():

@@ -66,17 +66,16 @@ def out_of_sight(tracks: Sequence[TrackState], *, lost: Sequence[int]) -> list[T
 
 def _turned(motion: Motion, ahead: Counts) -> Floats:
     """Turns (T, 24, 3, 3), `ahead` (T,) frames after the last ones."""
-    turned = continued(motion.away, known=motion.known, ahead=ahead, response=TURNS)
-    return orthonormal(rotation_from_vector(_at_most(turned, MAX_TURN)) @ motion.turns)
+    turned = continued(motion.turned, known=motion.known, ahead=ahead, response=TURNS)
+    vectors = turned.swapaxes(-1, -2).astype(np.float64)
+    return orthonormal(rotation_from_vector(_at_most(vectors, MAX_TURN)) @ motion.turns)
 
 
 def _moved(motion: Motion, ahead: Counts) -> Floats:
     """Places (T, 3), `ahead` (T,) frames after the last ones."""
-    last = motion.places[:, -1]
-    away = (motion.places - last[:, None])[:, :, None]  # (T, PAST, 1, 3)
-    across = continued(away[..., :2], known=motion.known, ahead=ahead, response=ACROSS)
-    distance = continued(away[..., 2:], known=motion.known, ahead=ahead, response=DISTANCE)
-    return last + np.concatenate([across, distance], axis=-1)[:, 0]
+    across = continued(motion.moved[:, :2], known=motion.known, ahead=ahead, response=ACROSS)
+    distance = continued(motion.moved[:, 2:], known=motion.known, ahead=ahead, response=DISTANCE)
+    return motion.places + np.concatenate([across, distance], axis=1)[..., 0]
 
 
 def _by_velocity(tracks: Sequence[TrackState], *, step: int) -> list[TrackState]:

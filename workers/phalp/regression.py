@@ -15,6 +15,7 @@ import numpy.typing as npt
 from workers.phalp.state import Floats
 
 Counts = npt.NDArray[np.int_]
+Numbers = npt.NDArray[np.floating]  # what is computed is as exact as what is given
 
 #: Frames of the past that are looked at, at most.
 PAST: Final = 60
@@ -36,44 +37,50 @@ class Response:
     floor: float  # errors below it count by their square, above it by their size
 
 
-def continued(past: Floats, *, known: Counts, ahead: Counts, response: Response) -> Floats:
-    """Vectors (T, J, D) of T tracks `ahead` (T,) frames after the last of `past` (T, PAST, J, D).
+def continued(past: Numbers, *, known: Counts, ahead: Counts, response: Response) -> Numbers:
+    """Vectors (T, D, J) of T tracks `ahead` (T,) frames after the last of `past` (T, D, PAST, J).
 
     They are relative to the last of the past, which is 0; of the past, the latest `known` (T,) frames were
     seen and the older ones repeat the oldest of those. D numbers of each of J joints belong together.
     """
+    tracks, parts, _, joints = past.shape
     frames = np.arange(PAST)
-    tracks = len(past)
-    numbers = past.reshape(tracks, PAST, -1)
-    slopes = (_LINES @ numbers).reshape(past.shape)
-    travelled = (1 - response.kept**ahead) / (1 - response.kept)
-    line = travelled[:, None, None, None] * response.gain * slopes
     later = frames + ahead[:, None]  # (T, PAST)
     teaches = (later < PAST) & (frames >= PAST - known[:, None] + WARMING_UP)
-    then = np.take_along_axis(past, np.minimum(later, PAST - 1)[..., None, None], axis=1)
-    off = then - past - line  # (T, PAST, J, D)
-    weights = teaches[..., None] / np.maximum(np.sqrt(np.square(off).sum(axis=-1)), response.floor)
-    away = (_MEANS @ numbers[:, None]).reshape(tracks, len(REACHES), *past.shape[1:])  # (T, K, PAST, J, D)
-    taught = np.maximum(teaches.sum(axis=-1), 1)
-    after = line[:, -1].copy()
-    for gain in np.unique(response.gain):
-        of = response.gain == gain
-        coefficients = _ridge(away[..., of], off[..., of], weights, strength=response.ridge / taught)
-        after[..., of] += np.einsum("tk,tkjd->tjd", coefficients, away[:, :, -1][..., of])
-    return after
+    travelled = response.gain * ((1 - response.kept**ahead) / (1 - response.kept))[:, None]  # (T, D)
+    told = (_TOLD @ past).reshape(tracks, parts, 1 + len(REACHES), PAST, joints)
+    line = told[:, :, 0] * travelled[..., None, None].astype(past.dtype)
+    away = told[:, :, 1:]
+    then = np.take_along_axis(past, np.minimum(later, PAST - 1)[:, None, :, None], axis=2)
+    off = then - past - line  # (T, D, PAST, J)
+    sizes = np.sqrt(np.einsum("tdnj,tdnj->tnj", off, off))
+    weights = teaches[..., None].astype(past.dtype) / np.maximum(sizes, past.dtype.type(response.floor))
+    strength = response.ridge / np.maximum(teaches.sum(axis=-1), 1)
+    coefficients = _ridge(away, off, weights, fitted_as_one=_equal(response.gain), strength=strength)
+    return line[:, :, -1] + (coefficients[:, :, None] @ away[:, :, :, -1])[:, :, 0]
 
 
-def _ridge(away: Floats, off: Floats, weights: Floats, *, strength: Floats) -> Floats:
-    """Coefficients (T, K) by which `away` (T, K, N, J, D) tells `off` (T, N, J, D), weights (T, N, J).
+def _ridge(
+    away: Numbers, off: Numbers, weights: Numbers, *, fitted_as_one: Floats, strength: Floats
+) -> Numbers:
+    """Coefficients (T, D, K) by which `away` (T, D, K, N, J) tells `off` (T, D, N, J), weights (T, N, J).
 
-    `strength` (T,) of what draws them to 0, in units of all that `away` weighs.
+    `fitted_as_one` (D, D) is 1 for numbers that share theirs. `strength` (T,) of what draws them to 0, in
+    units of all that `away` weighs.
     """
-    tracks, reaches = away.shape[:2]
-    weighted = (away * weights[:, None, ..., None]).reshape(tracks, reaches, -1)
-    normal = weighted @ np.swapaxes(away.reshape(tracks, reaches, -1), -1, -2)  # (T, K, K)
-    mean = np.trace(normal, axis1=-2, axis2=-1) / reaches
-    ridge = np.maximum(strength * mean, 1e-12)[:, None, None] * np.eye(reaches)
-    return np.linalg.solve(normal + ridge, weighted @ off.reshape(tracks, -1, 1))[..., 0]
+    tracks, parts, reaches = away.shape[:3]
+    weighted = (away * weights[:, None, None]).reshape(tracks, parts, reaches, -1)
+    telling = np.swapaxes(away.reshape(tracks, parts, reaches, -1), -1, -2)
+    normal = np.einsum("de,tekl->tdkl", fitted_as_one, weighted @ telling)
+    right = np.einsum("de,tekl->tdkl", fitted_as_one, weighted @ off.reshape(tracks, parts, -1, 1))
+    mean = np.trace(normal, axis1=-2, axis2=-1) / reaches  # (T, D)
+    ridge = np.maximum(strength[:, None] * mean, 1e-12)[..., None, None] * np.eye(reaches)
+    return np.linalg.solve(normal + ridge, right)[..., 0].astype(off.dtype)
+
+
+def _equal(numbers: Floats) -> Floats:
+    """(D, D): 1 for equal ones of `numbers` (D,)."""
+    return (numbers[:, None] == numbers).astype(np.float64)
 
 
 def _lines() -> Floats:
@@ -93,5 +100,5 @@ def _means() -> Floats:
     return shares / shares.sum(axis=-1, keepdims=True) - np.eye(PAST)
 
 
-_LINES: Final = _lines()
-_MEANS: Final = _means()
+#: Slopes of the lines, then the distances of each running mean, one below the other: ((1 + K) PAST, PAST).
+_TOLD: Final = np.concatenate([_lines(), *_means()]).astype(np.float32)
