@@ -48,7 +48,7 @@ class PoseFields(Struct, frozen=True, kw_only=True):
 class PoseRequest(PoseFields, frozen=True, kw_only=True):
     """The same with the picture; `decode_base64` says how it may be spelled."""
 
-    image_base64: str | None = None
+    image_base64: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
 
 
 class _OnlyFrameNumber(Struct):
