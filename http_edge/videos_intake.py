@@ -20,8 +20,8 @@ FORM_VIDEO = "video"
 
 _COPIED_BYTES = 1 << 20
 
-#: A form says these as text.
-_TRUE = ("true", "1", "yes", "on")
+#: How a form may say yes or no, in any case.
+FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class VideoRequest(Struct, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class VideoIntake:
 def _from_texts(texts: dict[str, str]) -> VideoRequest:
     given: Json = {name: text for name, text in texts.items() if text}
     if "async" in given:
-        given["async"] = given["async"].lower() in _TRUE
+        given["async"] = FLAGS.get(given["async"].lower(), given["async"])
     try:
         return msgspec.convert(given, VideoRequest)
     except msgspec.ValidationError as error:
