@@ -28,6 +28,7 @@ from http_edge.compression import Gzip
 from http_edge.intake import Intake
 from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
+from http_edge.openapi import serving as openapi
 from http_edge.posing import Posing
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import BodyFile
@@ -85,6 +86,7 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     app.add_route("/warmup", Warmup(parts, admission))
     app.add_route("/metrics", Exposition(parts.metrics))
     pages.add_routes(app)
+    openapi.add_routes(app)
     videos.add_routes(
         app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
     )
@@ -125,11 +127,12 @@ class HybridPose:
         with self._admission():
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
+            session_id, people = _session_id(req), _which_people(req)
             resp.data = self._pose(
                 asked,
-                session_id=asked.session_id or _session_id(req),
+                session_id=asked.session_id or session_id,
                 client=req.remote_addr,
-                full_people=(asked.people or _which_people(req)) == "full",
+                full_people=(asked.people or people) == "full",
                 arrived=req.context.arrived,
                 within_s=self._timeout_s,
             )
@@ -237,12 +240,13 @@ def _media_type(req: falcon.Request) -> str:
 
 
 def _session_id(req: falcon.Request) -> str | None:
-    """The session that the header or the query names, if one does."""
-    named = req.get_header("X-Session-Id") or req.get_param("session")
+    """The session that the header, or else the query, names, if one does."""
+    named = (req.get_header("X-Session-Id"), req.get_param("session"))
     try:
-        return msgspec.convert(named, SessionId | None) if named else None
+        in_header, in_query = (msgspec.convert(name or None, SessionId | None) for name in named)
     except msgspec.ValidationError as error:
         raise BadRequest(f"session: {error}") from None
+    return in_header or in_query
 
 
 def _which_people(req: falcon.Request) -> str:
