@@ -103,7 +103,7 @@ def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
 
 
 def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> contract.People:
-    return contract.read(result, payload, topology=faces, full_people=False)
+    return contract.read(result, payload, topology=faces, meshes="primary")
 
 
 def _answer(arrays: Mapping[str, Array], faces: Topology) -> bytes:
@@ -111,7 +111,7 @@ def _answer(arrays: Mapping[str, Array], faces: Topology) -> bytes:
 
 
 def _written(people: contract.People, faces: Topology) -> bytes:
-    return contract.answer(people, topology=faces, keypoints="coco17", full_people=False, elapsed_ms=1.0)
+    return contract.answer(people, topology=faces, style=contract.Style(), elapsed_ms=1.0)
 
 
 def _result(arrays: Mapping[str, Array]) -> Result:

@@ -21,17 +21,14 @@ import falcon
 import msgspec
 import orjson
 from falcon.media.multipart import MultipartFormHandler
-from prometheus_client import CONTENT_TYPE_LATEST
-
-from http_edge import batch, contract, intake, pages, videos
 from http_edge.compression import Gzip
-from http_edge.intake import Intake
+from http_edge.contract import KeypointSet, Meshes, Style
+from http_edge.formats import Format
 from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
-from http_edge.openapi import serving as openapi
-from http_edge.posing import Posing
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import BodyFile
+from prometheus_client import CONTENT_TYPE_LATEST
 from wire.errors import (
     BadRequest,
     Busy,
@@ -44,6 +41,10 @@ from wire.errors import (
 from wire.line import Lines
 from wire.messages import SessionId
 from wire.settings import Settings
+
+from http_edge import batch, contract, formats, intake, pages, videos
+from http_edge.intake import Extent, Intake
+from http_edge.posing import Posing
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,6 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     app.add_route("/warmup", Warmup(parts, admission))
     app.add_route("/metrics", Exposition(parts.metrics))
     pages.add_routes(app)
-    openapi.add_routes(app)
     videos.add_routes(
         app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
     )
@@ -119,6 +119,7 @@ class HybridPose:
 
     def __init__(self, parts: Parts, admission: Admission, pose: Posing) -> None:
         self._timeout_s = parts.settings.request_timeout_s
+        self._keypoints = parts.settings.keypoints
         self._admission = admission
         self._pose = pose
 
@@ -127,16 +128,17 @@ class HybridPose:
         with self._admission():
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
-            session_id, people = _session_id(req), _which_people(req)
+            session_id, form = _session_id(req), _format(req)
+            extent = asked.extent.or_else(intake.extent(req.params))
             resp.data = self._pose(
                 asked,
                 session_id=asked.session_id or session_id,
                 client=req.remote_addr,
-                full_people=(asked.people or people) == "full",
+                style=_style(extent, self._keypoints, form),
                 arrived=req.context.arrived,
                 within_s=self._timeout_s,
             )
-        resp.content_type = falcon.MEDIA_JSON
+        resp.content_type = form.media_type
 
 
 class BatchPose:
@@ -152,18 +154,20 @@ class BatchPose:
         with self._admission():
             asked = batch.read(_read_json(req), max_frames=self._settings.max_session_frames)
 
+            extent, form = asked.extent.or_else(intake.extent(req.params)), _format(req)
+
             def pose(frame: Intake, left_s: float) -> bytes:
                 return self._pose(
                     frame,
                     session_id=asked.session_id,
                     client=req.remote_addr,
-                    full_people=frame.people == "full" or asked.full_people,
+                    style=_style(frame.extent.or_else(extent), self._settings.keypoints, form),
                     arrived=time.perf_counter(),
                     within_s=left_s,
                 )
 
-            resp.data = batch.answers(asked, pose, within_s=self._settings.request_timeout_s)
-        resp.content_type = falcon.MEDIA_JSON
+            resp.data = batch.answers(asked, pose, form=form, within_s=self._settings.request_timeout_s)
+        resp.content_type = form.media_type
 
 
 class Health:
@@ -240,20 +244,22 @@ def _media_type(req: falcon.Request) -> str:
 
 
 def _session_id(req: falcon.Request) -> str | None:
-    """The session that the header, or else the query, names, if one does."""
-    named = (req.get_header("X-Session-Id"), req.get_param("session"))
+    """The session that the header or the query names, if one does."""
+    named = req.get_header("X-Session-Id") or req.get_param("session")
     try:
-        in_header, in_query = (msgspec.convert(name or None, SessionId | None) for name in named)
+        return msgspec.convert(named, SessionId | None) if named else None
     except msgspec.ValidationError as error:
         raise BadRequest(f"session: {error}") from None
-    return in_header or in_query
 
 
-def _which_people(req: falcon.Request) -> str:
-    which = req.get_param("people", default="primary")
-    if which not in ("primary", "full"):
-        raise BadRequest("people: expected primary or full")
-    return which
+def _format(req: falcon.Request) -> Format:
+    """What the caller reads best; JSON where the header names nothing that we write."""
+    return formats.BY_MEDIA_TYPE[req.client_prefers(formats.BY_MEDIA_TYPE) or falcon.MEDIA_JSON]
+
+
+def _style(extent: Extent, keypoints: KeypointSet, form: Format) -> Style:
+    meshes: Meshes = "none" if extent.mesh == "none" else "everyone" if extent.people == "full" else "primary"
+    return Style(keypoints, meshes, faces=extent.faces != "none", form=form)
 
 
 # ---------------------------------------------------------------- how failures leave

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from http_edge import contract, intake
-from http_edge.intake import Intake, WhichPeople
+from http_edge.formats import Format
+from http_edge.intake import Extent, Intake
 from wire.errors import BadRequest, DeadlineExceeded, PoseError
 from wire.messages import SessionId
 
@@ -21,12 +22,11 @@ from wire.messages import SessionId
 Pose = Callable[[Intake, float], bytes]
 
 
-class BatchRequest(Struct, frozen=True, kw_only=True):
+class BatchRequest(Extent, frozen=True, kw_only=True):
     """Several pictures of one video; each is read on its own, so that it fails alone."""
 
     frames: Annotated[list[Raw], Meta(min_length=1)]
     session_id: SessionId | None = None
-    people: WhichPeople | None = None
 
 
 _json = msgspec.json.Decoder(BatchRequest)
@@ -34,11 +34,14 @@ _json = msgspec.json.Decoder(BatchRequest)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """frames: each as it was sent. session_id: one of its own where none was named."""
+    """Its frames, each as it was sent.
+
+    session_id: one of its own where none was named. extent: for frames that don't say it.
+    """
 
     frames: list[bytes]
     session_id: str
-    full_people: bool
+    extent: Extent
 
 
 def read(body: bytes, *, max_frames: int) -> Batch:
@@ -52,11 +55,11 @@ def read(body: bytes, *, max_frames: int) -> Batch:
     return Batch(
         frames=[bytes(frame) for frame in fields.frames],
         session_id=fields.session_id or f"batch-{uuid.uuid4().hex}",
-        full_people=fields.people == "full",
+        extent=Extent(people=fields.people, mesh=fields.mesh, faces=fields.faces),
     )
 
 
-def answers(batch: Batch, pose: Pose, *, within_s: float) -> bytes:
+def answers(batch: Batch, pose: Pose, *, form: Format, within_s: float) -> bytes:
     """The list of the frames' answers and refusals; a frame without a number has its place for one."""
     deadline = time.monotonic() + within_s
     bodies = []
@@ -71,7 +74,10 @@ def answers(batch: Batch, pose: Pose, *, within_s: float) -> bytes:
             bodies.append(pose(numbered, left_s))
         except PoseError as error:
             refusal = contract.refusal(
-                code=error.code, message=error.message, frame_number=place if number is None else number
+                code=error.code,
+                message=error.message,
+                frame_number=place if number is None else number,
+                form=form,
             )
             bodies.append(refusal)
-    return b"[" + b",".join(bodies) + b"]"
+    return form.listed(bodies)

@@ -6,7 +6,6 @@ Lengths are metres in body-centred camera axes (x right, y down, z away), rounde
 0.1 mm; pixels are those of the image sent, rounded to 0.01.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -15,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from http_edge.numerals import vertices_json
+from http_edge.formats import JSON, Format
+from http_edge.numerals import METRES_DIGITS
 from http_edge.topology import Topology
 from wire.camera import crop_camera, crop_square, focal_length_px, project
 from wire.errors import ProtocolError
@@ -23,11 +23,12 @@ from wire.messages import Buffer, Person, Result, unpack_arrays
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS
 
 Array = npt.NDArray[np.floating]
-#: A JSON object under construction; its values are whatever orjson can write.
+#: An object under construction; its values are whatever its `Format` can write.
 Json = dict[str, Any]
 KeypointSet = Literal["coco17", "smpl24"]
+#: Whose meshes there are.
+Meshes = Literal["none", "primary", "everyone"]
 
-_METRES_DIGITS = 4
 _PIXEL_DIGITS = 2
 _CAMERA_DIGITS = 6  # a camera multiplies whatever error it carries by its focal length
 _SHARE_DIGITS = 4
@@ -49,7 +50,7 @@ _PERSON_SHAPES = {
     "boxes": (4,),
 }
 
-#: What every answer starts with.
+#: What every JSON answer starts with.
 FIRST = b'{"mesh_faces_data":'
 
 NOBODY = "no person seen: none in view, and none to predict from earlier frames"
@@ -64,7 +65,17 @@ class People:
     png: Buffer | None
 
 
-def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, full_people: bool) -> People:
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What of the people is told, and how. faces: whether triangles come with the primary person's mesh."""
+
+    keypoints: KeypointSet = "coco17"
+    meshes: Meshes = "primary"
+    faces: bool = True
+    form: Format = JSON
+
+
+def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, meshes: Meshes) -> People:
     """The result with its payload frames as arrays. Raises `ValueError` where they don't fit it."""
     try:
         arrays = unpack_arrays(result.arrays, payload)
@@ -74,69 +85,70 @@ def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, full_
     shown = () if result.primary is None else (result.primary,)
     if any(not 0 <= row < count for row in shown):
         raise ValueError(f"the primary person, {result.primary}, is not among {count} people")
-    meshes = count if full_people else len(shown)
+    mesh_count = {"none": 0, "primary": len(shown), "everyone": count}[meshes]
     shapes = {name: (count, *shape) for name, shape in _PERSON_SHAPES.items()}
-    shapes["vertices"] = (meshes, topology.vertex_count, 3)
+    shapes["vertices"] = (mesh_count, topology.vertex_count, 3)
     checked = {name: _checked(name, arrays.get(name), shape) for name, shape in shapes.items()}
     _refuse_immeasurable(checked)
     return People(result, checked, payload[len(result.arrays)] if result.has_png else None)
 
 
-def answer(
-    people: People, *, topology: Topology, keypoints: KeypointSet, full_people: bool, elapsed_ms: float
-) -> bytes:
+def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: float) -> bytes:
     """The body of a 200. Raises `ValueError` where a number is not finite."""
     result = people.result
     body: Json = {
         # First, so that what never changes needs no compressing anew: `beginning`.
-        "mesh_faces_data": [] if result.primary is None else topology.faces_json,
+        "mesh_faces_data": _faces(result, topology, style),
         "frame_number": result.frame_number,
         "frame_width": result.width_px,
         "frame_height": result.height_px,
-        **_primary(people, keypoints, full_people),
+        **_primary(people, style),
         "processing_time_ms": _number(elapsed_ms, 2),
         "model_version": result.model_version,
         "tracking": _tracking(result),
         "notes": [{"code": note.code, "message": note.message} for note in result.notes],
-        "people": [_compact(people, index, keypoints, full_people) for index in range(len(result.people))],
+        "people": [_compact(people, index, style) for index in range(len(result.people))],
         "error": NOBODY if result.primary is None else None,
     }
     if people.png is not None:
-        body["visualization"] = _data_url(people.png)
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        body["visualization"] = style.form.picture(people.png)
+    return style.form.body(body)
 
 
 def beginning(topology: Topology) -> bytes:
-    """What every answer with a body starts with."""
+    """What every JSON answer with a body starts with."""
     return FIRST + orjson.dumps(topology.faces_json) + b","
 
 
-def refusal(*, code: str, message: str, frame_number: int | None) -> bytes:
+def refusal(*, code: str, message: str, frame_number: int | None, form: Format = JSON) -> bytes:
     """The body of every error."""
-    return orjson.dumps({"error": message, "code": code, "frame_number": frame_number})
+    return form.body({"error": message, "code": code, "frame_number": frame_number})
 
 
-def _primary(people: People, keypoints: KeypointSet, full_people: bool) -> Json:
+def _faces(result: Result, topology: Topology, style: Style) -> object:
+    shown = style.faces and style.meshes != "none" and result.primary is not None
+    return style.form.faces(topology) if shown else []
+
+
+def _primary(people: People, style: Style) -> Json:
     """The flat fields, which speak of the primary person alone."""
     result, arrays = people.result, people.arrays
     if result.primary is None:
         return _no_primary(result)
     row = result.primary
     width, height = result.width_px, result.height_px
-    vertices = arrays["vertices"][row if full_people else 0]
     translation = arrays["translation"][row].astype(np.float64)
     center, size = crop_square(arrays["boxes"][row])
     scale, tx, ty = crop_camera(translation, box_center=center, box_size=size, width=width, height=height)
     full_tx, full_ty, full_tz = (_number(value, _CAMERA_DIGITS) for value in translation)
-    points = _keypoints(people, row, keypoints)
+    points = _keypoints(people, row, style.keypoints)
     return {
         "keypoints": points,
         "keypoint_count": len(points),
         "has_3d": True,
-        "joints_3d_raw": _rounded(arrays["joints"][row], _METRES_DIGITS),
+        "joints_3d_raw": style.form.numbers(arrays["joints"][row], METRES_DIGITS),
         "joint_angles_3d": _angles(arrays["angles"][row]),
-        "mesh_vertices": len(vertices),
-        "mesh_vertices_data": vertices_json(vertices),
+        **_mesh(arrays, row, style),
         "camera_translation": [full_tx, full_ty, full_tz],
         "camera_params": {
             "scale": _number(scale, _CAMERA_DIGITS),
@@ -160,6 +172,13 @@ def _primary(people: People, keypoints: KeypointSet, full_people: bool) -> Json:
         },
         "tracking_confidence": _number(result.people[row].confidence, _SHARE_DIGITS),
     }
+
+
+def _mesh(arrays: Mapping[str, Array], row: int, style: Style) -> Json:
+    if style.meshes == "none":
+        return {"mesh_vertices": 0, "mesh_vertices_data": []}
+    vertices = arrays["vertices"][row if style.meshes == "everyone" else 0]
+    return {"mesh_vertices": len(vertices), "mesh_vertices_data": style.form.vertices(vertices)}
 
 
 def _no_primary(result: Result) -> Json:
@@ -204,10 +223,10 @@ def _tracking(result: Result) -> Json:
     }
 
 
-def _compact(people: People, row: int, keypoints: KeypointSet, full_people: bool) -> Json:
+def _compact(people: People, row: int, style: Style) -> Json:
     """One person among all; with the mesh only where it was asked for."""
-    arrays, person = people.arrays, people.result.people[row]
-    rotations = _rounded(arrays["rotations"][row], _CAMERA_DIGITS)
+    arrays, person, numbers = people.arrays, people.result.people[row], style.form.numbers
+    rotations = arrays["rotations"][row]
     body: Json = {
         "track_id": person.track_id,
         "state": person.state,
@@ -217,19 +236,19 @@ def _compact(people: People, row: int, keypoints: KeypointSet, full_people: bool
         "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),
         "expected_error_mm": _error(person.expected_error_mm),
         "expected_error_px": _error(person.expected_error_px),
-        "bbox": _rounded(arrays["boxes"][row], _PIXEL_DIGITS),
-        "keypoints": _keypoints(people, row, keypoints),
-        "joints_3d_raw": _rounded(arrays["joints"][row], _METRES_DIGITS),
+        "bbox": numbers(arrays["boxes"][row], _PIXEL_DIGITS),
+        "keypoints": _keypoints(people, row, style.keypoints),
+        "joints_3d_raw": numbers(arrays["joints"][row], METRES_DIGITS),
         "joint_angles_3d": _angles(arrays["angles"][row]),
         "camera_translation": [_number(value, _CAMERA_DIGITS) for value in arrays["translation"][row]],
         "smpl": {
-            "betas": _rounded(arrays["betas"][row], _SHARE_DIGITS),
-            "global_orient": rotations[:1],
-            "body_pose": rotations[1:],
+            "betas": numbers(arrays["betas"][row], _SHARE_DIGITS),
+            "global_orient": numbers(rotations[:1], _CAMERA_DIGITS),
+            "body_pose": numbers(rotations[1:], _CAMERA_DIGITS),
         },
     }
-    if full_people:
-        body["mesh_vertices_data"] = vertices_json(arrays["vertices"][row])
+    if style.meshes == "everyone":
+        body["mesh_vertices_data"] = style.form.vertices(arrays["vertices"][row])
     return body
 
 
@@ -247,7 +266,7 @@ def _keypoints(people: People, row: int, keypoints: KeypointSet) -> list[Json]:
     rows = zip(
         names,
         _listed(pixels, _PIXEL_DIGITS),
-        _listed(points, _METRES_DIGITS),
+        _listed(points, METRES_DIGITS),
         _listed(confidence, _SHARE_DIGITS),
         strict=True,
     )
@@ -259,12 +278,6 @@ def _keypoints(people: People, row: int, keypoints: KeypointSet) -> list[Json]:
 
 def _angles(degrees: Array) -> dict[str, float]:
     return dict(zip(JOINT_ANGLES, _listed(degrees, 2), strict=True))
-
-
-def _rounded(array: Array, digits: int) -> Array:
-    """The same in as few digits as its reader needs; orjson writes float32 as short as it can be."""
-    rounded: Array = np.round(np.ascontiguousarray(array, dtype=np.float32), digits)
-    return rounded
 
 
 def _listed(array: Array, digits: int) -> list[Any]:
@@ -284,11 +297,6 @@ def _number(value: float, digits: int) -> float:
 def _error(value: float | None) -> float | None:
     """An error, mm or pixels; None where it is not said."""
     return None if value is None else _number(value, _PIXEL_DIGITS)
-
-
-def _data_url(png: Buffer) -> orjson.Fragment:
-    """A JSON string; base64 has no character that JSON would escape."""
-    return orjson.Fragment(b'"data:image/png;base64,' + base64.b64encode(png) + b'"')
 
 
 def _checked(name: str, array: npt.NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:

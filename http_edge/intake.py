@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 import msgspec
 import pybase64
 from msgspec import Meta, Struct
-
 from wire.errors import BadRequest, InvalidBase64, NoImage
 from wire.messages import MOST_BOXES, Box, FrameNumber, Pixels, SessionId
 
@@ -21,6 +20,7 @@ from wire.messages import MOST_BOXES, Box, FrameNumber, Pixels, SessionId
 Milliseconds = Annotated[float, Meta(ge=0, lt=2.0**53)]
 FramesPerSecond = Annotated[float, Meta(gt=0, le=100_000.0)]
 WhichPeople = Literal["primary", "full"]
+AllOrNone = Literal["full", "none"]
 
 _WHITESPACE = str.maketrans("", "", string.whitespace)
 
@@ -32,7 +32,25 @@ class Point(Struct, frozen=True, kw_only=True):
     y: Pixels
 
 
-class PoseFields(Struct, frozen=True, kw_only=True):
+class Extent(Struct, frozen=True, kw_only=True):
+    """How much of the bodies an answer shall show; null means that nothing is said about it.
+
+    people: whose meshes. mesh: none, and there are neither vertices nor triangles. faces: the triangles,
+    which never change.
+    """
+
+    people: WhichPeople | None = None
+    mesh: AllOrNone | None = None
+    faces: AllOrNone | None = None
+
+    def or_else(self, other: "Extent") -> "Extent":
+        """What is not said here is what `other` says."""
+        return Extent(
+            people=self.people or other.people, mesh=self.mesh or other.mesh, faces=self.faces or other.faces
+        )
+
+
+class PoseFields(Extent, frozen=True, kw_only=True):
     """What a request may say beside its picture; null means that it says nothing."""
 
     frame_number: FrameNumber | None = None
@@ -40,7 +58,6 @@ class PoseFields(Struct, frozen=True, kw_only=True):
     session_id: SessionId | None = None
     timestamp_ms: Milliseconds | None = None
     fps: FramesPerSecond | None = None
-    people: WhichPeople | None = None
     boxes: Annotated[tuple[Box, ...], Meta(max_length=MOST_BOXES)] | None = None
     target: Point | Box | None = None
 
@@ -48,7 +65,7 @@ class PoseFields(Struct, frozen=True, kw_only=True):
 class PoseRequest(PoseFields, frozen=True, kw_only=True):
     """The same with the picture; `decode_base64` says how it may be spelled."""
 
-    image_base64: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
+    image_base64: str | None = None
 
 
 class _OnlyFrameNumber(Struct):
@@ -64,7 +81,7 @@ class Intake(Struct, frozen=True, kw_only=True):
     session_id: str | None
     timestamp_ms: float | None
     fps: float | None
-    people: WhichPeople | None
+    extent: Extent
     boxes: tuple[Box, ...] | None
     target: Box | None  # without an area: a point
 
@@ -86,6 +103,14 @@ def from_json(body: bytes) -> Intake:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(error) from None
     return _intake(fields, decode_base64(fields.image_base64 or ""))
+
+
+def extent(parameters: Mapping[str, str | list[str]]) -> Extent:
+    """What the query of a URL says. Raises `BadRequest`."""
+    try:
+        return msgspec.convert(parameters, Extent)
+    except msgspec.ValidationError as error:
+        raise _refusal(error) from None
 
 
 def frame_number_of(body: bytes) -> int | None:
@@ -148,7 +173,7 @@ def _intake(fields: PoseFields, picture: bytes | None) -> Intake:
         session_id=fields.session_id,
         timestamp_ms=fields.timestamp_ms,
         fps=fields.fps,
-        people=fields.people,
+        extent=Extent(people=fields.people, mesh=fields.mesh, faces=fields.faces),
         boxes=fields.boxes,
         target=_box(fields.target),
     )

@@ -14,7 +14,7 @@ import orjson
 _UNITS_PER_METRE = np.float32(1e4)
 _LARGEST = 32767
 
-_DIGITS = 4
+METRES_DIGITS = 4
 
 #: One vertex, `[-0.1234, 0.5678,-0.9012],`; each number comes with the character that follows it,
 #: eight in all, which move as one integer.
@@ -25,7 +25,7 @@ def vertices_json(vertices: npt.NDArray[np.floating]) -> orjson.Fragment:
     """`[[x,y,z], ...]` of (V, 3) finite metres, rounded to 0.1 mm."""
     units = np.rint(vertices * _UNITS_PER_METRE)
     if not units.size or max(units.max(), -units.min()) > _LARGEST:
-        rounded = np.round(np.ascontiguousarray(vertices, dtype=np.float32), _DIGITS)
+        rounded = np.round(np.ascontiguousarray(vertices, dtype=np.float32), METRES_DIGITS)
         return orjson.Fragment(orjson.dumps(rounded, option=orjson.OPT_SERIALIZE_NUMPY))
     x, y, z = units.astype(np.int16).view(np.uint16).T
     rows = np.empty(len(vertices), _VERTEX)

@@ -3,9 +3,8 @@
 import time
 import uuid
 
-from http_edge import contract
 from http_edge.asking import Asking
-from http_edge.intake import Intake
+from http_edge.contract import Style
 from http_edge.metrics import Metrics
 from http_edge.topology import BodyFile
 from wire import images
@@ -13,6 +12,9 @@ from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Options, Source
 from wire.settings import Settings
+
+from http_edge import contract
+from http_edge.intake import Intake
 
 
 class Posing:
@@ -30,31 +32,24 @@ class Posing:
         *,
         session_id: str | None,
         client: str,
-        full_people: bool,
+        style: Style,
         arrived: float,
         within_s: float,
     ) -> bytes:
         """The body of a 200; `arrived` is `time.perf_counter`'s. Raises every `PoseError` of the contract."""
         header = images.check(asked.image, max_pixels=self._settings.max_image_pixels)
-        frame = _frame(
-            asked, header, session_id=session_id, client=client, full_people=full_people, within_s=within_s
-        )
+        frame = _frame(asked, header, session_id=session_id, client=client, style=style, within_s=within_s)
         result, payload = self._ask(frame, asked.image, header)
         topology = self._body.topology()
-        people = contract.read(result, payload, topology=topology, full_people=full_people)
-        body = contract.answer(
-            people,
-            topology=topology,
-            keypoints=self._settings.keypoints,
-            full_people=full_people,
-            elapsed_ms=(time.perf_counter() - arrived) * 1e3,
-        )
+        people = contract.read(result, payload, topology=topology, meshes=style.meshes)
+        elapsed_ms = (time.perf_counter() - arrived) * 1e3
+        body = contract.answer(people, topology=topology, style=style, elapsed_ms=elapsed_ms)
         self._metrics.frame_done(result)
         return body
 
 
 def _frame(
-    asked: Intake, header: Header, *, session_id: str | None, client: str, full_people: bool, within_s: float
+    asked: Intake, header: Header, *, session_id: str | None, client: str, style: Style, within_s: float
 ) -> Frame:
     return Frame(
         request_id=uuid.uuid4().bytes,
@@ -64,7 +59,8 @@ def _frame(
         source=Source(client=client, width_px=header.width, height_px=header.height),
         options=Options(
             visualize=asked.visualize,
-            full_people=full_people,
+            full_people=style.meshes == "everyone",
+            meshes=style.meshes != "none",
             boxes=asked.boxes,
             target=asked.target,
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from wire.errors import ModelNotLoaded
@@ -17,9 +18,13 @@ OPEN_BODY = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
 
 
 class Topology(NamedTuple):
-    """How many vertices a mesh has, and its triangles as JSON, `[[i,j,k], ...]`, zero-based."""
+    """How many vertices a mesh has, and its triangles, zero-based.
+
+    faces (F, 3) int32, little-endian; faces_json: the same, `[[i,j,k], ...]`.
+    """
 
     vertex_count: int
+    faces: npt.NDArray[np.int32]
     faces_json: orjson.Fragment
 
 
@@ -58,5 +63,6 @@ def encode(faces: np.ndarray, *, vertex_count: int) -> Topology:
     """The topology of `faces` (F, 3). Raises `ValueError` where one points outside the mesh."""
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.min() < 0 or faces.max() >= vertex_count:
         raise ValueError(f"faces {faces.shape} are not triangles of {vertex_count} vertices")
-    text = orjson.dumps(np.ascontiguousarray(faces, dtype=np.int32), option=orjson.OPT_SERIALIZE_NUMPY)
-    return Topology(vertex_count, orjson.Fragment(text))
+    faces = np.ascontiguousarray(faces, dtype="<i4")
+    text = orjson.dumps(faces, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Topology(vertex_count, faces, orjson.Fragment(text))

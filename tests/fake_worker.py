@@ -97,8 +97,8 @@ def answer(work: dict[str, Any], image: bytes) -> list[bytes] | None:
         return [_failure(work, detail, "as the test wished")]
     states = {"nobody": [], "crowd": ["detected", "recovered", "predicted"]}.get(kind, ["detected"])
     primary = {"nobody": None, "crowd": 1}.get(kind, 0)
-    full = work["options"]["full_people"]
-    arrays = body_arrays(people=len(states), meshes=len(states) if full else min(len(states), 1))
+    full, meshes = work["options"]["full_people"], len(states) if work["options"]["meshes"] else 0
+    arrays = body_arrays(people=len(states), meshes=meshes if full else min(meshes, 1))
     if kind == "broken":
         arrays[detail][...] = np.nan
     header = result_header(work, arrays, states=states, primary=primary)

@@ -35,7 +35,7 @@ def entry(
 ) -> bytes:
     """The entry as JSON on one line. Raises `Internal` where the result is not whole."""
     try:
-        people = contract.read(result, payload, topology=topology, full_people=meshes)
+        people = contract.read(result, payload, topology=topology, meshes="everyone" if meshes else "none")
     except ValueError as error:
         raise Internal(f"the worker's answer is broken: {error}") from error
     persons = [_person(people, row, keypoints, meshes=meshes) for row in range(len(result.people))]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgpack
 from PIL import Image as PillowImage
 
 from wire.settings import Settings, load
@@ -33,8 +34,10 @@ class Reply:
 
     @property
     def body(self) -> Any:
-        """The JSON, read as strictly as a browser does."""
+        """MessagePack, or JSON, read as strictly as a browser does."""
         content = gzip.decompress(self.raw) if self.headers.get("content-encoding") == "gzip" else self.raw
+        if self.headers["content-type"] == "application/msgpack":
+            return msgpack.unpackb(content)
         return json.loads(content, parse_constant=_refuse)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from http_edge import contract, topology
+from http_edge.contract import Style
 from tests.fake_worker import body_arrays, result_header
 from wire.camera import crop_camera, crop_square, focal_length_px
 from wire.messages import Result, pack_arrays
@@ -30,13 +31,12 @@ def written(
     header: Result, arrays: dict[str, np.ndarray], *, full_people: bool = False, keypoints: str = "coco17"
 ) -> dict[str, Any]:
     """The answer's body, read back as strictly as a browser does."""
+    style = Style(keypoints=keypoints, meshes="everyone" if full_people else "primary")
     specs, payload = pack_arrays(arrays)
     people = contract.read(
-        msgspec.structs.replace(header, arrays=specs), payload, topology=TOPOLOGY, full_people=full_people
+        msgspec.structs.replace(header, arrays=specs), payload, topology=TOPOLOGY, meshes=style.meshes
     )
-    body = contract.answer(
-        people, topology=TOPOLOGY, keypoints=keypoints, full_people=full_people, elapsed_ms=12.3456
-    )
+    body = contract.answer(people, topology=TOPOLOGY, style=style, elapsed_ms=12.3456)
     return json.loads(body, parse_constant=pytest.fail)
 
 
@@ -115,7 +115,7 @@ def test_a_missing_array_and_a_missing_payload_frame_are_refused() -> None:
     header = msgspec.structs.replace(result(1, 0), arrays=specs)
 
     with pytest.raises(ValueError, match="broken"):
-        contract.read(header, payload[:-1], topology=TOPOLOGY, full_people=False)
+        contract.read(header, payload[:-1], topology=TOPOLOGY, meshes="primary")
     del arrays["betas"]
     with pytest.raises(ValueError, match="betas"):
         written(result(1, 0), arrays)
