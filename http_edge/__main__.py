@@ -6,16 +6,21 @@ import platform
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from http_edge import app, topology
+from http_edge.access import Access
 from http_edge.app import Parts
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.metrics import JobMetrics
 from http_edge.metrics import Metrics
 from http_edge.server import Server
 from http_edge.status import StatusWatch
+from http_edge.tokens import Tokens
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.line import Lines
@@ -26,12 +31,15 @@ log = logging.getLogger("http_edge")
 #: Exit status when the settings are wrong.
 EXIT_BAD_SETTINGS = 2
 
+_OPERATORS_THREADS = 4
+
 
 def main() -> int:
     """Run the edge; the exit status."""
     try:
         settings = wire_settings.load(os.environ)
-    except ValueError as error:
+        tokens = Tokens(Path(settings.tokens_file)) if settings.tokens_file else None
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logging.basicConfig(
@@ -39,12 +47,13 @@ def main() -> int:
     )
     # Full queues are refused and counted by the application; waitress would log each one.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    serve(settings)
+    serve(settings, tokens)
     return 0
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, tokens: Tokens | None) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
+    access = Access(tokens, settings)
     body = topology.of(settings)
     connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
     lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
@@ -55,8 +64,16 @@ def serve(settings: Settings) -> None:
     )
     metrics = Metrics(settings, lambda: watch.snapshot)
     metrics.register(JobMetrics(archive))
-    parts = Parts(settings=settings, broker=lines, watch=watch, metrics=metrics, body=body, archive=archive)
-    server = Server(app.build(parts), settings)
+    parts = Parts(
+        settings=settings,
+        broker=lines,
+        watch=watch,
+        metrics=metrics,
+        body=body,
+        archive=archive,
+        access=access,
+    )
+    server = Server(app.build(parts), settings, access=access)
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         log.info("stopping on %s", signal.Signals(signum).name)
@@ -64,13 +81,41 @@ def serve(settings: Settings) -> None:
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, stop)
-    for line in urls(settings.host, server.port):
+    for line in (*urls(settings.host, server.port), who_may(tokens)):
         log.info("%s", line)
-    server.run(drain_s=settings.drain_s)
+    with _listening_to_operators(parts):
+        server.run(drain_s=settings.drain_s)
     watch.close()
     lines.close()
     connection.close()
     log.info("stopped")
+
+
+@contextmanager
+def _listening_to_operators(parts: Parts) -> Iterator[None]:
+    """Serve them where they are listened to on their own, until the `with` block ends. Raises `OSError`."""
+    address = parts.settings.admin_address()
+    if address is None:
+        yield
+        return
+    server = Server(
+        app.build_for_operators(parts), parts.settings, address=address, threads=_OPERATORS_THREADS
+    )
+    thread = threading.Thread(target=server.run, kwargs={"drain_s": 0.0}, name="operators")
+    thread.start()
+    log.info("for operators on http://%s:%d", address[0], server.port)
+    try:
+        yield
+    finally:
+        server.stop()
+        thread.join()
+
+
+def who_may(tokens: Tokens | None) -> str:
+    """Whom the service answers, for its operator to know."""
+    if tokens is None:
+        return "open to everybody who can reach it, for POSE_TOKENS_FILE is not set"
+    return f"open to whoever has a token of: {', '.join(tokens.names) or 'nobody, the file has none'}"
 
 
 def urls(host: str, port: int) -> Iterator[str]:

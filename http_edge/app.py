@@ -21,14 +21,20 @@ import falcon
 import msgspec
 import orjson
 from falcon.media.multipart import MultipartFormHandler
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from http_edge import batch, contract, formats, intake, pages, videos
+from http_edge.access import Access, AccessMiddleware
 from http_edge.compression import Gzip
 from http_edge.contract import KeypointSet, Meshes, Style
 from http_edge.formats import Format
+from http_edge.intake import Extent, Intake
 from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
+from http_edge.openapi import serving as openapi
+from http_edge.posing import Posing
 from http_edge.status import StatusWatch, health_body, warmup_body
 from http_edge.topology import BodyFile
-from prometheus_client import CONTENT_TYPE_LATEST
 from wire.errors import (
     BadRequest,
     Busy,
@@ -36,20 +42,20 @@ from wire.errors import (
     MethodNotAllowed,
     NotFound,
     PoseError,
+    RateLimited,
+    Unauthorized,
     UnsupportedMediaType,
 )
 from wire.line import Lines
 from wire.messages import SessionId
 from wire.settings import Settings
 
-from http_edge import batch, contract, formats, intake, pages, videos
-from http_edge.intake import Extent, Intake
-from http_edge.posing import Posing
-
 log = logging.getLogger(__name__)
 
 _BUSY_RETRY_S = 1.0
 _GZIP_FROM_BYTES = 1024
+App = falcon.App[falcon.Request, falcon.Response]
+
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -63,15 +69,17 @@ class Parts:
     metrics: Metrics
     body: BodyFile
     archive: Archive
+    access: Access
 
 
-def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
-    """The application."""
-    app: falcon.App[falcon.Request, falcon.Response] = falcon.App(
+def build(parts: Parts) -> App:
+    """The application. Operators' paths are in it unless they have a listener of their own."""
+    app: App = falcon.App(
         middleware=[  # answers pass from the last to the first
             _Compression(parts.body),
             falcon.CORSMiddleware(expose_headers=["X-Request-Id", "Retry-After"]),
             _Bookkeeping(parts.metrics),
+            AccessMiddleware(parts.access),
         ]
     )
     app.req_options.strip_url_path_trailing_slash = True
@@ -85,16 +93,39 @@ def build(parts: Parts) -> "falcon.App[falcon.Request, falcon.Response]":
     app.add_route("/pose/batch", BatchPose(parts, admission, pose))
     app.add_route("/health", Health(parts.watch))
     app.add_route("/warmup", Warmup(parts, admission))
-    app.add_route("/metrics", Exposition(parts.metrics))
+    if parts.settings.admin_address() is None:
+        _add_operators_routes(app, parts)
     pages.add_routes(app)
+    openapi.add_routes(app)
     videos.add_routes(
         app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
     )
 
+    _add_error_handlers(app)
+    return app
+
+
+def build_for_operators(parts: Parts) -> App:
+    """Metrics, their page, and what it asks for: for a listener that only operators reach."""
+    app: App = falcon.App(middleware=[_Compression(parts.body), _Bookkeeping(parts.metrics)])
+    app.add_route("/health", Health(parts.watch))
+    pool_status = videos.PoolStatus(parts.settings, parts.watch, parts.archive.catalogue)
+    app.add_route("/api/pose/pool-status", pool_status)
+    _add_operators_routes(app, parts)
+    pages.add_files(app)
+    _add_error_handlers(app)
+    return app
+
+
+def _add_operators_routes(app: App, parts: Parts) -> None:
+    app.add_route("/metrics", Exposition(parts.metrics))
+    pages.add_operators_page(app)
+
+
+def _add_error_handlers(app: App) -> None:
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
     app.add_error_handler(PoseError, _answer_pose_error)
-    return app
 
 
 class Admission:
@@ -133,7 +164,8 @@ class HybridPose:
             resp.data = self._pose(
                 asked,
                 session_id=asked.session_id or session_id,
-                client=req.remote_addr,
+                caller=req.context.caller,
+                address=req.remote_addr,
                 style=_style(extent, self._keypoints, form),
                 arrived=req.context.arrived,
                 within_s=self._timeout_s,
@@ -160,7 +192,8 @@ class BatchPose:
                 return self._pose(
                     frame,
                     session_id=asked.session_id,
-                    client=req.remote_addr,
+                    caller=req.context.caller,
+                    address=req.remote_addr,
                     style=_style(frame.extent.or_else(extent), self._settings.keypoints, form),
                     arrived=time.perf_counter(),
                     within_s=left_s,
@@ -244,12 +277,13 @@ def _media_type(req: falcon.Request) -> str:
 
 
 def _session_id(req: falcon.Request) -> str | None:
-    """The session that the header or the query names, if one does."""
-    named = req.get_header("X-Session-Id") or req.get_param("session")
+    """The session that the header, or else the query, names, if one does."""
+    named = (req.get_header("X-Session-Id"), req.get_param("session"))
     try:
-        return msgspec.convert(named, SessionId | None) if named else None
+        in_header, in_query = (msgspec.convert(name or None, SessionId | None) for name in named)
     except msgspec.ValidationError as error:
         raise BadRequest(f"session: {error}") from None
+    return in_header or in_query
 
 
 def _format(req: falcon.Request) -> Format:
@@ -280,7 +314,9 @@ def _answer_pose_error(
     resp.status = error.status
     resp.content_type = falcon.MEDIA_JSON
     resp.data = contract.refusal(code=error.code, message=error.message, frame_number=frame_number)
-    if error.status == Busy.status:
+    if isinstance(error, Unauthorized):
+        resp.set_header("WWW-Authenticate", "Bearer")
+    if error.status in (Busy.status, RateLimited.status):
         resp.set_header("Retry-After", str(math.ceil(error.retry_after_s or _BUSY_RETRY_S)))
 
 

@@ -86,10 +86,19 @@ class Files:
 
 
 def add_routes(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
-    """Give the application these paths."""
+    """Give the application the live page and the files."""
+    app.add_route("/", Page(_read(FOLDER / "index.html")))
+    add_files(app)
+
+
+def add_operators_page(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
+    """Give the application the operators' page."""
+    app.add_route("/operator", Page(_read(FOLDER / "operator.html")))
+
+
+def add_files(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
+    """Give the application what the pages are made of."""
     files = {path.name: _read(path) for path in sorted(FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
-    app.add_route("/", Page(files["index.html"]))
-    app.add_route("/operator", Page(files["operator.html"]))
     app.add_route("/viewer/{name}", Files(files))
 
 

@@ -3,8 +3,13 @@
 import time
 import uuid
 
+import msgspec
+
+from http_edge import contract
 from http_edge.asking import Asking
+from http_edge.callers import Anybody
 from http_edge.contract import Style
+from http_edge.intake import Intake
 from http_edge.metrics import Metrics
 from http_edge.topology import BodyFile
 from wire import images
@@ -12,9 +17,6 @@ from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Options, Source
 from wire.settings import Settings
-
-from http_edge import contract
-from http_edge.intake import Intake
 
 
 class Posing:
@@ -31,15 +33,28 @@ class Posing:
         asked: Intake,
         *,
         session_id: str | None,
-        client: str,
+        caller: Anybody,
+        address: str,
         style: Style,
         arrived: float,
         within_s: float,
     ) -> bytes:
         """The body of a 200; `arrived` is `time.perf_counter`'s. Raises every `PoseError` of the contract."""
+        caller.charge_frame(session_id)
         header = images.check(asked.image, max_pixels=self._settings.max_image_pixels)
-        frame = _frame(asked, header, session_id=session_id, client=client, style=style, within_s=within_s)
+        frame = _frame(
+            asked,
+            header,
+            session_id=caller.wire_session(session_id),
+            client=caller.origin(address),
+            style=style,
+            within_s=within_s,
+        )
         result, payload = self._ask(frame, asked.image, header)
+        if session_id is None:
+            caller.opened(result.session_id)
+        else:  # as its caller knows it
+            result = msgspec.structs.replace(result, session_id=session_id)
         topology = self._body.topology()
         people = contract.read(result, payload, topology=topology, meshes=style.meshes)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3

@@ -5,6 +5,7 @@ form as every other error. Stopping closes the door, answers what is held, then 
 """
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -14,14 +15,15 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from waitress.task import ErrorTask
-from waitress.utilities import RequestEntityTooLarge
+from waitress.utilities import Error, RequestEntityTooLarge
 
 from http_edge import contract
+from http_edge.access import Access
 from http_edge.videos import UPLOAD_PATHS
-from wire.errors import BadRequest, BodyTooLarge, Internal, PoseError
+from wire.errors import BadRequest, BodyTooLarge, Internal, PoseError, Unauthorized
 from wire.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -48,20 +50,48 @@ _DISCARD_LIMIT_BYTES = 2**30
 #: What a form may have around its video.
 _FORM_BYTES = 64 * 2**10
 
+#: A header that goes on in the next line (obs-fold), and what a request says of its body's coding.
+_FOLDED = re.compile(rb"\r\n[ \t]")
+_CODING = re.compile(rb"\r\nTransfer-Encoding:([^\r]*)", re.IGNORECASE)
+
 _LOOP_TIMEOUT_S = 1.0
 _DRAIN_STEP_S = 0.05
 
 
+class _NoToken(Error):  # type: ignore[misc]  # waitress has no types
+    code = Unauthorized.status
+    reason = "Unauthorized"
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Reads a body that is too large to its end, keeping none of it."""
+    """Refuses ambiguous requests, and reads an unwanted body to its end, keeping none of it."""
 
     adj: Any
+    _refusal: _NoToken | None = None
+    error: Error | None
+    expect_continue: bool
     _to_discard = 0
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        self._check_framing(header_plus)
         if self.path.rstrip("/") in UPLOAD_PATHS:
             self.adj = self.adj.for_uploads
+        if self.body_rcv is not None:
+            self._refusal = self.adj.refusal(self.headers.get("AUTHORIZATION"))
+
+    def _check_framing(self, header_plus: bytes) -> None:
+        """Refuse what a proxy before us may read otherwise (RFC 9112, 5.2, 6.1 and 6.3).
+
+        waitress 3.0.2 takes all of these. Raises `ParsingError`.
+        """
+        if _FOLDED.search(header_plus):
+            raise ParsingError("a header goes on in the next line")
+        codings = _CODING.findall(header_plus)
+        if codings and ("CONTENT_LENGTH" in self.headers or self.version != "1.1"):
+            raise ParsingError("Transfer-Encoding with Content-Length, or with HTTP/1.0")
+        if len(codings) > 1 or any(b"," in coding for coding in codings):
+            raise ParsingError("more than one Transfer-Encoding")
 
     def received(self, data: bytes) -> int:
         if self._to_discard:
@@ -70,8 +100,11 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
             self.completed = not self._to_discard
             return discarded
         consumed: int = super().received(data)
-        oversized = isinstance(self.error, RequestEntityTooLarge)
-        if oversized and not self.expect_continue and 0 < self.content_length <= _DISCARD_LIMIT_BYTES:
+        waits_to_send = self.expect_continue
+        if self._refusal is not None and self.error is None:
+            self.error, self.completed, self.expect_continue = self._refusal, True, False
+        unwanted = isinstance(self.error, (RequestEntityTooLarge, _NoToken))
+        if unwanted and not waits_to_send and 0 < self.content_length <= _DISCARD_LIMIT_BYTES:
             self._to_discard = self.content_length
             self.completed = False
         return consumed
@@ -86,6 +119,8 @@ class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
         body = contract.refusal(code=named.code, message=named.message, frame_number=None)
         self.status = f"{error.code} {error.reason}"
         self.response_headers += [("Content-Type", "application/json"), ("Access-Control-Allow-Origin", "*")]
+        if error.code == Unauthorized.status:
+            self.response_headers.append(("WWW-Authenticate", "Bearer"))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -94,7 +129,23 @@ class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
 def _named(status: int, message: str) -> PoseError:
     if status == BodyTooLarge.status:
         return BodyTooLarge(message)
+    if status == Unauthorized.status:
+        return Unauthorized(message)
     return BadRequest(message) if status < Internal.status else Internal(message)
+
+
+def _refusal(access: Access | None) -> Callable[[str | None], _NoToken | None]:
+    """What to say to a request with this `Authorization` before its body is read; None: read it."""
+
+    def refusal(authorization: str | None) -> _NoToken | None:
+        try:
+            if access is not None:
+                access.caller(authorization)
+        except Unauthorized as error:
+            return _NoToken(error.message)
+        return None
+
+    return refusal
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -110,13 +161,23 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 class Server:
     """Serves a WSGI application until told to stop."""
 
-    def __init__(self, app: Callable[..., Any], settings: Settings) -> None:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self._listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        settings: Settings,
+        *,
+        address: tuple[str, int] | None = None,
+        threads: int | None = None,
+        access: Access | None = None,
+    ) -> None:
+        """address, threads: if not the settings' own; access: whose bodies are read. Raises `OSError`."""
+        host, port = address or (settings.host, settings.port)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         self._waitress = create_server(
             app,
             sockets=[self._listener],
-            threads=settings.http_threads + SPARE_THREADS,
+            threads=threads or settings.http_threads + SPARE_THREADS,
             max_request_body_size=settings.max_body_bytes + 1,  # waitress refuses from this size on
             recv_bytes=_RECEIVE_BYTES,
             inbuf_overflow=_BUFFER_BYTES,
@@ -129,6 +190,7 @@ class Server:
             clear_untrusted_proxy_headers=True,
         )
         self._waitress.channel_class = _Channel
+        self._waitress.adj.refusal = _refusal(access)
         uploads = copy(self._waitress.adj)
         uploads.max_request_body_size = settings.max_video_bytes + _FORM_BYTES
         self._waitress.adj.for_uploads = uploads

@@ -1,7 +1,6 @@
 """Videos as requests bring them: uploaded in a form, or by a path under one folder; each becomes a job."""
 
 import time
-import uuid
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,16 @@ FORM_VIDEO = "video"
 _COPIED_BYTES = 1 << 20
 
 #: How a form may say yes or no, in any case.
-FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+FLAGS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 
 
 class VideoRequest(Struct, frozen=True, kw_only=True):
@@ -64,7 +72,7 @@ class VideoIntake:
         if not asked.video_path:
             raise NoVideo("the request names no video: video_path (JSON) or video (form) is missing or empty")
         file = self._under_root(asked.video_path)
-        return self._queue(_new_id(), asked.video_path, file, asked)
+        return self._queue(req.context.caller.new_job_id(), asked.video_path, file, asked)
 
     def _under_root(self, video_path: str) -> Path:
         """The file that is meant. One answer for all that is not there: what lies elsewhere is not told."""
@@ -81,7 +89,7 @@ class VideoIntake:
 
     def _from_form(self, req: falcon.Request) -> tuple[Job, bool]:
         self._archive.make_room(req.content_length or 0, now=time.time())
-        job_id = _new_id()
+        job_id = req.context.caller.new_job_id()
         upload = self._archive.upload(job_id)
         name, texts = None, {}
         try:
@@ -121,8 +129,3 @@ def _from_texts(texts: dict[str, str]) -> VideoRequest:
         return msgspec.convert(given, VideoRequest)
     except msgspec.ValidationError as error:
         raise BadRequest(f"the form is not of the contract's form: {error}") from None
-
-
-def _new_id() -> str:
-    """Nobody can guess it, and who knows it may read and cancel the job."""
-    return uuid.uuid4().hex

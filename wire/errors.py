@@ -72,6 +72,13 @@ class InvalidRegion(PoseError):
     status = 400
 
 
+class Unauthorized(PoseError):
+    """The request carries no token that is known here."""
+
+    code = "unauthorized"
+    status = 401
+
+
 class NotFound(PoseError):
     """Nothing lives at this path."""
 
@@ -182,6 +189,13 @@ class Busy(PoseError):
 
     code = "busy"
     status = 503
+
+
+class RateLimited(PoseError):
+    """More than the caller's token allows; try again after `retry_after_s`."""
+
+    code = "rate_limited"
+    status = 429
 
 
 class ThumbnailWanted(PoseError):

@@ -37,6 +37,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # -- where things are
     host: Annotated[str, Meta(description="address the HTTP edge binds")] = "0.0.0.0"
     port: Annotated[int, Meta(ge=0, le=65535, description="port of the HTTP edge; 0 takes a free one")] = 5000
+    admin_listen: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|.+:\d{1,5})$",
+            description="address:port for `/metrics` and `/operator`, then only there; empty: with the rest",
+        ),
+    ] = ""
     runtime_dir: Annotated[str, Meta(description="sockets, pid files and locks; made with mode 0700")] = (
         msgspec.field(default_factory=_default_runtime_dir)
     )
@@ -58,6 +65,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     video_root: Annotated[
         str, Meta(description="folder under which `video_path` may name a file; empty: none may")
     ] = ""
+
+    # -- who may use it
+    tokens_file: Annotated[
+        str, Meta(description="hashes of bearer tokens, see docs/security.md; empty: everybody may")
+    ] = ""
+    token_frames_per_s: Annotated[
+        float, Meta(ge=0, description="frames a second that one token may send; 0: no limit")
+    ] = 0.0
+    token_bytes_per_s: Annotated[
+        int, Meta(ge=0, description="bytes a second that one token may send; 0: no limit")
+    ] = 0
+    token_sessions: Annotated[
+        NotNegative, Meta(description="sessions that one token may use at a time; 0: no limit")
+    ] = 0
 
     # -- the observer
     observer: Annotated[
@@ -168,6 +189,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="least severe line that is logged")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="lines for people, or an object a line for programs")
+    ] = "text"
+
+    def admin_address(self) -> tuple[str, int] | None:
+        """Where operators are listened to; None: where everybody is."""
+        host, _, port = self.admin_listen.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
 
     def frames_address(self) -> str:
         """Where clients meet the broker."""
