@@ -76,7 +76,7 @@ class Json:
 
 
 class MessagePack:
-    """https://github.com/msgpack/msgpack/blob/master/spec.md."""
+    """The same fields; meshes and triangles are dtype, shape and data, a picture is its bytes."""
 
     media_type = "application/msgpack"
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 import pybase64
 from msgspec import Meta, Struct
+
 from wire.errors import BadRequest, InvalidBase64, NoImage
 from wire.messages import MOST_BOXES, Box, FrameNumber, Pixels, SessionId
 
@@ -65,7 +66,7 @@ class PoseFields(Extent, frozen=True, kw_only=True):
 class PoseRequest(PoseFields, frozen=True, kw_only=True):
     """The same with the picture; `decode_base64` says how it may be spelled."""
 
-    image_base64: str | None = None
+    image_base64: Annotated[str, Meta(extra_json_schema={"contentEncoding": "base64"})] | None = None
 
 
 class _OnlyFrameNumber(Struct):

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from http_edge.formats import MessagePack
 from http_edge.openapi.frames import Refusal
 from http_edge.openapi.operations import (
     EVERYWHERE,
@@ -140,7 +141,10 @@ class _Writer:
         if answer.listed:
             schema = {"type": "array", "items": schema}
         meaning = " ".join((kind.__doc__ or "").partition("\n")[0] for kind in answer.kinds)
-        return {"description": meaning, "headers": _REQUEST_ID, "content": {_JSON: {"schema": schema}}}
+        written: Schema = {_JSON: {"schema": schema}}
+        if answer.packed:
+            written[MessagePack.media_type] = {"schema": {"description": MessagePack.__doc__}}
+        return {"description": meaning, "headers": _REQUEST_ID, "content": written}
 
     def _failure(self, kinds: list[type[PoseError]]) -> Schema:
         """Failures of one status."""

@@ -165,21 +165,42 @@ class Frame(Struct, kw_only=True):
     ) = UNSET
 
 
-class Pose(Frame, kw_only=True):
-    """The people of a frame. The flat fields speak of the primary person, who stays the same."""
+class _Posed(Frame, kw_only=True):
+    """The flat fields speak of the primary person, who stays the same."""
 
     keypoints: Keypoints
     keypoint_count: PointCount
     has_3d: Literal[True]
     joints_3d_raw: Joints
     joint_angles_3d: Angles
-    mesh_vertices: Literal[6890]
-    mesh_vertices_data: Vertices
-    mesh_faces_data: Triangles
     camera_translation: Vector
     camera_params: CropCamera
     camera_full: FullCamera
     error: None
+
+
+class Pose(_Posed, kw_only=True):
+    """The people of a frame. The flat fields speak of the primary person, who stays the same."""
+
+    mesh_vertices: Literal[6890]
+    mesh_vertices_data: Vertices
+    mesh_faces_data: Triangles
+
+
+class PoseWithoutFaces(_Posed, kw_only=True):
+    """The same with `faces=none`."""
+
+    mesh_vertices: Literal[6890]
+    mesh_vertices_data: Vertices
+    mesh_faces_data: Nothing
+
+
+class PoseWithoutMesh(_Posed, kw_only=True):
+    """The same with `mesh=none`."""
+
+    mesh_vertices: Literal[0]
+    mesh_vertices_data: Nothing
+    mesh_faces_data: Nothing
 
 
 class Nobody(Frame, kw_only=True):

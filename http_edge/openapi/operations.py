@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from http_edge import intake, videos_intake
 from http_edge.batch import BatchRequest
-from http_edge.intake import PoseFields, PoseRequest, WhichPeople
+from http_edge.intake import AllOrNone, PoseFields, PoseRequest, WhichPeople
 from http_edge.openapi import frames, service, videos
 from http_edge.videos_intake import VideoRequest
 from wire import errors
@@ -56,13 +56,14 @@ class Json:
 
 
 class Answer:
-    """A JSON answer of one of several types; listed: a list of such."""
+    """A JSON answer of one of several types; listed: a list of such; packed: MessagePack, too."""
 
     kinds: tuple[Any, ...]
     listed: bool
+    packed: bool
 
-    def __init__(self, *kinds: Any, listed: bool = False) -> None:
-        self.kinds, self.listed = kinds, listed
+    def __init__(self, *kinds: Any, listed: bool = False, packed: bool = False) -> None:
+        self.kinds, self.listed, self.packed = kinds, listed, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,11 @@ _SESSION = (
     Parameter("X-Session-Id", "header", _SessionName, "the video of this frame, where the body names none"),
     Parameter("session", "query", _SessionName, "the same, where no header names one"),
 )
-_PEOPLE = Parameter(
-    "people", "query", WhichPeople, "full: a mesh for everyone, not for the primary person only"
+#: A field of the body goes before its namesake here.
+_EXTENT = (
+    Parameter("people", "query", WhichPeople, "full: a mesh for everyone, not for the primary person only"),
+    Parameter("mesh", "query", AllOrNone, "none: nobody's mesh, neither vertices nor triangles"),
+    Parameter("faces", "query", AllOrNone, "none: no triangles; they never change"),
 )
 
 _PICTURE = (errors.NoImage, errors.InvalidBase64, errors.InvalidImage, errors.TruncatedImage)
@@ -128,7 +132,7 @@ _VIDEO = (
 #: One grey pixel.
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 
-_POSED = (frames.Pose, frames.Nobody)
+_POSED = (frames.Pose, frames.PoseWithoutFaces, frames.PoseWithoutMesh, frames.Nobody)
 _VIDEO_BODIES = (
     Json(VideoRequest, needs=("video_path",)),
     Form(VideoRequest, videos_intake.FORM_VIDEO, "video/*", flags=tuple(videos_intake.FLAGS)),
@@ -171,12 +175,12 @@ OPERATIONS = (
         "post",
         "poseFrame",
         "The people of one frame of a video",
-        answers={200: Answer(*_POSED)},
+        answers={200: Answer(*_POSED, packed=True)},
         bodies=(
             Json(PoseRequest, needs=("image_base64",), example={"image_base64": _PNG, "frame_number": 0}),
             Form(PoseFields, intake.FORM_PICTURE, "image/*", intake.FORM_FIELDS, intake.JSON_FIELDS),
         ),
-        parameters=(*_SESSION, _PEOPLE),
+        parameters=(*_SESSION, *_EXTENT),
         errors=_FRAME,
     ),
     Operation(
@@ -184,8 +188,9 @@ OPERATIONS = (
         "post",
         "poseFrames",
         "The people of several frames of one video, in the order sent; a frame that fails fails alone",
-        answers={200: Answer(*_POSED, frames.Refusal, listed=True)},
+        answers={200: Answer(*_POSED, frames.Refusal, listed=True, packed=True)},
         bodies=(Json(BatchRequest),),
+        parameters=_EXTENT,
         errors=(errors.UnsupportedMediaType, errors.Busy),
     ),
     Operation(
