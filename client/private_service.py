@@ -14,6 +14,9 @@ from pathlib import Path
 
 from client.backend import Backend, is_ready
 
+#: Where the programs are.
+_ROOT = Path(__file__).parents[1]
+
 #: Longest wait for the networks to load, and for the programs to stop.
 _READY_WITHIN_S = 120.0
 _STOPPED_WITHIN_S = 60.0
@@ -45,9 +48,11 @@ def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Ite
         own = {"POSE_HOST": "127.0.0.1", "POSE_PORT": str(port), "POSE_RUNTIME_DIR": runtime_dir}
         process = subprocess.Popen(
             [sys.executable, "-m", "tools.serve"],
+            cwd=_ROOT,
             env={**os.environ, **own, **(settings or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us, who then stop it
         )
         service = PrivateService(port, Path(runtime_dir), log)
         try:

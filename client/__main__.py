@@ -1,0 +1,202 @@
+"""Bulk work: the people of every frame of any number of videos, each into a file of its own.
+
+    everyframe rides/ jump.mp4 'takes/*.mov' -o motion/
+    find . -name '*.mp4' | everyframe - -o motion/
+
+Interrupt it at any moment and give the same command again: finished videos are passed over, and those under
+way go on where they were.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from client import bulk, progress
+from client.bulk import Report
+from client.inputs import DEFAULT_RATE, NotFound, Video, videos
+from client.service import NoService, service
+from client.work import Parts, Place
+from wire import settings as wire_settings
+from wire.connection import Connection
+from wire.settings import Settings
+
+#: Exit statuses. Every video has its whole result; some have none, or one that ends early; wrong arguments
+#: or settings; there is no service; interrupted (as shells say it: 128 and the signal's number).
+EXIT_COMPLETE = 0
+EXIT_SOME_FAILED = 1
+EXIT_BAD_ARGUMENTS = 2
+EXIT_NO_SERVICE = 3
+EXIT_SIGNAL = 128
+
+REPORT = "report.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    given = _parser().parse_args(arguments)
+    console = Console(stderr=True, quiet=given.quiet)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+    )
+    try:
+        settings = wire_settings.load(os.environ)
+        wanted = videos(_listed(given.videos))
+        given.output.parent.mkdir(parents=True, exist_ok=True)
+        where = list(zip(wanted, bulk.places(wanted, given.output), strict=True))
+        folder = given.output.parent if given.output.suffix == ".npz" else given.output
+        folder.mkdir(parents=True, exist_ok=True)
+        with _stopping() as stop:
+            started = time.monotonic()
+            reports = _work(where, given, settings, stop, console, folder)
+    except (NotFound, ValueError, OSError) as error:
+        console.print(f"[red]{error}[/]", soft_wrap=True)
+        return EXIT_BAD_ARGUMENTS
+    except NoService as error:
+        console.print(f"[red]{error}[/]", soft_wrap=True)
+        return EXIT_NO_SERVICE
+    _tell(reports, given.report or folder / REPORT, time.monotonic() - started, console)
+    return _status(reports, stop.signum)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="everyframe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("videos", nargs="+", help="video files, folders of pictures (each a video), folders of videos, "
+        "quoted patterns; - reads them from standard input, one a line")  # fmt: skip
+    add("-o", "--output", type=Path, default=Path("everyframe-out"), metavar="PATH",
+        help="folder for the results, or an .npz for a single video (default: %(default)s)")  # fmt: skip
+    add("--endpoint", help="the broker's for clients (default: as POSE_ settings say)")
+    add("--workers", default=None, metavar="N",
+        help="auto: start a private service where none runs, as is the default without --endpoint; a number: "
+        "the same with so many workers; 0: never start one")  # fmt: skip
+    add("--at-once", type=_count, metavar="N", help="videos worked on at a time (default: twice the workers)")
+    add("--rate", type=_rate, default=DEFAULT_RATE, metavar="FPS",
+        help="of folders of pictures, frames per second (default: %(default)g)")  # fmt: skip
+    add("--again", action="store_true", help="also work on videos whose result is there")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help=f"JSON of what came of each video (default: {REPORT} there)",
+    )
+    add("-q", "--quiet", action="store_true", help="show nothing; the exit status and the report tell")
+    return parser
+
+
+def _work(
+    where: Sequence[tuple[Video, Place]],
+    given: argparse.Namespace,
+    settings: Settings,
+    stop: "_Stop",
+    console: Console,
+    folder: Path,
+) -> list[Report]:
+    with ExitStack() as stack:
+        running = stack.enter_context(
+            service(
+                given.endpoint, given.workers, settings, folder=folder, videos=len(where), console=console
+            )
+        )
+        broker = stack.enter_context(Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes))
+        status = running.status(broker)
+        parts = Parts(
+            broker=broker,
+            limits=status.limits,
+            max_pixels=settings.max_image_pixels,
+            rate=given.rate,
+            stopping=stop.event,
+        )
+        board = stack.enter_context(progress.board(console, len(where)))
+        return bulk.run(
+            where,
+            parts,
+            at_once=given.at_once or max(1, min(len(where), 2 * len(status.workers))),
+            again=given.again,
+            watch=board.watcher,
+            done=board.ended,
+        )
+
+
+class _Stop:
+    """The first signal asks for an end; the second one ends."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.signum: int | None = None
+
+    def __call__(self, signum: int, _frame: FrameType | None) -> None:
+        if self.event.is_set():
+            os._exit(EXIT_SIGNAL + signum)
+        self.signum = signum
+        self.event.set()
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    stop = _Stop()
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _listed(given: Sequence[str]) -> Iterator[str]:
+    for text in given:
+        if text == "-":
+            yield from (line.rstrip("\n") for line in sys.stdin if line.strip())
+        else:
+            yield text
+
+
+def _tell(reports: Sequence[Report], path: Path, elapsed_s: float, console: Console) -> None:
+    console.print(progress.summary(reports))
+    report: dict[str, Any] = {
+        "seconds": elapsed_s,
+        "frames_of_this_run": sum(report.frames for report in reports if not report.was_there),
+        "videos": [report.as_json() for report in reports],
+    }
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(json.dumps(report, indent=1))
+    unfinished.replace(path)
+    console.print(f"report: {path}")
+
+
+def _status(reports: Sequence[Report], signum: int | None) -> int:
+    if any(report.state == "unfinished" for report in reports):
+        return EXIT_SIGNAL + (signum or signal.SIGINT)
+    if all(report.state == "complete" for report in reports):
+        return EXIT_COMPLETE
+    return EXIT_SOME_FAILED
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _rate(text: str) -> float:
+    if not 0 < (rate := float(text)) <= 100_000:
+        raise ValueError
+    return rate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Many videos, several at a time, each a session of its own; what came of each.
+
+Knows nothing of terminals: who shows how things get on is told (`work.Watcher`).
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from client import motion
+from client.inputs import Video
+from client.work import Parts, Place, Stopped, Watcher, Work
+from wire.errors import PoseError
+
+#: `complete`: every frame is in the result. `damaged`: the video ends early, and so does its result.
+#: `failed`: there is no result. `unfinished`: it is to be gone on with.
+State = Literal["complete", "damaged", "failed", "unfinished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of one video.
+
+    was_there: by an earlier run. detected, recovered, predicted, nobody: frames, by the state of the person
+    to show. failed_frames: those with an error instead of people. seconds: that this run took for it.
+    """
+
+    video: str
+    result: str
+    state: State
+    was_there: bool = False
+    frames: int = 0
+    tracks: int = 0
+    detected: int = 0
+    recovered: int = 0
+    predicted: int = 0
+    nobody: int = 0
+    failed_frames: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program to read."""
+        return asdict(self)
+
+
+def places(videos: Sequence[Video], out: Path) -> list[Place]:
+    """Where each video's result goes: one file when `out` is an `.npz`, else one for each in a folder.
+
+    The second of two videos of one name gets a name made from where it is, the same in every run.
+    Raises `ValueError` where several videos are to go into one file.
+    """
+    if out.suffix == ".npz":
+        if len(videos) > 1:
+            raise ValueError(f"{out} can hold one video, and {len(videos)} are given: name a folder")
+        return [Place(out)]
+    taken: dict[str, str] = {}
+    found = []
+    for video in videos:
+        path = str(video.path.resolve())
+        plain = out / f"{video.name}.npz"
+        owner = taken.get(video.name) or _owner(plain) or path
+        if owner != path:
+            digest = hashlib.sha256(path.encode()).hexdigest()[:8]
+            plain = out / f"{video.name}-{digest}.npz"
+        taken.setdefault(video.name, owner)
+        found.append(Place(plain))
+    return found
+
+
+def run(
+    videos: Sequence[tuple[Video, Place]],
+    parts: Parts,
+    *,
+    at_once: int,
+    again: bool,
+    watch: Callable[[Video], Watcher],
+    done: Callable[[Report], None],
+) -> list[Report]:
+    """Work on all of them; what came of each, in the order given.
+
+    Videos whose result is there are passed over, unless `again`. Once `parts.stopping` is set, the rest is
+    left as it is, to be gone on with.
+    """
+
+    def one(video: Video, place: Place) -> Report:
+        report = _one(video, place, parts, again=again, watch=watch)
+        done(report)
+        return report
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="video") as pool:
+        return list(pool.map(lambda both: one(*both), videos))
+
+
+def _one(
+    video: Video, place: Place, parts: Parts, *, again: bool, watch: Callable[[Video], Watcher]
+) -> Report:
+    report = Report(str(video.path), str(place.result), "unfinished")
+    started = time.monotonic()
+    watcher = watch(video)
+    try:
+        if not again and (told := _finished(video, place)) is not None:
+            return replace(_counted(report, place, told), was_there=True)
+        if parts.stopping.is_set():
+            return report
+        Work(parts, video, place, watcher).run()
+    except Stopped:
+        return report
+    except (PoseError, OSError) as failure:
+        report = replace(report, state="failed", error=_told(failure))
+    finally:
+        watcher.ended()
+    report = replace(report, seconds=time.monotonic() - started)
+    told = _finished(video, place)
+    return report if told is None else _counted(report, place, told)
+
+
+def _told(failure: PoseError | OSError) -> str:
+    if isinstance(failure, PoseError):
+        return f"{failure.code}: {failure.message}"
+    return f"{failure.filename}: {failure.strerror}"
+
+
+def _counted(report: Report, place: Place, told: Mapping[str, Any]) -> Report:
+    state: State = "damaged" if told["error"] else "complete"
+    return replace(report, state=state, error=told["error"], **motion.counts(place.result)._asdict())
+
+
+def _finished(video: Video, place: Place) -> Mapping[str, Any] | None:
+    """What the result of this very video says of itself; None: there is none."""
+    with suppress(OSError, ValueError):
+        told = motion.about(place.result)
+        if told["identity"] == video.identity():
+            return told
+    return None
+
+
+def _owner(result: Path) -> str | None:
+    """Where the video is that a result belongs to, finished or not."""
+    place = Place(result)
+    identity = place.identity()
+    return None if identity is None else str(identity["path"])

@@ -1,0 +1,96 @@
+"""One frame's numbers in bytes of fixed layout, as they are appended to files while a video is worked on.
+
+A frame is a `FRAME` record and as many `PERSON` records as people are in it. Nothing in them depends on when,
+by whom or over which connection a frame was answered, so equal bytes are the same answer.
+"""
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from client.results import PERSON_SHAPES, people_arrays
+from client.sending import Outcome
+from wire.errors import PoseError
+
+#: `PersonState` by its number.
+STATES = ("detected", "recovered", "predicted")
+
+#: The track id where there is nobody to show.
+NOBODY = -1
+
+PERSON = np.dtype(
+    [
+        ("track_ids", "<i4"),
+        ("states", "u1"),
+        ("tentative", "?"),
+        ("frames_since_detected", "<i4"),
+        ("confidence", "<f4"),
+        ("expected_error_mm", "<f4"),  # NaN: not said
+        ("expected_error_px", "<f4"),
+        *((name, "<f4", shape) for name, shape in PERSON_SHAPES.items()),
+    ]
+)
+
+FRAME = np.dtype(
+    [
+        ("times_s", "<f8"),
+        ("sizes_px", "<i4", (2,)),  # width, height
+        ("primary_tracks", "<i4"),
+        ("people", "<i4"),
+        ("errors", "S24"),  # code of the failure; empty: none
+        ("checksum", "<u4"),  # CRC-32 of the record before it and of its people
+    ]
+)
+
+_SUMMED = FRAME.fields["checksum"][1] if FRAME.fields else 0
+
+
+class Record(NamedTuple):
+    """A frame as it is written."""
+
+    frame: bytes
+    people: bytes
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the same bytes again show that the video's past is known: any session sees nobody."""
+        return bool(self.people)
+
+
+def of_outcome(outcome: Outcome) -> Record:
+    """The record of what came of a frame. Raises `ProtocolError` where an answer's arrays do not fit."""
+    picture, answer = outcome
+    frame = np.zeros((), FRAME)
+    frame["times_s"] = np.nan if picture.time_s is None else picture.time_s
+    frame["sizes_px"] = picture.width_px, picture.height_px
+    frame["primary_tracks"] = NOBODY
+    people = np.zeros(0, PERSON)
+    if isinstance(answer, PoseError):
+        frame["errors"] = answer.code
+    else:
+        result = answer.result
+        people = np.zeros(len(result.people), PERSON)
+        frame["sizes_px"] = result.width_px, result.height_px
+        frame["people"] = len(people)
+        if result.primary is not None:
+            frame["primary_tracks"] = result.people[result.primary].track_id
+        for row, person in zip(people, result.people, strict=True):
+            row["track_ids"], row["states"] = person.track_id, STATES.index(person.state)
+            row["tentative"], row["frames_since_detected"] = person.tentative, person.frames_since_detected
+            row["confidence"] = person.confidence
+            row["expected_error_mm"] = _number(person.expected_error_mm)
+            row["expected_error_px"] = _number(person.expected_error_px)
+        for name, array in people_arrays(answer).items():
+            people[name] = array
+    frame["checksum"] = checksum(frame.tobytes(), people.tobytes())
+    return Record(frame.tobytes(), people.tobytes())
+
+
+def checksum(frame: bytes, people: bytes) -> int:
+    """The CRC-32 that a frame's record holds."""
+    return zlib.crc32(people, zlib.crc32(frame[:_SUMMED]))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

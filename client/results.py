@@ -1,0 +1,148 @@
+"""What comes back for one frame, as values: no JSON, arrays over the bytes that came."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wire.connection import Answer
+from wire.errors import ProtocolError
+from wire.messages import History, Note, PersonState, unpack_arrays
+
+Floats = npt.NDArray[np.float32]
+
+#: Arrays of everyone in a frame -> the shape of one person's.
+PERSON_SHAPES = {
+    "rotations": (24, 3, 3),
+    "betas": (10,),
+    "translation": (3,),
+    "joints": (24, 3),
+    "joint_confidence": (24,),
+    "keypoints": (17, 3),
+    "keypoints_2d": (17, 2),
+    "keypoint_confidence": (17,),
+    "angles": (9,),
+    "boxes": (4,),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person in one frame. Camera axes: x right, y down, z away from the camera; metres; float32.
+
+    rotations: (24, 3, 3), of the SMPL joints, the whole body's (global_orient) first. betas: (10,).
+    translation: (3,), from the body's own origin to the full-image camera, whose focal length is
+    5000/256 max(w, h) pixels. joints: (24, 3), joint_confidence: (24,). keypoints: (17, 3), COCO,
+    keypoints_2d: (17, 2), pixels of the picture upright, keypoint_confidence: (17,). angles: (9,), degrees,
+    180 straight, order of `wire.skeleton.JOINT_ANGLES`. box: (4,), x0 y0 x1 y1, pixels.
+    vertices: (6890, 3), or None: not asked for. Arrays are read-only.
+    """
+
+    track_id: int
+    state: PersonState
+    frames_since_detected: int
+    confidence: float
+    expected_error_mm: float | None
+    expected_error_px: float | None
+    tentative: bool
+    rotations: Floats
+    betas: Floats
+    translation: Floats
+    joints: Floats
+    joint_confidence: Floats
+    keypoints: Floats
+    keypoints_2d: Floats
+    keypoint_confidence: Floats
+    angles: Floats
+    box: Floats
+    vertices: Floats | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """One frame. primary: the person to show, one of `people`, or None: nobody.
+
+    history: whether the video's past is known (`complete`, `restored`, `cold`). skipped: frames of the
+    video that time went on without, so far.
+    """
+
+    frame_number: int
+    width_px: int
+    height_px: int
+    people: tuple[Person, ...]
+    primary: Person | None
+    session_id: str
+    history: History
+    skipped: int
+    model_version: str
+    stages_ms: Mapping[str, float]
+    notes: tuple[Note, ...]
+
+
+def of_answer(answer: Answer) -> FrameResult:
+    """The values of an answer; arrays share its memory. Raises `ProtocolError` where they do not fit."""
+    result = answer.result
+    arrays = people_arrays(answer)
+    vertices = _vertices(answer)
+    has_all = len(vertices) == len(result.people)
+    people = tuple(
+        Person(
+            track_id=person.track_id,
+            state=person.state,
+            frames_since_detected=person.frames_since_detected,
+            confidence=person.confidence,
+            expected_error_mm=person.expected_error_mm,
+            expected_error_px=person.expected_error_px,
+            tentative=person.tentative,
+            rotations=arrays["rotations"][row],
+            betas=arrays["betas"][row],
+            translation=arrays["translation"][row],
+            joints=arrays["joints"][row],
+            joint_confidence=arrays["joint_confidence"][row],
+            keypoints=arrays["keypoints"][row],
+            keypoints_2d=arrays["keypoints_2d"][row],
+            keypoint_confidence=arrays["keypoint_confidence"][row],
+            angles=arrays["angles"][row],
+            box=arrays["boxes"][row],
+            vertices=vertices[row] if has_all else vertices[0] if row == result.primary else None,
+        )
+        for row, person in enumerate(result.people)
+    )
+    return FrameResult(
+        frame_number=result.frame_number,
+        width_px=result.width_px,
+        height_px=result.height_px,
+        people=people,
+        primary=None if result.primary is None else people[result.primary],
+        session_id=result.session_id,
+        history=result.history,
+        skipped=result.skipped,
+        model_version=result.model_version,
+        stages_ms=result.stages_ms,
+        notes=tuple(result.notes),
+    )
+
+
+def people_arrays(answer: Answer) -> dict[str, Floats]:
+    """The arrays of `PERSON_SHAPES`, each with a row for each person. Raises `ProtocolError`."""
+    arrays = unpack_arrays(answer.result.arrays, answer.payload)
+    count = len(answer.result.people)
+    for name, shape in PERSON_SHAPES.items():
+        found = arrays.get(name)
+        if found is None or found.shape != (count, *shape) or found.dtype != np.float32:
+            if count == 0:
+                arrays[name] = np.zeros((0, *shape), np.float32)
+                continue
+            raise ProtocolError(f"the answer has no array {name!r} of {count} people")
+    return {name: arrays[name].astype(np.float32, copy=False) for name in PERSON_SHAPES}
+
+
+def _vertices(answer: Answer) -> Floats:
+    arrays = unpack_arrays(answer.result.arrays, answer.payload)
+    vertices = arrays.get("vertices")
+    if vertices is None or vertices.ndim != 3 or (answer.result.primary is not None and not len(vertices)):
+        if answer.result.primary is None:
+            return np.zeros((0, 6890, 3), np.float32)
+        raise ProtocolError("the answer has no mesh of its primary person")
+    return vertices.astype(np.float32, copy=False)

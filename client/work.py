@@ -1,0 +1,292 @@
+"""One video, from wherever it was left to its end.
+
+It goes on after the last frame that is on disk if the service still knows the video's past. That is found
+out, not assumed: the last frame that shows somebody is sent once more with those after it, and a session
+that has them gives the very same answers. If not, or if an answer says that time went on without a frame,
+the video is begun anew in another session. So a result is always that of an undisturbed run.
+"""
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from client import motion, records, spool
+from client.inputs import Opened, Video
+from client.motion import About
+from client.records import Record
+from client.sending import Interrupted, Outcome, Question, Sending
+from client.spool import Spool
+from client.window import FRAMES, Window
+from wire.connection import Connection
+from wire.errors import ImageTooLarge, InvalidVideo, PoseError, SessionLost, StorageFull, TruncatedVideo
+
+log = logging.getLogger(__name__)
+
+#: How often a video is begun anew before it is given up.
+_MAX_ATTEMPTS = 5
+
+#: Nobody waits for a single frame, so it may wait until broker and workers are back.
+_FRAME_DEADLINE_S = 3600.0
+
+#: Answers that workers keep for each session where the broker does not say (`POSE_KEPT_ANSWERS`).
+_KEPT_ANSWERS = 16
+
+_IDLE_S = 300.0
+_RETRY_S = 2.0
+_LOOK_S = 0.2
+
+
+_STATE = "state.json"
+
+#: What a video is found to be only on the way; what came before it is a result.
+_OF_THE_VIDEO = (InvalidVideo, TruncatedVideo, ImageTooLarge)
+
+
+class Stopped(Exception):
+    """Somebody wants to stop; the video can be gone on with."""
+
+
+class HistoryLost(Exception):
+    """What the service knew of the video's past is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all videos of one run share. limits: the broker's."""
+
+    broker: Connection
+    limits: Mapping[str, float]
+    max_pixels: int
+    rate: float
+    stopping: threading.Event
+
+
+class Place(NamedTuple):
+    """Where a video's result goes, and what is there of it until it is whole."""
+
+    result: Path
+
+    @property
+    def folder(self) -> Path:
+        """The frames that have come, and `state.json`."""
+        return self.result.with_suffix(".partial")
+
+    def identity(self) -> Mapping[str, Any] | None:
+        """Of the video that the result or the folder belongs to; None: neither is there."""
+        for read in (
+            lambda: motion.about(self.result),
+            lambda: json.loads((self.folder / _STATE).read_text()),
+        ):
+            with suppress(OSError, ValueError, KeyError):
+                identity: Mapping[str, Any] = read()["identity"]
+                return identity
+        return None
+
+
+class Watcher:
+    """Whoever wants to see how a video gets on; this one looks away."""
+
+    def began(self, frames: int | None) -> None:
+        """The video is open and announces so many frames."""
+
+    def kept(self, folder: Path) -> None:
+        """So much of it was on disk already."""
+
+    def came(self, record: Record) -> None:
+        """One more frame is on disk."""
+
+    def anew(self) -> None:
+        """All frames are dropped."""
+
+    def ended(self) -> None:
+        """Nothing more comes in this run."""
+
+
+class Work:
+    """One video under way."""
+
+    def __init__(self, parts: Parts, video: Video, place: Place, watcher: Watcher) -> None:
+        self._parts = parts
+        self._video = video
+        self._place = place
+        self._watcher = watcher
+        self._identity = video.identity()
+        self._state = self._kept_state()
+        self._version = str(self._state.get("model_version", ""))
+
+    def run(self) -> None:
+        """Go through the video and write its result.
+
+        Raises `Stopped`, or the `PoseError` that keeps the video from having a result. One that ends before
+        its end has a result that says so, and raises as well.
+        """
+        while True:
+            try:
+                self._go_through()
+                return
+            except Interrupted as error:
+                log.warning("%s waits: %s", self._video.name, error)
+                self._pause(error.retry_after_s or _RETRY_S)
+            except HistoryLost:
+                self._begin_anew()
+
+    def _go_through(self) -> None:
+        with self._video.opened(max_pixels=self._parts.max_pixels, rate=self._parts.rate) as opened:
+            self._watcher.began(opened.frame_count)
+            with self._spool() as frames:
+                self._watcher.kept(self._place.folder)
+                if frames.frames and not self._is_recent():
+                    raise HistoryLost
+                error = self._add_missing(opened, frames)
+                if error is not None and not frames.frames:
+                    raise error
+        self._finish(opened, error)
+        if error is not None:
+            raise error
+
+    def _add_missing(self, opened: Opened, frames: Spool) -> PoseError | None:
+        """Add the frames that are missing; what was wrong with the video where it ends too early."""
+        known = frames.frames
+        headers = frames.headers()
+        first = _telling(headers, self._most_repeated())
+        failed = int((headers["errors"][:first] != b"").sum())
+        sending = Sending(
+            self._parts.broker, Window(self._parts.limits), self._question(opened), go_on=self._go_on
+        )
+        try:
+            for outcome in sending.outcomes(opened.pictures(first, self._go_on)):
+                record = records.of_outcome(outcome)
+                failed += isinstance(outcome.answer, PoseError)
+                if outcome.picture.number < known:
+                    if record != frames.record(outcome.picture.number):
+                        raise HistoryLost
+                    continue
+                self._check_history(outcome, failed)
+                self._add(frames, record)
+        except _OF_THE_VIDEO as error:
+            return error
+        return None
+
+    def _check_history(self, outcome: Outcome, failed: int) -> None:
+        if isinstance(outcome.answer, PoseError):
+            log.warning("%s frame=%d: %s", self._video.name, outcome.picture.number, outcome.answer)
+            return
+        result = outcome.answer.result
+        if result.history == "cold" or result.skipped > failed:
+            raise HistoryLost
+        if result.model_version != self._version:
+            self._version = result.model_version
+            self._note(model_version=result.model_version)
+
+    def _add(self, frames: Spool, record: Record) -> None:
+        try:
+            frames.add(record)
+        except OSError as error:
+            raise StorageFull(f"the result cannot be written: {error.strerror}") from error
+        self._watcher.came(record)
+
+    def _finish(self, opened: Opened, error: PoseError | None) -> None:
+        told = About(
+            source=self._video.name,
+            frames_per_second=opened.frames_per_second,
+            model_version=self._version,
+            error=None if error is None else f"{error.code}: {error.message}",
+        )
+        motion.write(self._place.folder, self._place.result, told, identity=self._identity)
+        spool.remove(self._place.folder)
+
+    def _question(self, opened: Opened) -> Question:
+        return Question(
+            str(self._state["session_id"]),
+            client="bulk",
+            frames_per_second=opened.frames_per_second,
+            deadline_s=_FRAME_DEADLINE_S,
+        )
+
+    # ------------------------------------------------------------ what is on disk
+
+    def _spool(self) -> Spool:
+        spool_ = Spool(self._place.folder)
+        if not (self._place.folder / _STATE).exists():
+            self._note()
+        return spool_
+
+    def _kept_state(self) -> dict[str, Any]:
+        """What an earlier run noted of this very video; else a new state, and what is there is dropped."""
+        try:
+            state: dict[str, Any] = json.loads((self._place.folder / _STATE).read_text())
+            if state["identity"] == self._identity:
+                return state
+        except (OSError, ValueError, KeyError):
+            pass
+        spool.remove(self._place.folder)
+        return self._new_state(attempt=0)
+
+    def _new_state(self, *, attempt: int) -> dict[str, Any]:
+        session_id = f"bulk-{uuid.uuid4().hex}"
+        return {"identity": self._identity, "session_id": session_id, "attempt": attempt}
+
+    def _note(self, **changes: Any) -> None:
+        self._state |= changes
+        path = self._place.folder / _STATE
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(self._state))
+        unfinished.replace(path)
+
+    # ------------------------------------------------------------ whether it can be gone on with
+
+    def _is_recent(self) -> bool:
+        """Whether the session cannot have been forgotten for being quiet."""
+        idle_s = self._parts.limits.get("session_idle_s", _IDLE_S)
+        return time.time() - (self._place.folder / "frames").stat().st_mtime < idle_s / 2
+
+    def _most_repeated(self) -> int:
+        """How many frames may be sent again so that their answers are still kept.
+
+        All that were under way when the last run ended came after them.
+        """
+        return max(1, int(self._parts.limits.get("kept_answers", _KEPT_ANSWERS)) - FRAMES)
+
+    def _begin_anew(self) -> None:
+        attempt = int(self._state["attempt"]) + 1
+        if attempt >= _MAX_ATTEMPTS:
+            raise SessionLost(f"what was known of the video's past was lost {_MAX_ATTEMPTS} times")
+        log.warning("%s begins anew: its session is not known any more", self._video.name)
+        self._watcher.anew()
+        spool.remove(self._place.folder)
+        self._state = self._new_state(attempt=attempt)
+
+    # ------------------------------------------------------------ stopping
+
+    def _go_on(self) -> None:
+        if self._parts.stopping.is_set():
+            raise Stopped
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._parts.stopping.wait(_LOOK_S)
+            self._go_on()
+
+
+def _telling(headers: npt.NDArray[np.void], most: int) -> int:
+    """The frame to go on with: the last one with people, of the last `most`. Raises `HistoryLost`.
+
+    Nobody is what any session sees, so frames without people tell nothing of theirs.
+    """
+    if not len(headers):
+        return 0
+    populated = np.flatnonzero(headers["people"][-most:])
+    if not len(populated):
+        raise HistoryLost
+    return max(0, len(headers) - most) + int(populated[-1])
