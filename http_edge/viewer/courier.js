@@ -1,6 +1,9 @@
 // A worker that takes frames to the service: pictures in, answers out, so that the page itself never stalls.
 // Meshes leave as whole tenths of millimetres, which is exactly what the service says of them.
 
+import { decode } from './msgpack.js';
+import { authorization } from './token.js';
+
 const QUALITY = 0.92;
 const TENTHS_MM = 1e4;
 const BUSY_TRIES = 30;
@@ -8,7 +11,7 @@ const LONGEST_WAIT_S = 10;
 const NETWORK_TRIES = 4;
 
 const canvas = new OffscreenCanvas(1, 1);
-const context = canvas.getContext('2d', { alpha: false });
+const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true }); // every picture is read back at once
 const controller = { current: new AbortController() };
 let facesSent = false;
 
@@ -57,18 +60,20 @@ async function ask(frame, picture, signal) {
   form.set('timestamp_ms', String(frame.timestampMs));
   if (frame.framesPerSecond) form.set('fps', String(frame.framesPerSecond));
   form.set('people', frame.meshes === 'everyone' ? 'full' : 'primary');
+  if (facesSent) form.set('faces', 'none');
   form.set('frame', picture);
   for (let busy = 0, unreachable = 0; ;) {
     let response;
     try {
-      response = await fetch('/pose/hybrid', { method: 'POST', body: form, headers: authorization(frame.token), signal });
+      const headers = { Accept: 'application/msgpack', ...authorization(frame.token) };
+      response = await fetch('/pose/hybrid', { method: 'POST', body: form, headers, signal });
     } catch (error) {
       unreachable += 1;
       if (signal.aborted || unreachable === NETWORK_TRIES) throw error;
       await wait(unreachable);
       continue;
     }
-    if (response.ok) return response.json();
+    if (response.ok) return decode(await response.arrayBuffer());
     if ((response.status === 503 || response.status === 429) && busy < BUSY_TRIES && !signal.aborted) {
       busy += 1;
       await wait(Math.min(Number(response.headers.get('Retry-After')) || 1, LONGEST_WAIT_S));
@@ -79,7 +84,6 @@ async function ask(frame, picture, signal) {
   }
 }
 
-const authorization = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 const wait = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1e3); });
 
 /** The answer without its meshes as one line of JSON, and the meshes as numbers. */
@@ -88,26 +92,24 @@ function unpack(answer) {
   const meshes = [];
   for (const person of rest.people) {
     const own = person.mesh_vertices_data ?? (person.track_id === rest.tracking.track_id ? vertices : null);
-    if (own?.length) meshes.push({ trackId: person.track_id, vertices: tenths(own) });
+    if (own?.data) meshes.push({ trackId: person.track_id, vertices: tenths(numbers(own, Float32Array)) });
     delete person.mesh_vertices_data;
   }
   const transfers = meshes.map((mesh) => mesh.vertices.buffer);
   let faces = null;
-  if (!facesSent && triangles?.length) {
-    faces = Uint16Array.from(triangles.flat());
+  if (!facesSent && triangles.data) {
+    faces = Uint16Array.from(numbers(triangles, Int32Array));
     facesSent = true;
   }
   return { line: JSON.stringify(rest), summary: summarise(rest), meshes, faces, transfers };
 }
 
-function tenths(rows) {
-  const packed = new Int16Array(rows.length * 3);
-  for (let i = 0, at = 0; i < rows.length; i += 1) {
-    const row = rows[i];
-    packed[at++] = Math.round(row[0] * TENTHS_MM);
-    packed[at++] = Math.round(row[1] * TENTHS_MM);
-    packed[at++] = Math.round(row[2] * TENTHS_MM);
-  }
+/** The numbers of an array that came as bytes; copied, as they may lie anywhere. */
+const numbers = ({ data }, Kind) => new Kind(data.slice().buffer);
+
+function tenths(metres) {
+  const packed = new Int16Array(metres.length);
+  for (let i = 0; i < metres.length; i += 1) packed[i] = Math.round(metres[i] * TENTHS_MM);
   return packed;
 }
 

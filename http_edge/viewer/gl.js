@@ -1,5 +1,8 @@
 // Draws bodies with WebGL: meshes lit from the eye, and lines. It knows matrices and numbers, nothing of poses.
 
+const LONGEST_PX = 1920;
+const LONGEST_WITHOUT_GPU_PX = 640; // where processors draw that the poses need
+const CONTEXT = { alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true };
 const METRES = 1e-4; // of one unit of a mesh's vertices
 
 const VERTEX = `#version 300 es
@@ -38,10 +41,13 @@ void main() {
 /** Throws where the browser has no WebGL 2. */
 export class Renderer {
   constructor(canvas) {
-    const gl = canvas.getContext('webgl2', { alpha: true, antialias: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
+    const fast = canvas.getContext('webgl2', { ...CONTEXT, antialias: true, failIfMajorPerformanceCaveat: true });
+    const gl = fast ?? canvas.getContext('webgl2', { ...CONTEXT, antialias: false });
     if (!gl) throw new Error('this browser has no WebGL 2');
     this._gl = gl;
-    this._faces = null;
+    this.hasGpu = Boolean(fast);
+    /** The longest side, pixels, that is drawn in good time. */
+    this.longestPx = fast ? LONGEST_PX : LONGEST_WITHOUT_GPU_PX;
     canvas.addEventListener('webglcontextlost', (event) => event.preventDefault());
     canvas.addEventListener('webglcontextrestored', () => this._build());
     this._build();

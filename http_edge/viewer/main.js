@@ -8,6 +8,7 @@ import { openFile, openWebcam } from './sources.js';
 import { Stage } from './stage.js';
 import { initialiseTheme } from './theme.js';
 import { Timeline } from './timeline.js';
+import { initialiseToken, isRefusal, token } from './token.js';
 import { Turntable } from './turntable.js';
 
 const HEALTH_EVERY_MS = 3000;
@@ -72,7 +73,7 @@ function options() {
   return {
     longestPx: Number($('longest').value),
     meshes: $('meshes').value,
-    token: sessionStorage.getItem('token'),
+    token: token(),
     window: () => Number($('window').value),
   };
 }
@@ -94,7 +95,7 @@ function received(reply, figures) {
 
 function refused(number, { code, message }) {
   say(`frame ${number}: ${message}`);
-  if (code === 'unauthorized' || code === '401') {
+  if (isRefusal(code)) {
     $('access').hidden = false;
     stop();
   }
@@ -192,12 +193,7 @@ $('forth').addEventListener('click', () => seek(player.current + 1));
 $('turning').addEventListener('change', (event) => turntable.turn(event.target.checked));
 $('download').addEventListener('click', () => save(results.jsonLines({ withMeshes: false }), `${name}.jsonl`));
 $('download-meshes').addEventListener('click', () => save(results.jsonLines({ withMeshes: true }), `${name}-meshes.jsonl`));
-$('access').addEventListener('submit', (event) => {
-  event.preventDefault();
-  sessionStorage.setItem('token', $('token').value);
-  $('access').hidden = true;
-  say('The token is kept until this tab is closed; start again.');
-});
+initialiseToken($('access'), () => say('The token is kept until this tab is closed. Start again.'));
 for (const what of ['mesh', 'skeleton']) {
   $(`show-${what}`).addEventListener('change', (event) => {
     stage.shows[what] = event.target.checked;

@@ -2,6 +2,7 @@
 
 import { parse, quantile, sumOf, valueOf } from './prometheus.js';
 import { colour, initialiseTheme } from './theme.js';
+import { authorization, initialiseToken, isRefusal, token } from './token.js';
 
 const EVERY_MS = 1000;
 const KEPT_S = 180;
@@ -27,7 +28,8 @@ async function look() {
 }
 
 async function ask(path) {
-  const answer = await fetch(path);
+  const answer = await fetch(path, { headers: authorization(token()) });
+  $('access').hidden = $('access').hidden && !isRefusal(answer.status);
   if (!answer.ok) throw new Error(`${path}: HTTP ${answer.status}`);
   return answer;
 }
@@ -177,5 +179,6 @@ function plot(canvas, values) {
 }
 
 initialiseTheme($('theme'), drawPlots);
+initialiseToken($('access'), look);
 look();
 setInterval(look, EVERY_MS);

@@ -8,7 +8,7 @@ const COURIER = '/viewer/courier.js';
 
 export class Courier {
   constructor() {
-    this._worker = new Worker(trusted ? trusted.createScriptURL(COURIER) : COURIER);
+    this._worker = new Worker(trusted ? trusted.createScriptURL(COURIER) : COURIER, { type: 'module' });
     this._worker.onmessage = ({ data }) => this._deliver(data);
     this._deliver = () => {};
   }

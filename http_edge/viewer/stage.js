@@ -8,6 +8,13 @@ const MESH_ALPHA = 0.78;
 const BODY_REACH_M = 3;
 const LEAST_CONFIDENCE = 0.05; // fainter keypoints are not drawn
 
+/** Give a canvas the shape of the frame, no longer than `longestPx`; only another size, as that clears it. */
+function fit(canvas, width, height, longestPx) {
+  const share = Math.min(1, longestPx / Math.max(width, height));
+  const size = { width: Math.round(width * share), height: Math.round(height * share) };
+  if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+}
+
 export class Stage {
   /** @param {{picture: HTMLCanvasElement, mesh: HTMLCanvasElement, skeleton: HTMLCanvasElement}} canvases */
   constructor(canvases) {
@@ -30,11 +37,12 @@ export class Stage {
   draw(frame, bitmap, faces) {
     const width = frame.answer?.frame_width ?? bitmap?.width ?? 640;
     const height = frame.answer?.frame_height ?? bitmap?.height ?? 360;
-    for (const canvas of Object.values(this._canvases)) {
-      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    }
-    if (bitmap) this._picture.drawImage(bitmap, 0, 0, width, height);
-    else this._picture.fillRect(0, 0, width, height);
+    const seenPx = this._canvases.picture.clientWidth * devicePixelRatio;
+    for (const canvas of [this._canvases.picture, this._canvases.skeleton]) fit(canvas, width, height, seenPx);
+    fit(this._canvases.mesh, width, height, Math.min(seenPx, this._renderer?.longestPx ?? 1));
+    const { picture } = this._canvases;
+    if (bitmap) this._picture.drawImage(bitmap, 0, 0, picture.width, picture.height);
+    else this._picture.fillRect(0, 0, picture.width, picture.height);
     this._drawMeshes(frame, faces, width, height);
     this._drawSkeletons(frame, width, height);
   }
@@ -64,6 +72,8 @@ export class Stage {
 
   _drawSkeletons(frame, width, height) {
     const context = this._skeleton;
+    const share = this._canvases.skeleton.width / width;
+    context.setTransform(share, 0, 0, share, 0, 0);
     context.clearRect(0, 0, width, height);
     if (!this.shows.skeleton || !frame.answer) return;
     const unit = Math.max(width, height) / 640;

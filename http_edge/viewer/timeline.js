@@ -54,11 +54,12 @@ export class Timeline {
     const context = this._context;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const column = width / Math.max(1, results.length);
+    const snap = (x) => Math.round(x * ratio) / ratio; // to whole pixels, or colours would run into each other
     const colours = Object.fromEntries(STATES.map((state) => [state, colour(state)]));
     for (const entry of results.entries) {
       if (!entry?.state) continue;
-      const x = entry.number * column;
-      const wide = Math.max(column - (column > 4 ? 1 : 0), 1);
+      const x = snap(entry.number * column);
+      const wide = Math.max(snap((entry.number + 1) * column) - x - (column > 4 ? 1 : 0), 1);
       const first = entry.people.find((person) => person.trackId === entry.primary);
       const share = Math.max(LEAST_HEIGHT, first?.confidence ?? 1);
       context.fillStyle = colours[entry.state];
@@ -73,7 +74,7 @@ export class Timeline {
     }
     if (tracks.length > 1) this._nameRows(tracks);
     context.fillStyle = colour('text');
-    context.fillRect(Math.min(width - 2, this._current * column + column / 2 - 1), 0, 2, height);
+    context.fillRect(snap(Math.min(width - 2, (this._current + 0.5) * column - 1)), 0, 2, height);
   }
 
   _nameRows(tracks) {

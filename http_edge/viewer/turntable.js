@@ -4,8 +4,9 @@ import { Renderer, orbitCamera } from './gl.js';
 import { SMPL_PARENTS, personColour } from './skeleton.js';
 
 const TURN_PER_S = 0.5;
-const LONGEST_STEP_S = 0.1;
-const FRAME_MS = 40; // a turning body must not take the processors from the poses
+const LONGEST_STEP_S = 0.3;
+const FRAME_MS = 33;
+const FRAME_WITHOUT_GPU_MS = 200; // what draws here is taken from the poses
 const RADIANS_PER_PX = 0.01;
 const STEEPEST = 1.3;
 const DISTANCE_M = 4.4;
@@ -60,7 +61,8 @@ export class Turntable {
   }
 
   _resize() {
-    const ratio = Math.min(2, devicePixelRatio);
+    const longest = Math.max(this._canvas.clientWidth, this._canvas.clientHeight, 1);
+    const ratio = Math.min(2, devicePixelRatio, this._renderer.longestPx / longest);
     this._canvas.width = Math.max(1, Math.round(this._canvas.clientWidth * ratio));
     this._canvas.height = Math.max(1, Math.round(this._canvas.clientHeight * ratio));
     this._ask();
@@ -69,8 +71,9 @@ export class Turntable {
   _ask() {
     if (this._asked || !this._renderer) return;
     this._asked = true;
-    const due = this.turning ? FRAME_MS - (performance.now() - this._drawnAt) : 0;
-    setTimeout(() => requestAnimationFrame(() => this._draw()), Math.max(0, due));
+    const everyMs = this._renderer.hasGpu ? FRAME_MS : FRAME_WITHOUT_GPU_MS;
+    const dueMs = Math.max(0, this._drawnAt + everyMs - performance.now());
+    setTimeout(() => requestAnimationFrame(() => this._draw()), dueMs);
   }
 
   _draw() {
