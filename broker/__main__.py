@@ -9,6 +9,7 @@ import sys
 import zmq
 
 from broker.server import AlreadyRunning, Server
+from wire import logs
 from wire.settings import Settings, load
 
 EXIT_OK = os.EX_OK
@@ -26,11 +27,7 @@ def main() -> int:
     except ValueError as error:
         print(f"broker: {error}", file=sys.stderr)
         return EXIT_BAD_SETTINGS
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stdout,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    logs.configure("broker", level=settings.log_level, log_format=settings.log_format, stream=sys.stdout)
     stop_fd = _stop_on_signals()
     try:
         server = Server(settings)

@@ -21,6 +21,7 @@ from http_edge.metrics import Metrics
 from http_edge.server import Server
 from http_edge.status import StatusWatch
 from http_edge.tokens import Tokens
+from wire import logs
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.line import Lines
@@ -42,9 +43,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s http_edge %(levelname)s %(message)s"
-    )
+    logs.configure("http_edge", level=settings.log_level, log_format=settings.log_format)
     # Full queues are refused and counted by the application; waitress would log each one.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     serve(settings, tokens)

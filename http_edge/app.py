@@ -308,7 +308,7 @@ def _answer_pose_error(
     frame_number = req.context.get("frame_number")
     log.log(
         logging.WARNING if error.status >= 500 else logging.INFO,
-        "request=%s %s %s frame=%s status=%d code=%s %s",
+        "request=%s method=%s path=%s frame=%s status=%d code=%s %s",
         req.context.request_id, req.method, req.path, frame_number, error.status, error.code, error.message,
     )  # fmt: skip
     resp.status = error.status
@@ -340,7 +340,8 @@ def _answer_http_error(
 
 
 def _answer_bug(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
-    log.error("request=%s %s %s failed", req.context.request_id, req.method, req.path, exc_info=error)
+    asked = req.context.request_id, req.method, req.path
+    log.error("request=%s method=%s path=%s failed", *asked, exc_info=error)
     _answer_pose_error(req, resp, Internal("an internal error; the log of the service tells more"), params)
 
 
@@ -372,8 +373,9 @@ class _Bookkeeping:
         self._metrics.request_done(endpoint=endpoint, status=resp.status_code, elapsed_s=elapsed_s)
         self._metrics.in_flight.dec()
         log.debug(
-            "request=%s %s %s status=%d elapsed_ms=%.1f",
-            req.context.request_id, req.method, req.path, resp.status_code, elapsed_s * 1e3,
+            "request=%s method=%s path=%s frame=%s status=%d elapsed_ms=%.1f",
+            req.context.request_id, req.method, req.path, req.context.get("frame_number"),
+            resp.status_code, elapsed_s * 1e3,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 
 import zmq
 
+from wire import logs
 from wire import settings as wire_settings
 from wire.messages import Ready
 from wire.settings import Settings
@@ -35,9 +36,7 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_SERVE
-    logging.basicConfig(
-        level=settings.log_level.upper(), format=f"%(asctime)s {name} %(levelname)s %(message)s"
-    )
+    logs.configure(name, level=settings.log_level, log_format=settings.log_format)
     stopping = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())

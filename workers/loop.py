@@ -342,11 +342,12 @@ def report_load_failure(socket: BrokerSocket, *, name: str, reason: str) -> None
 def _tell(result: Result) -> None:
     """A frame's line in the log."""
     primary = None if result.primary is None else result.people[result.primary]
+    stages = " ".join(f"{stage}_ms=%.1f" for stage in result.stages_ms)
     log.info(
-        "session=%s frame=%d %s people=%d state=%s confidence=%.2f",
+        f"session=%s frame=%d {stages} people=%d state=%s confidence=%.2f",
         result.session_id,
         result.frame_number,
-        " ".join(f"{stage}_ms={ms:.1f}" for stage, ms in result.stages_ms.items()),
+        *result.stages_ms.values(),
         len(result.people),
         primary.state if primary else "nobody",
         primary.confidence if primary else 0.0,

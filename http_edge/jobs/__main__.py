@@ -20,6 +20,7 @@ from http_edge import topology
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.traffic import Traffic
 from http_edge.jobs.working import Parts, Work
+from wire import logs
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.errors import PoseError
@@ -49,7 +50,7 @@ def main() -> int:
     except (ValueError, PermissionError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s jobs %(levelname)s %(message)s")
+    logs.configure("jobs", level=settings.log_level, log_format=settings.log_format)
     os.nice(_NICENESS)
     try:
         archive = Archive(
@@ -108,7 +109,7 @@ def _work(parts: Parts) -> None:
         if not (catalogue.counts()["queued"] and _is_ready(parts.broker)):
             continue
         if job := catalogue.take(now=time.time()):
-            log.info("job=%s begins: %s", job.job_id, job.video_path)
+            log.info("job=%s begins", job.job_id)
             Work(parts, job).run()
 
 
