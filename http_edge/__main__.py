@@ -72,7 +72,7 @@ def serve(settings: Settings, tokens: Tokens | None) -> None:
         archive=archive,
         access=access,
     )
-    server = Server(app.build(parts), settings, access=access)
+    server = Server(app.build(parts), settings, access=access, refused_unread=metrics.refused_unread)
 
     def stop(signum: int, _frame: FrameType | None) -> None:
         log.info("stopping on %s", signal.Signals(signum).name)

@@ -62,7 +62,9 @@ class Owner(Anybody):
         with self._lock:
             wait_s = self._bytes.take(count, now=time.monotonic())
         if wait_s:
-            raise RateLimited("more bytes a second than this token allows", retry_after_s=wait_s)
+            raise RateLimited(
+                f"more bytes a second than the token of {self.name} allows", retry_after_s=wait_s
+            )
 
     def charge_frame(self, session_id: str | None) -> None:
         """Count a frame and its session. Raises `RateLimited`."""
@@ -73,9 +75,13 @@ class Owner(Anybody):
                 self._sessions.used(session_id, now=now)
             of_frames_s = 0.0 if wait_s else self._frames.take(1, now=now)
         if wait_s:
-            raise RateLimited("more sessions at a time than this token allows", retry_after_s=wait_s)
+            raise RateLimited(
+                f"more sessions at a time than the token of {self.name} allows", retry_after_s=wait_s
+            )
         if of_frames_s:
-            raise RateLimited("more frames a second than this token allows", retry_after_s=of_frames_s)
+            raise RateLimited(
+                f"more frames a second than the token of {self.name} allows", retry_after_s=of_frames_s
+            )
 
     def opened(self, session_id: str) -> None:
         """A frame that named no session belongs to this one."""

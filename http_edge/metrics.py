@@ -1,5 +1,6 @@
 """What `/metrics` tells Prometheus: requests, stages, people, the broker's state and every bound."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,6 +28,9 @@ _EDGE_BOUNDS = (
     "job_kept_s",
     "store_max_bytes",
     "frame_limit_s",
+    "token_frames_per_s",
+    "token_bytes_per_s",
+    "token_sessions",
 )
 
 #: What workers say of their part of the store, of which these have happened since each began.
@@ -43,6 +47,12 @@ class Metrics:
             "everyframe_http_requests",
             "Requests answered, by endpoint and status code",
             ["endpoint", "status"],
+            registry=self._registry,
+        )
+        self._unread = Counter(
+            "everyframe_http_refused_unread",
+            "Requests refused by their headers, or because they could not be read, by status code",
+            ["status"],
             registry=self._registry,
         )
         self._request_seconds = Histogram(
@@ -91,6 +101,10 @@ class Metrics:
         self._requests.labels(endpoint, str(status)).inc()
         self._request_seconds.labels(endpoint).observe(elapsed_s)
 
+    def refused_unread(self, status: int) -> None:
+        """Count a request that never got as far as an endpoint."""
+        self._unread.labels(str(status)).inc()
+
     def frame_done(self, result: Result) -> None:
         """Count one frame's people and the time of its stages."""
         for stage, elapsed_ms in result.stages_ms.items():
@@ -117,6 +131,7 @@ class _BrokerMetrics:
     def __init__(self, settings: Settings, snapshot: Callable[[], Snapshot]) -> None:
         self._settings = settings
         self._snapshot = snapshot
+        self._began_at = time.monotonic()
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client, for each exposition and once at registration."""
@@ -129,7 +144,12 @@ class _BrokerMetrics:
         yield GaugeMetricFamily(
             "everyframe_ready", "1 while a worker takes frames", value=snapshot.state == "ready"
         )
+        uptime = GaugeMetricFamily(
+            "everyframe_uptime_seconds", "Time since a program began", labels=["program"]
+        )
+        uptime.add_metric(["edge"], time.monotonic() - self._began_at)
         if status is not None:
+            uptime.add_metric(["broker"], status.uptime_s)
             bounds |= status.limits
             workers = GaugeMetricFamily("everyframe_workers", "Workers by state", labels=["state"])
             for state in ("ready", "draining"):
@@ -148,11 +168,23 @@ class _BrokerMetrics:
             for event, count in status.counters.items():
                 events.add_metric([event], count)
             yield events
+            yield from _worker_metrics(status)
             yield from _store_metrics(status)
+        yield uptime
         limits = GaugeMetricFamily("everyframe_limit", "Every bound of the service", labels=["name"])
         for name, bound in bounds.items():
             limits.add_metric([name], bound)
         yield limits
+
+
+def _worker_metrics(status: Status) -> Iterator[Metric]:
+    """How the broker shares out the work."""
+    sessions = GaugeMetricFamily("everyframe_worker_sessions", "Sessions owned", labels=["worker"])
+    in_flight = GaugeMetricFamily("everyframe_worker_in_flight", "Frames in hand", labels=["worker"])
+    for worker in status.workers:
+        sessions.add_metric([worker.name], worker.sessions)
+        in_flight.add_metric([worker.name], worker.in_flight)
+    yield from (sessions, in_flight)
 
 
 def _store_metrics(status: Status) -> Iterator[Metric]:

@@ -123,6 +123,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
             self.response_headers.append(("WWW-Authenticate", "Bearer"))
         self.set_close_on_finish()
         self.content_length = len(body)
+        self.channel.adj.refused_unread(error.code)
         self.write(body)
 
 
@@ -169,8 +170,13 @@ class Server:
         address: tuple[str, int] | None = None,
         threads: int | None = None,
         access: Access | None = None,
+        refused_unread: Callable[[int], None] | None = None,
     ) -> None:
-        """address, threads: if not the settings' own; access: whose bodies are read. Raises `OSError`."""
+        """Binds its address. Raises `OSError`.
+
+        address, threads: if not the settings' own. access: whose bodies are read. refused_unread: is told
+        the status of each request that the application does not get to see.
+        """
         host, port = address or (settings.host, settings.port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -191,6 +197,7 @@ class Server:
         )
         self._waitress.channel_class = _Channel
         self._waitress.adj.refusal = _refusal(access)
+        self._waitress.adj.refused_unread = refused_unread or (lambda _status: None)
         uploads = copy(self._waitress.adj)
         uploads.max_request_body_size = settings.max_video_bytes + _FORM_BYTES
         self._waitress.adj.for_uploads = uploads

@@ -113,6 +113,27 @@ def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -
     assert b"stranger" not in edge.get("/metrics").raw
 
 
+def test_metrics_count_what_is_refused_unread(edge: Edge) -> None:
+    name = 'everyframe_http_refused_unread_total{status="413"}'
+    before = metric(edge, name)
+    edge.request("POST", "/pose/hybrid", bytes(edge.settings.max_body_bytes + 1))
+
+    assert metric(edge, name) == before + 1
+
+
+def test_metrics_tell_what_each_worker_holds_and_how_long_programs_run(edge: Edge) -> None:
+    before = {program: uptime_s(edge, program) for program in ("broker", "edge")}
+    assert all(seconds > 0 for seconds in before.values())
+    wait_for(lambda: all(uptime_s(edge, program) > seconds for program, seconds in before.items()))
+    edge.pose(PNG, session_id="held")
+    wait_for(lambda: metric(edge, 'everyframe_worker_sessions{worker="fake-0"}') >= 1)
+    assert b'everyframe_worker_in_flight{worker="fake-0"} 0.0' in edge.get("/metrics").raw
+
+
+def uptime_s(edge: Edge, program: str) -> float:
+    return metric(edge, f'everyframe_uptime_seconds{{program="{program}"}}')
+
+
 def test_metrics_tell_how_each_worker_stores(edge: Edge) -> None:
     gauge = 'everyframe_store_{}{{worker="fake-0"}}'
     wait_for(lambda: metric(edge, gauge.format("sessions")) == STORE["sessions"])
