@@ -19,6 +19,7 @@ BENCHES = (
     "calibration",
     "contradictions",
     "order",
+    "identity",
 )
 
 

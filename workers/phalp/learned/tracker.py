@@ -27,10 +27,6 @@ from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
 
-#: So many grey levels from all that was seen, a picture is one of another place. Views of one room from
-#: another side are 37 away and more, and within a shot at most 24 were measured, hand-held ones included.
-_CUT_LEVELS: Final = 30.0
-
 #: Of a pose's 229 numbers: 24 rotations, then 10 of shape.
 _ROTATIONS: Final = slice(0, 216)
 _BETAS: Final = slice(216, 226)
@@ -118,7 +114,8 @@ def _expected(
     state: SessionState, facts: FrameFacts, tracks: Tracks, *, time: int, forward: bool
 ) -> Expected[SessionState]:
     place = recall.place(state.memory, facts.thumbnail)
-    cut = place is not None and _is_cut(place)
+    # Either way people need not be near where they were.
+    cut = place is not None and (place.turns_back or place.cut)
     view = View(time, forward and not cut, life.displaced(tracks) if cut else tracks, place)
     proposals = tuple(
         Proposal(
@@ -170,11 +167,6 @@ def _time(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
 
 def _pace(state: SessionState) -> Pace:
     return Pace(state.last_frame, state.last_ms, state.frame_ms)
-
-
-def _is_cut(place: Place) -> bool:
-    """Whether people need not be near where they were: the picture is one of another place, or time."""
-    return place.turns_back or (place.broken and float(place.away.min()) > _CUT_LEVELS)
 
 
 def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time: int) -> TrackedPerson:
