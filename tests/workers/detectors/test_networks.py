@@ -183,7 +183,8 @@ def test_without_files_the_device_decides_which_is_missed(tmp_path: Path, device
 
 def test_the_settings_choose_detector_and_thresholds(state: State, tmp_path: Path, model_files: Path) -> None:
     torch.save(state, tmp_path / FASTER)
-    chosen = build(Settings(detector="fasterrcnn", detection_score=0.001), CPU, assets_dir=tmp_path)
+    asked = Settings(observer="hmr2", detector="fasterrcnn", detection_score=0.001)
+    chosen = build(asked, CPU, assets_dir=tmp_path)
     assert chosen.name == "fasterrcnn"
     with_sizes = chosen.people([Look(picture(240, 320))])[0]
     assert with_sizes
