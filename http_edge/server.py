@@ -37,6 +37,9 @@ _BUFFER_BYTES = 8 * 2**20
 #: Read from a socket at once; waitress' own 8 KiB would make 100 turns of its loop out of one frame.
 _RECEIVE_BYTES = 256 * 2**10
 
+#: waitress goes through all headers with each piece of them that arrives; its own limit is four times this.
+_HEADER_BYTES = 64 * 2**10
+
 _CONNECTION_LIMIT = 1024
 _BACKLOG = 1024
 
@@ -185,6 +188,7 @@ class Server:
             sockets=[self._listener],
             threads=threads or settings.http_threads + SPARE_THREADS,
             max_request_body_size=settings.max_body_bytes + 1,  # waitress refuses from this size on
+            max_request_header_size=_HEADER_BYTES,
             recv_bytes=_RECEIVE_BYTES,
             inbuf_overflow=_BUFFER_BYTES,
             outbuf_overflow=_BUFFER_BYTES,
