@@ -106,6 +106,8 @@ def _work(
     console: Console,
     folder: Path,
 ) -> list[Report]:
+    if not given.again and all(bulk.finished(video, place) for video, place in where):
+        return bulk.passed_over(where)
     with ExitStack() as stack:
         running = stack.enter_context(
             service(
@@ -119,13 +121,13 @@ def _work(
             limits=status.limits,
             max_pixels=settings.max_image_pixels,
             rate=given.rate,
+            at_once=min(len(where), given.at_once or 2 * len(status.workers)),
             stopping=stop.event,
         )
         board = stack.enter_context(progress.board(console, len(where)))
         return bulk.run(
             where,
             parts,
-            at_once=given.at_once or max(1, min(len(where), 2 * len(status.workers))),
             again=given.again,
             watch=board.watcher,
             done=board.ended,

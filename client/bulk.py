@@ -77,7 +77,6 @@ def run(
     videos: Sequence[tuple[Video, Place]],
     parts: Parts,
     *,
-    at_once: int,
     again: bool,
     watch: Callable[[Video], Watcher],
     done: Callable[[Report], None],
@@ -93,8 +92,17 @@ def run(
         done(report)
         return report
 
-    with ThreadPoolExecutor(at_once, thread_name_prefix="video") as pool:
+    with ThreadPoolExecutor(parts.at_once, thread_name_prefix="video") as pool:
         return list(pool.map(lambda both: one(*both), videos))
+
+
+def passed_over(videos: Sequence[tuple[Video, Place]]) -> list[Report]:
+    """Of videos whose results are all there."""
+    return [
+        _was_there(Report(str(video.path), str(place.result), "complete"), place, told)
+        for video, place in videos
+        if (told := finished(video, place)) is not None
+    ]
 
 
 def _one(
@@ -104,8 +112,8 @@ def _one(
     started = time.monotonic()
     watcher = watch(video)
     try:
-        if not again and (told := _finished(video, place)) is not None:
-            return replace(_counted(report, place, told), was_there=True)
+        if not again and (told := finished(video, place)) is not None:
+            return _was_there(report, place, told)
         if parts.stopping.is_set():
             return report
         Work(parts, video, place, watcher).run()
@@ -116,7 +124,7 @@ def _one(
     finally:
         watcher.ended()
     report = replace(report, seconds=time.monotonic() - started)
-    told = _finished(video, place)
+    told = finished(video, place)
     return report if told is None else _counted(report, place, told)
 
 
@@ -126,12 +134,16 @@ def _told(failure: PoseError | OSError) -> str:
     return f"{failure.filename}: {failure.strerror}"
 
 
+def _was_there(report: Report, place: Place, told: Mapping[str, Any]) -> Report:
+    return replace(_counted(report, place, told), was_there=True)
+
+
 def _counted(report: Report, place: Place, told: Mapping[str, Any]) -> Report:
     state: State = "damaged" if told["error"] else "complete"
     return replace(report, state=state, error=told["error"], **motion.counts(place.result)._asdict())
 
 
-def _finished(video: Video, place: Place) -> Mapping[str, Any] | None:
+def finished(video: Video, place: Place) -> Mapping[str, Any] | None:
     """What the result of this very video says of itself; None: there is none."""
     with suppress(OSError, ValueError):
         told = motion.about(place.result)

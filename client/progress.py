@@ -133,8 +133,8 @@ class _Line(Watcher):
 def board(console: Console, videos: int) -> Iterator[Board]:
     """The lines, while they are shown."""
     progress = Progress(
-        TextColumn("{task.description}", table_column=None),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(compact=True),
@@ -148,17 +148,18 @@ def board(console: Console, videos: int) -> Iterator[Board]:
 
 def summary(reports: Sequence[Report]) -> Table:
     """What came of each video."""
-    table = Table()
-    for title in ("video", "state", "frames", "people", *STATES, "nobody", "failed", "frames/s"):
-        table.add_column(title, justify="left" if title in ("video", "state") else "right")
+    table = Table("video", "state")
+    for title in ("frames", "people", "detected", "recovered", "predicted", "nobody", "failed", "per s"):
+        table.add_column(title, justify="right", no_wrap=True)
     for report in reports:
-        new = report.seconds > 0 and report.frames
+        numbers = [report.frames, report.tracks, report.detected, report.recovered]
+        numbers += [report.predicted, report.nobody, report.failed_frames]
+        has_pace = report.seconds and report.frames
         table.add_row(
             Path(report.video).name,
-            f"{report.state}, was there" if report.was_there else report.state,
-            *(str(n) for n in (report.frames, report.tracks, report.detected, report.recovered)),
-            *(str(n) for n in (report.predicted, report.nobody, report.failed_frames)),
-            f"{report.frames / report.seconds:.1f}" if new else "",
+            "was there" if report.was_there else report.state,
+            *map(str, numbers),
+            f"{report.frames / report.seconds:.1f}" if has_pace else "",
         )
     return table
 

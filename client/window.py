@@ -12,13 +12,8 @@ from wire.errors import Busy
 #: More than a worker holds at a time (`POSE_WORKER_CREDITS`) only wait, and have to be sent again.
 FRAMES = 8
 
-_FIRST_FRAMES = 4
-
 #: A waiting frame holds back those behind it, for which the broker waits a second at most.
 _LONGEST_BUSY_S = 0.25
-
-#: Share of the broker's bytes that the frames of one video may take.
-_SHARE = 4
 
 _DEFAULT_QUEUE_BYTES = 256 * 2**20
 
@@ -26,12 +21,14 @@ _DEFAULT_QUEUE_BYTES = 256 * 2**20
 class Window:
     """What one video may send: a `client.sending.Traffic`."""
 
-    def __init__(self, limits: Mapping[str, float]) -> None:
-        """`limits` are the broker's (`Status`)."""
-        self._most = max(1, min(FRAMES, int(limits.get("max_session_frames", FRAMES))))
-        self._most_bytes = int(limits.get("max_queue_bytes", _DEFAULT_QUEUE_BYTES)) // _SHARE
+    def __init__(self, limits: Mapping[str, float], *, videos: int = 1) -> None:
+        """`limits` are the broker's (`Status`), shared by so many videos; half is left to others."""
+        share = 2 * videos
+        queue_frames = int(limits.get("max_queue_frames", FRAMES * share))
+        self._most = max(1, min(FRAMES, int(limits.get("max_session_frames", FRAMES)), queue_frames // share))
+        self._most_bytes = int(limits.get("max_queue_bytes", _DEFAULT_QUEUE_BYTES)) // share
         self._lock = threading.Lock()
-        self._frames = min(_FIRST_FRAMES, self._most)
+        self._frames = 1
 
     def has_room(self, frames: int, size_bytes: int) -> bool:
         """Whether so much may be under way."""

@@ -62,12 +62,13 @@ class HistoryLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all videos of one run share. limits: the broker's."""
+    """What all videos of one run share. limits: the broker's. at_once: videos worked on at a time."""
 
     broker: Connection
     limits: Mapping[str, float]
     max_pixels: int
     rate: float
+    at_once: int
     stopping: threading.Event
 
 
@@ -160,9 +161,8 @@ class Work:
         headers = frames.headers()
         first = _telling(headers, self._most_repeated())
         failed = int((headers["errors"][:first] != b"").sum())
-        sending = Sending(
-            self._parts.broker, Window(self._parts.limits), self._question(opened), go_on=self._go_on
-        )
+        window = Window(self._parts.limits, videos=self._parts.at_once)
+        sending = Sending(self._parts.broker, window, self._question(opened), go_on=self._go_on)
         try:
             for outcome in sending.outcomes(opened.pictures(first, self._go_on)):
                 record = records.of_outcome(outcome)
