@@ -45,7 +45,8 @@ export class Angles {
       const { canvas, value } = this._plots.get(joint);
       const context = begin(canvas);
       const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-      const step = width / Math.max(1, results.length - 1);
+      const step = width / Math.max(1, results.length - results.first - 1);
+      const x = (number) => (number - results.first) * step;
       const y = (degrees) => height - 1 - (degrees / HIGHEST_DEGREES) * (height - 2);
       context.strokeStyle = colour('line');
       context.strokeRect(0, y(90), width, 0.01);
@@ -55,13 +56,13 @@ export class Angles {
         context.beginPath();
         let drawing = false;
         poses.forEach((angles, number) => {
-          if (angles) context[drawing ? 'lineTo' : 'moveTo'](number * step, y(angles[index]));
+          if (angles) context[drawing ? 'lineTo' : 'moveTo'](x(number), y(angles[index]));
           drawing = Boolean(angles);
         });
         context.stroke();
       }
       context.fillStyle = colour('text');
-      context.fillRect(Math.min(width - 1, current * step), 0, 1, height);
+      context.fillRect(Math.min(width - 1, x(current)), 0, 1, height);
       const now = poses[current];
       value.textContent = now ? lines.map(({ index }) => `${Math.round(now[index])}°`).join(' · ') : '–';
     }

@@ -23,16 +23,17 @@ self.onmessage = async ({ data }) => {
   }
   const { signal } = controller.current;
   const began = performance.now();
+  const whose = { sessionId: data.sessionId, number: data.number };
   let picture = null;
   try {
     picture = await encode(data);
     const answer = await ask(data, picture, signal);
     const delivered = unpack(answer);
     const latencyMs = performance.now() - began;
-    self.postMessage({ ...delivered, number: data.number, picture, latencyMs }, delivered.transfers);
+    self.postMessage({ ...delivered, ...whose, picture, latencyMs }, delivered.transfers);
   } catch (error) {
     if (signal.aborted) return;
-    self.postMessage({ number: data.number, picture, failure: { code: error.code ?? 'network', message: error.message } });
+    self.postMessage({ ...whose, picture, failure: { code: error.code ?? 'network', message: error.message } });
   }
 };
 

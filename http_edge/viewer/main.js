@@ -13,6 +13,7 @@ import { Turntable } from './turntable.js';
 
 const HEALTH_EVERY_MS = 3000;
 const TURN_RADIANS = 0.15;
+const PLOT_MS_PER_FRAME = 0.02;
 
 const $ = (id) => document.getElementById(id);
 
@@ -26,6 +27,7 @@ const player = new Player(results, showFrame);
 let chosenTrack = null;
 let running = null;
 let name = 'results';
+let plotting = null;
 
 // ---------------------------------------------------------------- runs
 
@@ -42,7 +44,7 @@ async function start(open, label) {
   try {
     const source = await open(own.signal);
     if (own.signal.aborted) return;
-    results.clear(source.frameCount);
+    results.clear({ expected: source.frameCount, live: source.how === 'live' });
     player.follow();
     document.body.dataset.source = source.how;
     await courier.run(source, options(), { sent, received }, own.signal);
@@ -149,17 +151,21 @@ function showPeople(frame) {
   }
 }
 
+/** Long videos take longer to plot, and are plotted less often. */
 function drawPlots() {
-  timeline.draw(results, player.current);
-  angles.draw(results, chosenTrack, player.current);
+  plotting ??= setTimeout(() => {
+    plotting = null;
+    timeline.draw(results, player.current);
+    angles.draw(results, chosenTrack, player.current);
+  }, results.length * PLOT_MS_PER_FRAME);
 }
 
 /** What does not depend on the frame that is shown. */
 function refresh() {
-  const counts = results.counts();
-  for (const item of $('legend').children) item.querySelector('b').textContent = String(counts[item.dataset.state]);
+  for (const item of $('legend').children) item.querySelector('b').textContent = String(results.counts[item.dataset.state]);
   $('frames').textContent = results.expected ? `${results.done} / ${results.expected}` : String(results.done);
   $('failed').textContent = String(results.failed);
+  $('timeline').setAttribute('aria-valuemin', String(results.first));
   $('timeline').setAttribute('aria-valuemax', String(Math.max(0, results.length - 1)));
   for (const id of ['play', 'back', 'forth', 'download', 'download-meshes']) $(id).disabled = results.done === 0;
   $('play').textContent = player.playing ? 'Pause' : 'Play';
@@ -234,7 +240,7 @@ const KEYS = {
   ' ': toggle,
   ArrowLeft: (event) => seek(player.current - (event.shiftKey ? 10 : 1)),
   ArrowRight: (event) => seek(player.current + (event.shiftKey ? 10 : 1)),
-  Home: () => seek(0),
+  Home: () => seek(results.first),
   End: () => seek(results.newest),
   m: () => $('show-mesh').click(),
   s: () => $('show-skeleton').click(),
@@ -263,7 +269,7 @@ async function askHealth() {
   try {
     const health = await (await fetch('/health')).json();
     state = health.status;
-    told = health.ready ? `ready: ${health.backend}, ${health.workers} workers` : health.error ?? 'the networks are loading';
+    told = health.ready ? `ready: ${health.backend}, ${health.workers} ${health.workers === 1 ? 'worker' : 'workers'}` : health.error ?? 'the networks are loading';
   } catch { /* the text above says it */ }
   $('service').dataset.state = state;
   $('service').textContent = told;

@@ -15,8 +15,9 @@ export class Player {
     this.following = false;
   }
 
-  /** Show the newest frame, from now on. */
+  /** A run begins: show the newest frame, from now on. */
   follow() {
+    this.current = 0;
     this.playing = false;
     this.following = true;
   }
@@ -34,7 +35,7 @@ export class Player {
   seek(number) {
     this.playing = false;
     this.following = false;
-    this._show(Math.max(0, Math.min(this._results.entries.length - 1, number)));
+    this._show(Math.max(this._results.first, Math.min(this._results.entries.length - 1, number)));
   }
 
   redraw() {
@@ -48,7 +49,7 @@ export class Player {
     }
     this.following = false;
     this.playing = true;
-    if (this.current >= this._results.newest) this.current = 0;
+    if (this.current >= this._results.newest) this.current = this._results.first;
     this._play(this.current, performance.now());
   }
 

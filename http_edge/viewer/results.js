@@ -1,7 +1,8 @@
 // What came back: an entry for each frame, in frame order, and the files that can be made of it.
-// Poses are kept for all frames; pictures and meshes, which are large, for the newest.
+// Poses are kept for all frames of a file and the newest of a webcam; pictures and meshes, which are large, for the newest.
 
 const KEPT_PICTURES = 3000;
+const KEPT_LIVE = 9000;
 const TENTHS_MM = 1e4;
 
 /** What can be said of a frame, from best to worst. */
@@ -9,13 +10,16 @@ export const STATES = ['detected', 'recovered', 'predicted', 'missing'];
 
 export class Results {
   constructor() {
-    this.clear(null);
+    this.clear({ expected: null, live: false });
   }
 
   /** Forget everything; `expected` frames are to come, null if unknown. */
-  clear(expected) {
+  clear({ expected, live }) {
     this.expected = expected;
+    this._live = live;
     this.entries = [];
+    this.counts = Object.fromEntries(STATES.map((state) => [state, 0]));
+    this._tracks = new Set();
     this.newest = -1;
     this.done = 0;
     this.failed = 0;
@@ -23,18 +27,30 @@ export class Results {
     this.angleNames ??= [];
   }
 
-  /** How many frames the timeline has room for. */
+  /** How many frames there are or are to come, forgotten ones included. */
   get length() {
     return Math.max(this.entries.length, this.expected ?? 0);
   }
 
+  /** The first frame that is kept. */
+  get first() {
+    return this._live ? Math.max(0, this.entries.length - KEPT_LIVE) : 0;
+  }
+
+  /** The ids of all tracks, in the order in which they appeared. */
+  get tracks() {
+    return [...this._tracks];
+  }
+
   sent(number, timestampMs) {
     this.entries[number] = { number, timestampMs, state: null };
+    if (this._live) delete this.entries[number - KEPT_LIVE];
   }
 
   received({ number, picture, line, summary, meshes, faces, failure }) {
     const entry = this.entries[number];
     this.done += 1;
+    if (!entry) return; // forgotten meanwhile
     this.newest = Math.max(this.newest, number);
     if (faces) this.faces = faces;
     if (failure) {
@@ -46,7 +62,9 @@ export class Results {
       const first = people.find((person) => person.trackId === primary);
       const state = first?.state ?? 'missing';
       Object.assign(entry, { state, picture, line, people, primary, meshes });
+      for (const person of people) this._tracks.add(person.trackId);
     }
+    this.counts[entry.state] += 1;
     const old = this.entries[number - KEPT_PICTURES];
     if (old) Object.assign(old, { picture: null, meshes: [] });
   }
@@ -56,20 +74,6 @@ export class Results {
     const entry = this.entries[number];
     if (!entry?.state) return null;
     return { ...entry, answer: entry.line ? JSON.parse(entry.line) : null };
-  }
-
-  /** How many frames are in each state. */
-  counts() {
-    const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
-    for (const entry of this.entries) if (entry?.state) counts[entry.state] += 1;
-    return counts;
-  }
-
-  /** The ids of all tracks, in the order in which they appeared. */
-  tracks() {
-    const seen = new Set();
-    for (const entry of this.entries) for (const person of entry?.people ?? []) seen.add(person.trackId);
-    return [...seen];
   }
 
   /** All answers, one a line, as the service gave them but for the constant triangles. */

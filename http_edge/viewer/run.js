@@ -21,8 +21,10 @@ export class Courier {
    */
   async run(source, options, listener, stopped) {
     const run = new Run(listener);
-    this._deliver = (reply) => run.take(reply);
     const sessionId = `page-${randomHex(16)}`;
+    this._deliver = (reply) => {
+      if (reply.sessionId === sessionId) run.take(reply); // another's may still have been on its way
+    };
     stopped.addEventListener('abort', () => {
       this._worker.postMessage({ stop: true });
       run.end();

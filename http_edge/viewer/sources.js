@@ -6,6 +6,7 @@ import { UPRIGHT, readVideoTrack } from './mp4.js';
 const DECODING_AHEAD = 8;
 const PLAYED_AHEAD = 2;
 const SLOWEST_RATE = 1 / 16; // what browsers accept
+const WITHIN_FRAME_S = 1e-4; // beyond a frame's time, so that rounding does not show the one before
 const FASTEST_RATE = 1 / 2;
 const FASTER_AFTER = 30; // frames without one passed over
 
@@ -95,28 +96,38 @@ async function load(video, file) {
   });
 }
 
-/** Plays slowly, and again from the last frame, slower, whenever the browser passed one over. */
+/**
+ * Plays slowly, and again from the last frame, slower, whenever the browser passed one over.
+ * `arriving`: a seek's own frame has not been seen yet; only from there on can frames be counted.
+ */
 async function* play(video, stopped) {
   const ready = [];
   let wake = () => {};
-  let last = { time: -1, presented: null, dropped: 0 };
+  let last = { time: -1, presented: 0, dropped: 0 };
+  let arriving = true;
   let even = 0;
+  const again = () => {
+    arriving = true;
+    even = 0;
+    video.pause();
+    video.playbackRate = Math.max(SLOWEST_RATE, video.playbackRate / 2);
+    video.currentTime = last.time + WITHIN_FRAME_S;
+  };
   const take = (_now, frame) => {
     const dropped = video.getVideoPlaybackQuality().droppedVideoFrames;
-    const missed = last.presented !== null && (frame.presentedFrames > last.presented + 1 || dropped > last.dropped);
-    if (missed && video.playbackRate > SLOWEST_RATE) {
-      video.playbackRate = Math.max(SLOWEST_RATE, video.playbackRate / 2);
-      last = { ...last, presented: null, dropped };
-      even = 0;
-      video.currentTime = last.time;
-    } else if (frame.mediaTime > last.time) {
-      last = { time: frame.mediaTime, presented: frame.presentedFrames, dropped };
-      ready.push({ image: snapshot(video), timestampMs: frame.mediaTime * 1e3 });
-      if (ready.length >= PLAYED_AHEAD) video.pause();
-      even += 1;
-      if (even % FASTER_AFTER === 0) video.playbackRate = Math.min(FASTEST_RATE, video.playbackRate * 2);
+    const missed = !arriving && (frame.presentedFrames > last.presented + 1 || dropped > last.dropped);
+    last = { time: last.time, presented: frame.presentedFrames, dropped };
+    if (missed && frame.mediaTime > last.time && video.playbackRate > SLOWEST_RATE) {
+      again();
     } else {
-      last = { ...last, presented: frame.presentedFrames, dropped };
+      arriving = false;
+      if (frame.mediaTime > last.time) {
+        last.time = frame.mediaTime;
+        ready.push({ image: snapshot(video), timestampMs: frame.mediaTime * 1e3 });
+        if (ready.length >= PLAYED_AHEAD) video.pause();
+        even += 1;
+        if (even % FASTER_AFTER === 0) video.playbackRate = Math.min(FASTEST_RATE, video.playbackRate * 2);
+      }
     }
     video.requestVideoFrameCallback(take);
     wake();
@@ -125,16 +136,19 @@ async function* play(video, stopped) {
   video.onended = () => wake();
   video.playbackRate = FASTEST_RATE;
   video.currentTime = 0;
+  let endedAt = null;
   try {
     while (!stopped.aborted) {
+      const woken = new Promise((resolve) => { wake = resolve; });
       if (ready.length) {
         const { image, timestampMs } = ready.shift();
         yield { image: await image, matrix: UPRIGHT, timestampMs };
-      } else if (video.ended) {
-        return;
+      } else if (video.ended && !arriving) {
+        if (endedAt === last.time) return; // twice, so nothing was passed over before the end
+        endedAt = last.time;
+        again();
       } else {
-        const woken = new Promise((resolve) => { wake = resolve; });
-        if (video.paused) await video.play();
+        if (video.paused && !arriving) await video.play();
         if (!ready.length && !video.ended) await woken;
       }
     }

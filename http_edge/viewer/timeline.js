@@ -19,8 +19,8 @@ export class Timeline {
     this._asked = false;
     const pick = (event) => {
       const share = event.offsetX / canvas.clientWidth;
-      const length = this._results?.length ?? 0;
-      if (length) onPick(Math.max(0, Math.min(length - 1, Math.floor(share * length))));
+      const { first, length } = this._results ?? { first: 0, length: 0 };
+      if (length) onPick(first + Math.max(0, Math.min(length - first - 1, Math.floor(share * (length - first)))));
     };
     canvas.addEventListener('pointerdown', (event) => {
       canvas.setPointerCapture(event.pointerId);
@@ -44,7 +44,7 @@ export class Timeline {
 
   _paint() {
     const results = this._results;
-    const tracks = results.tracks().slice(0, MOST_ROWS);
+    const tracks = results.tracks.slice(0, MOST_ROWS);
     const ratio = devicePixelRatio;
     const width = this._canvas.clientWidth;
     const height = MAIN_PX + (tracks.length > 1 ? tracks.length * (ROW_PX + 2) + 3 : 0);
@@ -53,13 +53,14 @@ export class Timeline {
     this._canvas.height = Math.round(height * ratio);
     const context = this._context;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const column = width / Math.max(1, results.length);
+    const column = width / Math.max(1, results.length - results.first);
     const snap = (x) => Math.round(x * ratio) / ratio; // to whole pixels, or colours would run into each other
     const colours = Object.fromEntries(STATES.map((state) => [state, colour(state)]));
     for (const entry of results.entries) {
       if (!entry?.state) continue;
-      const x = snap(entry.number * column);
-      const wide = Math.max(snap((entry.number + 1) * column) - x - (column > 4 ? 1 : 0), 1);
+      const place = entry.number - results.first;
+      const x = snap(place * column);
+      const wide = Math.max(snap((place + 1) * column) - x - (column > 4 ? 1 : 0), 1);
       const first = entry.people.find((person) => person.trackId === entry.primary);
       const share = Math.max(LEAST_HEIGHT, first?.confidence ?? 1);
       context.fillStyle = colours[entry.state];
@@ -73,8 +74,9 @@ export class Timeline {
       }
     }
     if (tracks.length > 1) this._nameRows(tracks);
+    if (!results.length) return;
     context.fillStyle = colour('text');
-    context.fillRect(snap(Math.min(width - 2, (this._current + 0.5) * column - 1)), 0, 2, height);
+    context.fillRect(snap(Math.min(width - 2, (this._current - results.first + 0.5) * column - 1)), 0, 2, height);
   }
 
   _nameRows(tracks) {

@@ -10,7 +10,7 @@ const FRAME_WITHOUT_GPU_MS = 200; // what draws here is taken from the poses
 const RADIANS_PER_PX = 0.01;
 const STEEPEST = 1.3;
 const DISTANCE_M = 4.4;
-const GRID_M = 1;
+const GRID_M = 0.75;
 const GRID_STEP_M = 0.25;
 const TENTHS_MM = 1e4;
 

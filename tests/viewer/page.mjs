@@ -12,7 +12,7 @@ try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' });
   const page = await context.newPage();
   const troubles = await watch(page);
-  const told = await { clip, played, webcam, refused, operator, pictures }[scenario](page);
+  const told = await { clip, played, webcam, withToken, operator, pictures }[scenario](page);
   troubles.push(...(await page.evaluate(() => globalThis.violations)));
   console.log(JSON.stringify({ ...told, troubles }));
 } finally {
@@ -54,12 +54,15 @@ async function clip(page) {
   return { done, lines, timeline, masks, keys: await keys(page), theme: await theme(page), phone: await phone(page) };
 }
 
-/** What the page does with a file whose frames it cannot find by itself: it plays it. */
+/** What the page does with files whose frames it cannot find by itself: one that is no video, and one that it plays. */
 async function played(page) {
   await page.goto(`${asked.url}/`);
+  await page.setInputFiles('#file', asked.noClip);
+  await until(page, () => document.body.dataset.run === 'failed');
+  const refused = await state(page);
   await page.setInputFiles('#file', asked.clip);
   await until(page, () => document.body.dataset.run !== 'running');
-  return { done: await state(page), lines: await download(page, '#download', 'played.jsonl') };
+  return { refused, done: await state(page), lines: await download(page, '#download', 'played.jsonl') };
 }
 
 async function webcam(page) {
@@ -74,11 +77,20 @@ async function webcam(page) {
   return { done: await state(page), framesPerSecond, lines: await download(page, '#download', 'webcam.jsonl') };
 }
 
-async function refused(page) {
+/** On a service with tokens: what is seen without one, and then with it. */
+async function withToken(page) {
   await page.goto(`${asked.url}/`);
   await page.setInputFiles('#file', asked.clip);
-  await until(page, () => document.body.dataset.run === 'failed');
-  return { done: await state(page) };
+  await page.waitForSelector('#access', { state: 'visible' });
+  const without = await state(page);
+  await page.fill('#token', asked.token);
+  await page.click('#access button');
+  await page.setInputFiles('#file', asked.clip);
+  await until(page, () => ['complete', 'failed'].includes(document.body.dataset.run));
+  const done = await state(page);
+  await page.goto(`${asked.url}/operator`);
+  await until(page, () => document.getElementById('service').dataset.state === 'ready');
+  return { without, done };
 }
 
 async function operator(page) {
@@ -101,9 +113,12 @@ async function pictures(page) {
     await show(page, asked.looked[0]);
     await page.screenshot({ path: `${asked.downloads}/viewer-${scheme}.png` });
   }
-  await page.goto(`${asked.url}/operator`);
-  await page.waitForTimeout(asked.seconds * 1e3);
-  await page.screenshot({ path: `${asked.downloads}/operator.png` });
+  await page.setInputFiles('#file', asked.clip);
+  const other = await page.context().newPage();
+  await other.emulateMedia({ colorScheme: 'dark' });
+  await other.goto(`${asked.url}/operator`);
+  await other.waitForTimeout(asked.seconds * 1e3);
+  await other.screenshot({ path: `${asked.downloads}/operator.png` });
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goto(`${asked.url}/`);
   await page.screenshot({ path: `${asked.downloads}/phone.png` });

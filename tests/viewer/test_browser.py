@@ -14,7 +14,11 @@ import pytest
 from PIL import Image
 
 from client.private_service import PrivateService
-from tests.viewer.browser import drive
+from http_edge import tokens
+from tests import videos
+from tests.fake_worker import FakeWorker
+from tests.http_edge.running import Edge
+from tests.viewer.browser import chromium, drive
 from tools.clip import clip_path
 
 #: Frames whose mesh is looked at.
@@ -129,22 +133,27 @@ def test_there_is_light_and_dark_and_nothing_is_wider_than_a_phone(dropped: Repo
     assert dropped["phone"] <= 0
 
 
-def test_a_file_that_only_the_browser_can_read_is_played_slowly_and_no_frame_is_passed_over(
-    browser_service: PrivateService, tmp_path: Path
-) -> None:
-    clip = encoded(
-        clip_path("sports2d_demo.mp4"),
-        tmp_path / "clip.webm",
-        "libvpx",
-        pixel_format="yuv420p",
-        count=30,
-        form="webm",
-    )
-    report = drive("played", url=address(browser_service), clip=clip, downloads=tmp_path)
+@pytest.fixture(scope="module")
+def played(browser_service: PrivateService, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """What became of a file that is no video, and then of a WebM of 30 frames."""
+    directory = tmp_path_factory.mktemp("played")
+    letter, clip = directory / "letter.mp4", directory / "clip.webm"
+    letter.write_text("not a video")
+    encoded(clip_path("sports2d_demo.mp4"), clip, "libvpx", pixel_format="yuv420p", count=30, form="webm")
+    return drive("played", url=address(browser_service), clip=clip, noClip=letter, downloads=directory)
 
-    times_ms = [line["timestamp_ms"] for line in read_lines(report)]
-    assert report["troubles"] == []
-    assert (report["done"]["run"], report["done"]["source"]) == ("complete", "played")
+
+def test_a_file_that_is_no_video_is_refused_with_a_sentence(played: Report) -> None:
+    assert "cannot play" in played["refused"]["message"]
+
+
+def test_a_file_that_only_the_browser_can_read_is_played_slowly_and_no_frame_is_passed_over(
+    played: Report,
+) -> None:
+    times_ms = [line["timestamp_ms"] for line in read_lines(played)]
+
+    assert played["troubles"] == []
+    assert (played["done"]["run"], played["done"]["source"]) == ("complete", "played")
     assert times_ms == pytest.approx([number * 1000 / 15 for number in range(30)], abs=1.0)
 
 
@@ -163,18 +172,9 @@ def test_a_webcam_is_followed_live(browser_service: PrivateService, tmp_path: Pa
 
     assert report["troubles"] == []
     assert report["done"]["run"] == "stopped"
-    assert report["framesPerSecond"] > 3, "far below what two cores do when nothing else runs"
+    assert report["framesPerSecond"] > 1, "docs/viewer.md says what a quiet machine does"
     assert all(later["timestamp_ms"] > earlier["timestamp_ms"] for earlier, later in pairwise(lines))
     assert sum(line["has_3d"] for line in lines) > 0.8 * len(lines)
-
-
-def test_a_file_that_is_no_video_is_refused_with_a_sentence(
-    browser_service: PrivateService, tmp_path: Path
-) -> None:
-    (tmp_path / "letter.mp4").write_text("not a video")
-    report = drive("refused", url=address(browser_service), clip=tmp_path / "letter.mp4")
-
-    assert "cannot play" in report["done"]["message"]
 
 
 def test_the_operators_page_shows_workers_stages_and_requests(
@@ -189,3 +189,20 @@ def test_the_operators_page_shows_workers_stages_and_requests(
     assert "/pose/hybrid" in report["requests"]
     assert "detected" in report["found"]
     assert "worker-0" in report["workers"]
+
+
+def test_a_service_with_tokens_is_asked_again_with_the_one_that_is_typed_in(tmp_path: Path) -> None:
+    chromium()
+    (tmp_path / "tokens").write_text(tokens.line("alice", "a secret of hers"))
+    clip = videos.write(tmp_path / "clip.mp4", frames=5)
+    with (
+        Edge(tmp_path, {"POSE_TOKENS_FILE": str(tmp_path / "tokens")}) as edge,
+        FakeWorker(edge.workers_address),
+    ):
+        edge.wait_until_ready()
+        url = f"http://127.0.0.1:{edge.port}"
+        report = drive("withToken", url=url, clip=clip, token="a secret of hers")
+
+    assert "token" in report["without"]["message"]
+    assert (report["done"]["run"], report["done"]["frames"]) == ("complete", "5 / 5")
+    assert not [trouble for trouble in report["troubles"] if "401" not in trouble]
