@@ -23,8 +23,8 @@ def of_swing(frames: np.ndarray, *, period: float) -> np.ndarray:
 
 def test_a_swing_swings_back():
     period, ahead = 30.0, np.arange(1, 13)
-    seen = np.zeros((1, 3, PAST, 1))
-    seen[0, 2, :, 0] = of_swing(np.arange(1.0 - PAST, 1.0), period=period)
+    seen = np.zeros((1, 3, PAST, 24))
+    seen[0, 2] = of_swing(np.arange(1.0 - PAST, 1.0), period=period)[:, None]
     truth = of_swing(ahead.astype(float), period=period)
     known = np.array([PAST])
     said = [continued(seen, known=known, ahead=ahead[n : n + 1], response=TURNS)[0, 2, 0] for n in range(12)]

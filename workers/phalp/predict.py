@@ -16,15 +16,44 @@ import numpy as np
 
 from workers.geometry import rotation_from_vector
 from workers.phalp.past import NO_PLACES, NO_TURNS, Motion, motion_of
-from workers.phalp.regression import Counts, Response, continued
+from workers.phalp.regression import Counts, Response, continued, slopes_of_lines
 from workers.phalp.smooth import orthonormal
 from workers.phalp.state import Floats, TrackState
+from workers.phalp.turns import joints_below
 
 #: How turns go on, radians about the camera's axes: those about x and y, a picture shows badly.
-TURNS: Final = Response(gain=np.array([0.5, 0.5, 1.0]), kept=0.8, ridge=5.0, floor=0.05)
-#: How places go on across the picture, and in distance, whose velocity is mostly noise.
-ACROSS: Final = Response(gain=np.ones(2), kept=0.95, ridge=50.0, floor=0.003)
-DISTANCE: Final = Response(gain=np.zeros(1), kept=0.8, ridge=50.0, floor=0.01)
+TURNS: Final = Response(
+    slopes=slopes_of_lines(3, 4, 6, 8).mean(axis=0, keepdims=True),
+    gain=np.array([0.5, 0.5, 1.15]),
+    kept=0.88,
+    alike=np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+    ridge=3.0,
+    remembered=30.0,
+    floor=0.05,
+    matter=np.sqrt(joints_below()),
+)
+#: How places go on across the picture: people leap up and down otherwise than they walk to and fro.
+ACROSS: Final = Response(
+    slopes=slopes_of_lines(2, 3, 4, 6, 10),
+    gain=np.ones(2),
+    kept=0.92,
+    alike=np.eye(2),
+    ridge=100.0,
+    remembered=np.inf,
+    floor=0.003,
+    matter=np.ones(1),
+)
+#: How they go on in distance, whose velocity is mostly noise.
+DISTANCE: Final = Response(
+    slopes=slopes_of_lines(6),
+    gain=np.zeros(1),
+    kept=0.8,
+    alike=np.eye(1),
+    ridge=50.0,
+    remembered=np.inf,
+    floor=0.01,
+    matter=np.ones(1),
+)
 #: Frames that must have been seen for that, and after which a prediction stays as it is.
 ENOUGH: Final = 6
 FARTHEST: Final = 30

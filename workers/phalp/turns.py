@@ -30,6 +30,14 @@ def rotations_of(turns: Floats) -> Floats:
     return rotations
 
 
+def joints_below() -> Floats:
+    """(24,): how many joints each turn moves."""
+    counts = np.zeros(len(_PARENTS))
+    for joint in range(len(_PARENTS) - 1, 0, -1):
+        counts[_PARENTS[joint]] += 1 + counts[joint]
+    return counts
+
+
 def _levels() -> list[Floats]:
     """The joints of each depth below the pelvis."""
     depth = np.zeros(len(_PARENTS), dtype=int)
