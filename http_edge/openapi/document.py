@@ -6,16 +6,18 @@ failures look follows from their classes.
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import msgspec
 
+from http_edge.access import OPEN_PATHS
 from http_edge.formats import MessagePack
 from http_edge.openapi.frames import Refusal
 from http_edge.openapi.operations import (
     EVERYWHERE,
     OPERATIONS,
+    WITH_TOKENS,
     Answer,
     Form,
     Json,
@@ -23,7 +25,7 @@ from http_edge.openapi.operations import (
     Parameter,
     Text,
 )
-from wire.errors import Busy, PoseError
+from wire.errors import Busy, PoseError, RateLimited, Unauthorized
 
 Schema = dict[str, Any]
 
@@ -37,12 +39,21 @@ _REQUEST_ID = {
         "schema": {"type": "string"},
     }
 }
+_TOKEN = {"type": "http", "scheme": "bearer", "description": "where the service was given tokens"}
 _RETRY_AFTER = {
     "Retry-After": {
         "description": "seconds",
         "required": True,
         "schema": {"type": "integer", "minimum": 1},
     }
+}
+_AUTHENTICATE = {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}}
+
+#: What answers to these failures say beside their bodies.
+_HEADERS: dict[type[PoseError], Schema] = {
+    Busy: _RETRY_AFTER,
+    RateLimited: _RETRY_AFTER,
+    Unauthorized: _AUTHENTICATE,
 }
 
 
@@ -64,7 +75,7 @@ def document() -> Schema:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"token": _TOKEN}},
     }
 
 
@@ -87,7 +98,8 @@ class _Writer:
 
     def operation(self, operation: Operation) -> Schema:
         responses = {str(status): self._answer(answer) for status, answer in operation.answers.items()}
-        failures: set[type[PoseError]] = {*operation.errors, *EVERYWHERE}
+        asks_for_token = operation.path not in OPEN_PATHS
+        failures = {*operation.errors, *EVERYWHERE, *(WITH_TOKENS if asks_for_token else ())}
         in_order = sorted(failures, key=lambda kind: (kind.status, kind.code))
         for status, kinds in groupby(in_order, key=lambda kind: kind.status):
             responses[str(status)] = self._failure(list(kinds))
@@ -96,6 +108,8 @@ class _Writer:
             "summary": operation.summary,
             "responses": responses,
         }
+        if asks_for_token:
+            written["security"] = [{}, {"token": []}]  # none, where the service has no tokens
         if operation.parameters:
             written["parameters"] = [self._parameter(parameter) for parameter in operation.parameters]
         if operation.bodies:
@@ -153,10 +167,10 @@ class _Writer:
         )
         codes = {"properties": {"code": {"enum": [kind.code for kind in kinds]}}}
         schema = {"allOf": [self._schema_of[repr(Refusal)], codes]}
-        retried = any(issubclass(kind, Busy) for kind in kinds)
+        headers = chain.from_iterable(_HEADERS.get(kind, {}).items() for kind in kinds)
         return {
             "description": meaning,
-            "headers": {**_REQUEST_ID, **(_RETRY_AFTER if retried else {})},
+            "headers": {**_REQUEST_ID, **dict(headers)},
             "content": {_JSON: {"schema": schema}},
         }
 

@@ -91,6 +91,9 @@ class Operation:
 #: What the server itself refuses wherever it is sent, and a bug, which may be anywhere.
 EVERYWHERE = (errors.BadRequest, errors.BodyTooLarge, errors.Internal)
 
+#: What a service that was given tokens refuses.
+WITH_TOKENS = (errors.Unauthorized, errors.RateLimited)
+
 #: An empty one names none.
 _SessionName = Annotated[str, Meta(max_length=128)]
 _SESSION = (

@@ -67,13 +67,15 @@ def node() -> str:
     return found
 
 
-def write(folder: Path, frames: Iterable[np.ndarray]) -> Path:
-    """A video as the backend has it: PNGs of `SIZE`, numbered from 1."""
+def write(folder: Path, frames: Iterable[np.ndarray], *, in_true_order: bool = False) -> Path:
+    """A video as the backend has it: PNGs of `SIZE`, numbered from 1; in true order: with leading zeros."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames, start=1):
         stream = io.BytesIO()
         PillowImage.fromarray(frame).resize(SIZE).save(stream, "PNG", compress_level=1)
-        (folder / f"frame-{number}.png").write_bytes(stream.getvalue())
+        (folder / (f"frame-{number:03}.png" if in_true_order else f"frame-{number}.png")).write_bytes(
+            stream.getvalue()
+        )
     return folder
 
 

@@ -1,0 +1,88 @@
+"""Pictures and bodies with bytes changed, cut, repeated or cut off: answered, or refused by name."""
+
+import base64
+import json
+from collections import Counter
+
+import numpy as np
+
+from tests.contract.running import Service
+from tests.pictures import ACCEPTED
+
+_BOUNDARY = "a-boundary"
+_JSON = "application/json"
+_FORM = f"multipart/form-data; boundary={_BOUNDARY}"
+
+_SEED = 20
+
+#: What is mutated, the status and the code of its answer.
+Counts = Counter[tuple[str, int, str]]
+
+
+def send_mutated(running: Service, *, count: int) -> tuple[Counts, list[str]]:
+    """How `count` of them were answered, and those whose answers were neither a pose nor a named 4xx."""
+    random = np.random.default_rng(_SEED)
+    pictures = [encoded for encoded, _ in ACCEPTED.values()]
+    answers: Counts = Counter()
+    wrong = []
+    for number in range(count):
+        picture = pictures[number % len(pictures)]
+        kind, media_type, body = _request(number, picture, random)
+        reply = running.request("POST", "/pose/hybrid", body, {"Content-Type": media_type})
+        code = reply.body.get("code", "")
+        answers[kind, reply.status, code] += 1
+        if reply.status != 200 and not (400 <= reply.status < 500 and code):
+            wrong.append(f"{kind}: {reply.status} {reply.raw[:200]!r} for {body!r}")
+    return answers, wrong
+
+
+def mutated(content: bytes, random: np.random.Generator) -> bytes:
+    """`content` with one to five changes, anywhere; never empty."""
+    damaged = bytearray(content)
+    for _ in range(random.integers(1, 6)):
+        at = int(random.integers(0, len(damaged)))
+        match random.integers(0, 4):
+            case 0:
+                damaged[at] = random.integers(0, 256)
+            case 1:
+                del damaged[at : at + int(random.integers(1, 40))]
+            case 2:
+                damaged[at:at] = random.bytes(8)
+            case 3:
+                del damaged[max(at, 1) :]
+        if not damaged:
+            return content[:1]
+    return bytes(damaged)
+
+
+def _request(number: int, picture: bytes, random: np.random.Generator) -> tuple[str, str, bytes]:
+    """What is mutated, the media type and the body; by turns."""
+    match number % 4:
+        case 0:
+            return "picture in JSON", _JSON, _json(number, mutated(picture, random))
+        case 1:
+            return "picture in a form", _FORM, _form(number, mutated(picture, random))
+        case 2:
+            return "JSON", _JSON, mutated(_json(number, picture), random)
+    return "form", _FORM, mutated(_form(number, picture), random)
+
+
+def _json(number: int, picture: bytes) -> bytes:
+    fields = {"session_id": f"mutated-{number}", "frame_number": 3, "visualize": False, "fps": 29.97}
+    places = {"boxes": [[1, 2, 30, 20]], "target": {"x": 8, "y": 9}, "timestamp_ms": 100.5}
+    return json.dumps({**fields, **places, "image_base64": base64.b64encode(picture).decode()}).encode()
+
+
+def _form(number: int, picture: bytes) -> bytes:
+    texts = {
+        "sessionId": f"mutated-{number}",
+        "frameNumber": "3",
+        "fps": "29.97",
+        "boxes": "[[1, 2, 30, 20]]",
+    }
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
+        for name, text in texts.items()
+    ]
+    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="frame"; filename="1.png"\r\n\r\n'.encode()
+    return b"".join([*parts, head, picture, f"\r\n--{_BOUNDARY}--\r\n".encode()])
