@@ -21,6 +21,7 @@ self.onmessage = async ({ data }) => {
     controller.current = new AbortController();
     return;
   }
+  if (data.number === 0) facesSent = false; // the service may have another body by now
   const { signal } = controller.current;
   const began = performance.now();
   const whose = { sessionId: data.sessionId, number: data.number };

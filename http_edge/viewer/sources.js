@@ -167,10 +167,12 @@ async function snapshot(video) {
 async function* watch(video, stream, stopped) {
   try {
     let begin = null;
+    let wake = () => {};
+    stopped.addEventListener('abort', () => wake(null));
     while (!stopped.aborted) {
       const at = await new Promise((resolve) => {
+        wake = resolve;
         video.requestVideoFrameCallback((now, frame) => resolve(frame.captureTime ?? now));
-        stopped.addEventListener('abort', () => resolve(null), { once: true });
       });
       if (at === null) return;
       begin ??= at;
