@@ -124,7 +124,7 @@ def urls(host: str, port: int) -> Iterator[str]:
         return
     yield f"serving on http://127.0.0.1:{port} (here, and from Windows where WSL forwards localhost)"
     if address := _outward_address():
-        wsl = " (from Windows into WSL too)" if "microsoft" in platform.release().lower() else ""
+        wsl = ", from Windows into WSL too" if "microsoft" in platform.release().lower() else ""
         yield f"serving on http://{address}:{port} (from other machines{wsl})"
 
 

@@ -1,5 +1,7 @@
 """What an operator sees of the edge: health, metrics, and an end that loses nothing."""
 
+import base64
+import json
 import re
 import signal
 import subprocess
@@ -10,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from http_edge import __main__ as edge_program
 from http_edge.app import accepts_gzip
 from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
 from tests.fake_worker import STORE, FakeWorker, answer
+from tests.http_edge.conftest import LIMITS
 from tests.http_edge.running import Edge, Reply, picture, wait_for
 from wire.connection import Connection
 from wire.messages import Status, WorkerStatus
@@ -245,6 +249,47 @@ def test_draining_has_an_end(fresh_edge: Edge) -> None:
         fresh_edge.process.send_signal(signal.SIGTERM)
         assert fresh_edge.process.wait(timeout=fresh_edge.settings.drain_s + 5) == 0
         stalled.close()
+
+
+def test_the_log_leads_from_a_requests_id_to_its_frame(tmp_path: Path) -> None:
+    settings = {**LIMITS, "POSE_LOG_FORMAT": "json", "POSE_LOG_LEVEL": "debug"}
+    with Edge(tmp_path, settings) as edge, FakeWorker(edge.workers_address):
+        edge.wait_until_ready()
+        for request_id, picture_sent in (("a-good-one", PNG), ("a-bad-one", b"no picture")):
+            fields = {"image_base64": base64.b64encode(picture_sent).decode(), "frame_number": 7}
+            reply = edge.post(fields, headers={"X-Request-Id": request_id})
+            assert reply.headers["x-request-id"] == request_id
+        lines = [json.loads(line) for line in edge.log.splitlines()]
+
+    told = {line["request"]: line for line in lines if line.get("frame") == 7}
+    assert told.keys() == {"a-good-one", "a-bad-one"}
+    for request_id, status in (("a-good-one", 200), ("a-bad-one", 400)):
+        line = told[request_id]
+        assert (line["program"], line["path"], line["status"]) == ("http_edge", "/pose/hybrid", status)
+    assert any(line.get("code") == "invalid_image" and line["request"] == "a-bad-one" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("6.1.0", "http://10.1.2.3:5000 (from other machines)"),
+        (
+            "5.15.1-microsoft-standard-WSL2",
+            "http://10.1.2.3:5000 (from other machines, from Windows into WSL too)",
+        ),
+    ],
+)
+def test_the_start_says_which_addresses_a_backend_on_windows_may_use(
+    monkeypatch: pytest.MonkeyPatch, release: str, said: str
+) -> None:
+    monkeypatch.setattr(edge_program, "_outward_address", lambda: "10.1.2.3")
+    monkeypatch.setattr(edge_program.platform, "release", lambda: release)
+    here, elsewhere = edge_program.urls("0.0.0.0", 5000)
+
+    assert "http://127.0.0.1:5000" in here
+    assert "from Windows where WSL forwards localhost" in here
+    assert elsewhere == f"serving on {said}"
+    assert list(edge_program.urls("127.0.0.1", 5000)) == ["serving on http://127.0.0.1:5000"]
 
 
 def test_a_misspelt_setting_stops_the_edge_with_its_name() -> None:

@@ -43,12 +43,30 @@ def test_an_unknown_name_is_refused_and_named(name):
         ("POSE_HEARTBEAT_S", "soon"),
         ("POSE_MAX_BODY_BYTES", "1MB"),
         ("POSE_LOG_LEVEL", "loud"),
+        ("POSE_LOG_FORMAT", "xml"),
+        ("POSE_ADMIN_LISTEN", "5001"),
+        ("POSE_ADMIN_LISTEN", "127.0.0.1:http"),
+        ("POSE_TOKEN_FRAMES_PER_S", "-1"),
+        ("POSE_TOKEN_FRAMES_PER_S", "nan"),
         ("POSE_OBSERVER", "crystal-ball"),
     ],
 )
 def test_a_bad_value_names_its_variable(name, value):
     with pytest.raises(ValueError, match=name):
         load({"POSE_HOST": "::", name: value})
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("", None),
+        ("127.0.0.1:5001", ("127.0.0.1", 5001)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:5001", ("::1", 5001)),
+    ],
+)
+def test_operators_may_be_listened_to_elsewhere(written, address):
+    assert load({"POSE_ADMIN_LISTEN": written}).admin_address() == address
 
 
 def test_settings_do_not_change():
