@@ -75,7 +75,7 @@ function show(health, pool) {
   facts('videos', {
     'waiting': pool.queue?.length ?? '–',
     'estimated wait': `${Math.round(pool.queue?.estimated_wait_time_seconds ?? 0)} s`,
-    'being worked on': pool.pool?.active_workers ?? '–',
+    'being worked on': value('everyframe_video_jobs', { status: 'processing' }) ?? '–',
   });
   showWorkers(now.samples);
   showStages(now.samples, before.samples);
