@@ -14,6 +14,7 @@ BENCHES = (
     "broker",
     "edge",
     "service",
+    "bulk",
     "quality",
     "withheld",
     "calibration",
