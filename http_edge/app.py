@@ -28,6 +28,7 @@ from http_edge.access import Access, AccessMiddleware
 from http_edge.compression import Gzip
 from http_edge.contract import KeypointSet, Meshes, Style
 from http_edge.formats import Format
+from http_edge.forms import readable
 from http_edge.intake import Extent, Intake
 from http_edge.jobs.archive import Archive
 from http_edge.metrics import Metrics
@@ -251,7 +252,7 @@ class Exposition:
 def _read_intake(req: falcon.Request) -> Intake:
     media_type = _media_type(req)
     if media_type == falcon.MEDIA_MULTIPART:
-        return intake.from_form((part.name or "", part.get_data()) for part in req.get_media())
+        return intake.from_form((part.name or "", part.get_data()) for part in readable(req.get_media()))
     if media_type != falcon.MEDIA_JSON:
         raise UnsupportedMediaType(f"{media_type}: send application/json or multipart/form-data")
     body = req.bounded_stream.read()

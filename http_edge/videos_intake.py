@@ -8,6 +8,7 @@ import falcon
 import msgspec
 from msgspec import Struct
 
+from http_edge.forms import readable
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import Job, NewJob
 from wire.errors import BadRequest, BodyTooLarge, NoVideo, UnsupportedMediaType
@@ -93,7 +94,7 @@ class VideoIntake:
         upload = self._archive.upload(job_id)
         name, texts = None, {}
         try:
-            for part in req.get_media():
+            for part in readable(req.get_media()):
                 if part.name == FORM_VIDEO:
                     name = part.filename or FORM_VIDEO
                     self._save(part.stream, upload)

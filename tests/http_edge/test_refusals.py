@@ -144,6 +144,9 @@ def test_compressed_bodies_are_refused(edge: Edge) -> None:
         pytest.param(b"--x\r\nContent-Disposition: form-data", "x", id="cut"),
         pytest.param(b"--x--", "", id="no boundary"),
         pytest.param(b"--x\r\n\r\nabc\r\n--x--", "x", id="nameless part"),
+        pytest.param(
+            b'--x\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nabc\r\n--x--', "x", id="name no text"
+        ),
     ],
 )
 def test_broken_forms_are_refused(edge: Edge, body: bytes, boundary: str) -> None:
