@@ -110,6 +110,12 @@ class Followed:
         random = np.random.default_rng([SEED, length, self._track_id, *self.recording.name.encode()])
         return gaps.draw(self.well, length=length, most=GAPS_A_PERSON, random=random)
 
+    def seen_before(self, gap: Gap, *, most: int) -> range:
+        """The latest frames before `gap`, at most so many, each of which shows the person."""
+        without = np.flatnonzero(~self._known[: gap.first])
+        first = int(without[-1]) + 1 if len(without) else 0
+        return range(max(first, gap.first - most), gap.first)
+
     def track(self, frame: int) -> TrackState:
         """The person's track after a frame that shows him."""
         return _by_id(self._track_id, self._states[frame].tracks)

@@ -74,9 +74,9 @@ def main() -> None:
 
 def _errors(clip: Followed, gap: Gap) -> dict[str, Floats]:
     """`MEASURES` (4,) of each predictor: means over the frames of a gap that show the person well."""
-    latest = range(gap.first - HISTORY, gap.first)
+    latest = clip.seen_before(gap, most=HISTORY)
     tracks = [clip.track(frame) for frame in latest]
-    seen = clip.seen.part(latest)
+    seen = clip.seen.part(slice(latest.start, latest.stop))
     smoothed = _poses(tracks)
     said = {name: predictor(seen, gap.length) for name, predictor in (BASELINES | LOSERS).items()}
     said |= {f"{name}, smoothed": predictor(smoothed, gap.length) for name, predictor in BASELINES.items()}
