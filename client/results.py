@@ -36,7 +36,7 @@ class Person:
     5000/256 max(w, h) pixels. joints: (24, 3), joint_confidence: (24,). keypoints: (17, 3), COCO,
     keypoints_2d: (17, 2), pixels of the picture upright, keypoint_confidence: (17,). angles: (9,), degrees,
     180 straight, order of `wire.skeleton.JOINT_ANGLES`. box: (4,), x0 y0 x1 y1, pixels.
-    vertices: (6890, 3), or None: not asked for. Arrays are read-only.
+    vertices: (6890, 3), or None: it was not sent. Arrays are read-only.
     """
 
     track_id: int
@@ -85,7 +85,6 @@ def of_answer(answer: Answer) -> FrameResult:
     result = answer.result
     arrays = people_arrays(answer)
     vertices = _vertices(answer)
-    has_all = len(vertices) == len(result.people)
     people = tuple(
         Person(
             track_id=person.track_id,
@@ -105,7 +104,7 @@ def of_answer(answer: Answer) -> FrameResult:
             keypoint_confidence=arrays["keypoint_confidence"][row],
             angles=arrays["angles"][row],
             box=arrays["boxes"][row],
-            vertices=vertices[row] if has_all else vertices[0] if row == result.primary else None,
+            vertices=_mesh(vertices, row, people=len(result.people), primary=result.primary),
         )
         for row, person in enumerate(result.people)
     )
@@ -139,10 +138,16 @@ def people_arrays(answer: Answer) -> dict[str, Floats]:
 
 
 def _vertices(answer: Answer) -> Floats:
-    arrays = unpack_arrays(answer.result.arrays, answer.payload)
-    vertices = arrays.get("vertices")
-    if vertices is None or vertices.ndim != 3 or (answer.result.primary is not None and not len(vertices)):
-        if answer.result.primary is None:
-            return np.zeros((0, 6890, 3), np.float32)
-        raise ProtocolError("the answer has no mesh of its primary person")
+    """The meshes that came: everyone's, the primary person's, or none."""
+    vertices = unpack_arrays(answer.result.arrays, answer.payload).get("vertices")
+    if vertices is None or vertices.shape[1:] != (6890, 3):
+        return np.zeros((0, 6890, 3), np.float32)
     return vertices.astype(np.float32, copy=False)
+
+
+def _mesh(vertices: Floats, row: int, *, people: int, primary: int | None) -> Floats | None:
+    at = row if len(vertices) == people else 0 if row == primary and len(vertices) else None
+    if at is None:
+        return None
+    mesh: Floats = vertices[at]
+    return mesh

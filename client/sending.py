@@ -45,7 +45,7 @@ class Question(NamedTuple):
     session_id: str
     client: str  # who asks, for the broker
     frames_per_second: float | None = None
-    meshes: bool = False  # of everyone, not only of the primary person
+    meshes: bool = False  # of everyone; else of nobody
     deadline_s: float = 110.0
 
     def frame(self, picture: Picture) -> Frame:
