@@ -1,9 +1,9 @@
 """Who is who: every track against every sighting, in appearance, location and pose.
 
 PHALP multiplies a factor for appearance, one for pose, and the exponentials of the distances in the
-picture and in log depth; the sum here is the logarithm of that product. Appearance and pose, which change
-slowly, are logarithms that grow ever slower, and location counts in units of its uncertainty. Where a person
-may be anywhere, in a new shot or who was forgotten by all but their looks, location says nothing.
+picture and in log depth; the sum here is the logarithm of that product. Location is that of Student's t with
+two degrees of freedom, three for depth; its spread grows while a person is unseen. Where a person may be
+anywhere, in a new shot or who was forgotten by all but their looks, location says nothing.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from workers.phalp.location import inner_share, moved_box, size_at
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
 
-#: Mean joint distance (metres) at which the pose begins to count, and log depth that costs 1.
+#: Mean joint distance (metres) at which the pose begins to count.
 POSE_UNIT_M: Final = 0.10
-DEPTH_UNIT: Final = 0.10
-#: Distance in the picture, in body lengths, that costs 1 where a person moves as expected, and how much it
-#: grows for each unseen frame.
-LOCATION_UNIT: Final = 0.04
-LOCATION_GROWTH: Final = 0.02
-#: What it costs that a person does not, and the same two for them.
-LEAP_COST: Final = 3.0
-LEAP_UNIT: Final = 0.25
-LEAP_GROWTH: Final = 0.08
+#: How far from where they are expected people are, in body lengths: at once, for each unseen frame, for
+#: its square, and for each unseen frame of those whose motion is hardly known.
+PLACE_SPREAD: Final = 0.015
+SPREAD_GROWTH: Final = 0.002
+SPREAD_BEND: Final = 0.0003
+UNKNOWN_SPEED: Final = 0.012
+#: Log depth by which they are off.
+DEPTH_SPREAD: Final = 0.045
 #: Most that pose and depth may cost: people move, and how far a curled up body is away hardly shows.
 MAX_POSE: Final = 1.5
-MAX_DEPTH: Final = 1.5
-#: What appearance counts for beside the others.
-APPEARANCE_SHARE: Final = 4.0
+MAX_DEPTH: Final = 4.0
+#: What appearance counts for beside the others, and the distance from which more does not matter.
+APPEARANCE_SHARE: Final = 8.0
+MOST_UNLIKE: Final = 1.8
 #: What it costs that joints are hidden, for each share of them, of whom nobody is expected to hide; and how
 #: much fewer than usual may be in view without.
 HIDDEN_COST: Final = 6.0
@@ -46,15 +46,15 @@ COVERED: Final = 0.67
 #: Being seen in the region that a track proposed speaks for that track, a little; much where nobody else
 #: had looked.
 PROPOSAL_BONUS: Final = 0.2
-RECOVERED_BONUS: Final = 2.5
+RECOVERED_BONUS: Final = 6.0
 #: What a track that was seen only once gives way to an old one by; nothing any more after `FAMILIAR` hits.
 NOVICE_COST: Final = 2.0
 FAMILIAR: Final = 10
 #: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
-MAX_COST: Final = 16.0
-MAX_LOOKS_COST: Final = 7.0
+MAX_COST: Final = 25.0
+MAX_LOOKS_COST: Final = 12.0
 #: Nor who looks more different from somebody asleep, whose pose is not remembered.
-MAX_ASLEEP_COST: Final = 6.0
+MAX_ASLEEP_COST: Final = 12.0
 #: What location counts for of whom may be anywhere.
 ANYWHERE_COST: Final = 4.0
 
@@ -95,7 +95,7 @@ def associate(
 
     First by everything that is known: of those `asleep` how they look, after a `cut` looks and pose. Then, by
     looks and pose alone, those who may be anywhere: who was lost in a jump of the picture, and those who were
-    `in_view` before if the session is not `steady` or most of them are lost.
+    `in_view` before if the session is not `steady` or most who might be found are lost.
     """
     if not sightings or not (tracks or asleep):
         return Association((), (), tuple(range(len(sightings))))
@@ -119,7 +119,7 @@ def associate(
     found_rows = {row for row, _ in pairs}
     recent = {row for row, shown in enumerate(in_view) if shown}
     anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
-    if not steady or 2 * len(recent & found_rows) < len(recent):
+    if not steady or 2 * len(recent & found_rows) < min(len(recent), len(sightings)):
         anywhere |= recent
     rows = sorted(anywhere - found_rows)
     columns = _others(len(sightings), pairs + woken)
@@ -181,7 +181,7 @@ def appearance_cost(
         np.stack([seen.appearance for seen in sightings])[None],
         np.stack([seen.patch_weight for seen in sightings])[None],
     )
-    return cues.appearance * APPEARANCE_SHARE * apart
+    return cues.appearance * APPEARANCE_SHARE * np.minimum(apart, MOST_UNLIKE)
 
 
 def _pose_distances(joints: Floats, sightings: Sequence[Sighting]) -> Floats:
@@ -196,13 +196,13 @@ def _distance_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) 
     """Costs (T, S) of how far sightings are from where tracks are expected, in the picture and in depth."""
     places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
     apart = np.stack([seen.place for seen in sightings])[None] - places
-    unseen = np.array([track.unseen for track in tracks])[:, None]
+    unseen = np.array([track.unseen for track in tracks], dtype=np.float64)[:, None]
+    known = np.array([track.known for track in tracks])[:, None]
+    spread = PLACE_SPREAD + (SPREAD_GROWTH + UNKNOWN_SPEED / known) * unseen + SPREAD_BEND * unseen**2
     distance = np.hypot(apart[..., 0], apart[..., 1]) / size_at(places)
-    across = np.minimum(
-        distance / (LOCATION_UNIT + LOCATION_GROWTH * unseen),
-        LEAP_COST + distance / (LEAP_UNIT + LEAP_GROWTH * unseen),
-    )
-    return across + np.minimum(np.abs(apart[..., 2]) / DEPTH_UNIT, MAX_DEPTH)
+    across = 2 * np.log1p((distance / spread) ** 2 / 2) + 2 * np.log(spread / PLACE_SPREAD)
+    depth = 2 * np.log1p((apart[..., 2] / DEPTH_SPREAD) ** 2 / 3)
+    return across + np.minimum(depth, MAX_DEPTH)
 
 
 def _hiding_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
