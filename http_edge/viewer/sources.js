@@ -8,6 +8,7 @@ const PLAYED_AHEAD = 2;
 const SLOWEST_RATE = 1 / 16; // what browsers accept
 const WITHIN_FRAME_S = 1e-4; // beyond a frame's time, so that rounding does not show the one before
 const FASTEST_RATE = 1 / 2;
+const LONG_GAP = 1.5;
 const FASTER_AFTER = 30; // frames without one passed over
 
 /**
@@ -106,6 +107,8 @@ async function* play(video, stopped) {
   let last = { time: -1, presented: 0, dropped: 0 };
   let arriving = true;
   let even = 0;
+  let shortest = Infinity; // time between two frames, seconds
+  let doubted = null; // the frame after which a longer time was looked at twice: browsers count late what they drop
   const again = () => {
     arriving = true;
     even = 0;
@@ -117,11 +120,15 @@ async function* play(video, stopped) {
     const dropped = video.getVideoPlaybackQuality().droppedVideoFrames;
     const missed = !arriving && (frame.presentedFrames > last.presented + 1 || dropped > last.dropped);
     last = { time: last.time, presented: frame.presentedFrames, dropped };
-    if (missed && frame.mediaTime > last.time && video.playbackRate > SLOWEST_RATE) {
+    const gap = frame.mediaTime - last.time;
+    const long = gap > LONG_GAP * shortest && doubted !== last.time;
+    if (gap > 0 && (long || (missed && video.playbackRate > SLOWEST_RATE))) {
+      if (long) doubted = last.time;
       again();
     } else {
       arriving = false;
-      if (frame.mediaTime > last.time) {
+      if (gap > 0) {
+        if (last.time >= 0) shortest = Math.min(shortest, gap);
         last.time = frame.mediaTime;
         ready.push({ image: snapshot(video), timestampMs: frame.mediaTime * 1e3 });
         if (ready.length >= PLAYED_AHEAD) video.pause();
