@@ -122,9 +122,14 @@ class AsyncClient:
         window = Window((await self.status()).limits)
         under_way: deque[tuple[Picture, asyncio.Future[Answer]]] = deque()
 
+        def came_back(future: "asyncio.Future[Answer]") -> None:
+            window.came_back()
+            if not future.cancelled():
+                future.exception()  # seen, even where nobody reads on after an earlier failure
+
         def send(picture: Picture) -> "asyncio.Future[Answer]":
             future = asyncio.wrap_future(submit(self._broker, question, picture))
-            future.add_done_callback(lambda _: window.came_back())
+            future.add_done_callback(came_back)
             return future
 
         async def next_result() -> FrameResult:
