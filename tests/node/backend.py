@@ -16,7 +16,7 @@ from bench.measures import Verdicts, backend_filter
 
 HERE = Path(__file__).parent
 
-#: What the backend makes of every video, whatever its size was.
+#: What the backend makes of videos that are wide, and of those that are high: `SIZE[::-1]`.
 SIZE = (640, 360)
 PACING_MS = 50
 
@@ -72,7 +72,8 @@ def write(folder: Path, frames: Iterable[np.ndarray], *, in_true_order: bool = F
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames, start=1):
         stream = io.BytesIO()
-        PillowImage.fromarray(frame).resize(SIZE).save(stream, "PNG", compress_level=1)
+        size = SIZE if frame.shape[1] > frame.shape[0] else SIZE[::-1]
+        PillowImage.fromarray(frame).resize(size).save(stream, "PNG", compress_level=1)
         (folder / (f"frame-{number:03}.png" if in_true_order else f"frame-{number}.png")).write_bytes(
             stream.getvalue()
         )
@@ -93,7 +94,8 @@ def verdicts(sent: Sequence[Sent]) -> Verdicts:
     ]
     none = np.full((17, 3), np.nan)
     points = np.stack([none if one is None else _points(one) for one in posed])
-    return backend_filter(points[..., :2], np.nan_to_num(points[..., 2]), width=SIZE[0], height=SIZE[1])
+    width, height = next((one.read["size"] for one in sent if one.is_posed), SIZE)
+    return backend_filter(points[..., :2], np.nan_to_num(points[..., 2]), width=width, height=height)
 
 
 def _points(keypoints: Sequence[dict[str, float]]) -> np.ndarray:
