@@ -58,3 +58,22 @@ def mutated(picture: bytes, count: int, *, seed: int) -> Iterator[bytes]:
         for at in random.integers(0, len(changed), size=random.integers(1, 8)):
             changed[at] = random.integers(0, 256)
         yield bytes(changed[: random.integers(0, len(changed))] if number % 2 else changed)
+
+
+def mangled(content: bytes, random: np.random.Generator) -> bytes:
+    """`content` with one to five changes, anywhere; never empty."""
+    damaged = bytearray(content)
+    for _ in range(random.integers(1, 6)):
+        at = int(random.integers(0, len(damaged)))
+        match random.integers(0, 4):
+            case 0:
+                damaged[at] = random.integers(0, 256)
+            case 1:
+                del damaged[at : at + int(random.integers(1, 40))]
+            case 2:
+                damaged[at:at] = random.bytes(8)
+            case 3:
+                del damaged[max(at, 1) :]
+        if not damaged:
+            return content[:1]
+    return bytes(damaged)

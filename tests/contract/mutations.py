@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from tests.contract.running import Service
-from tests.pictures import ACCEPTED
+from tests.pictures import ACCEPTED, mangled
 
 _BOUNDARY = "a-boundary"
 _JSON = "application/json"
@@ -36,35 +36,16 @@ def send_mutated(running: Service, *, count: int) -> tuple[Counts, list[str]]:
     return answers, wrong
 
 
-def mutated(content: bytes, random: np.random.Generator) -> bytes:
-    """`content` with one to five changes, anywhere; never empty."""
-    damaged = bytearray(content)
-    for _ in range(random.integers(1, 6)):
-        at = int(random.integers(0, len(damaged)))
-        match random.integers(0, 4):
-            case 0:
-                damaged[at] = random.integers(0, 256)
-            case 1:
-                del damaged[at : at + int(random.integers(1, 40))]
-            case 2:
-                damaged[at:at] = random.bytes(8)
-            case 3:
-                del damaged[max(at, 1) :]
-        if not damaged:
-            return content[:1]
-    return bytes(damaged)
-
-
 def _request(number: int, picture: bytes, random: np.random.Generator) -> tuple[str, str, bytes]:
     """What is mutated, the media type and the body; by turns."""
     match number % 4:
         case 0:
-            return "picture in JSON", _JSON, _json(number, mutated(picture, random))
+            return "picture in JSON", _JSON, _json(number, mangled(picture, random))
         case 1:
-            return "picture in a form", _FORM, _form(number, mutated(picture, random))
+            return "picture in a form", _FORM, _form(number, mangled(picture, random))
         case 2:
-            return "JSON", _JSON, mutated(_json(number, picture), random)
-    return "form", _FORM, mutated(_form(number, picture), random)
+            return "JSON", _JSON, mangled(_json(number, picture), random)
+    return "form", _FORM, mangled(_form(number, picture), random)
 
 
 def _json(number: int, picture: bytes) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fake_worker import FakeWorker, report_load_failure
 from tests.http_edge.running import Edge, Reply, picture, wait_for
+from tests.pictures import mangled
 
 PNG = picture()
 TEXT = base64.b64encode(PNG).decode()
@@ -263,30 +264,11 @@ def test_models_that_cannot_be_loaded_are_named(fresh_edge: Edge) -> None:
     assert "weights.bin" in warmup["message"]
 
 
-def mutated(image: bytes, random: np.random.Generator) -> bytes:
-    """`image` with some bytes changed, cut, repeated or cut off."""
-    damaged = bytearray(image)
-    for _ in range(random.integers(1, 6)):
-        at = int(random.integers(0, len(damaged)))
-        match random.integers(0, 4):
-            case 0:
-                damaged[at] = random.integers(0, 256)
-            case 1:
-                del damaged[at : at + int(random.integers(1, 40))]
-            case 2:
-                damaged[at:at] = random.bytes(8)
-            case 3:
-                del damaged[max(at, 1) :]
-        if not damaged:
-            return image[:1]
-    return bytes(damaged)
-
-
 def test_mutated_pictures_are_answered_or_refused_by_name(edge: Edge) -> None:
     random = np.random.default_rng(20)
     kinds = [picture("PNG"), picture("JPEG"), picture("WEBP"), picture("WEBP", lossless=True)]
     for number in range(200):
-        image = mutated(kinds[number % len(kinds)], random)
+        image = mangled(kinds[number % len(kinds)], random)
         reply = edge.pose(image, session_id=f"mutated-{number}")
         assert reply.status in (200, 400), (number, reply.raw, image)
         assert reply.status == 200 or reply.body["code"] in (
