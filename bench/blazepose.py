@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 from bench.timing import median_ms
+from body.model import Body
 from wire import settings as wire_settings
 from wire.camera import project
 from workers import assets
@@ -21,7 +22,6 @@ from workers.blazepose.landmarks import READ, LandmarkFinder
 from workers.blazepose.network import Network
 from workers.blazepose.region import region_of_joints
 from workers.blazepose.search import Expected, Search
-from workers.body.model import Body
 from workers.build import blazepose_observer
 from workers.types import BodyPose, Image, Plan, Proposal
 

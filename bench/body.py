@@ -3,8 +3,8 @@
 import numpy as np
 
 from bench.timing import crowd, median_ms
+from body.model import Body, joint_angles
 from workers.appearance import Appearance
-from workers.body.model import Body, joint_angles
 
 
 def main() -> None:

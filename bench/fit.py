@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from client import video
 from wire import settings as wire_settings
 from wire.camera import project
@@ -26,7 +27,6 @@ from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.kinematics import Posed
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.markers import INDEX, attach
-from workers.body.model import Body
 from workers.types import Image
 
 CLIPS = ("sports2d_demo.mp4", *(f"pose2sim_cam0{number}.mp4" for number in range(1, 5)))

@@ -16,8 +16,8 @@ from flask import Flask, Response, jsonify, request
 from PIL import Image as PillowImage
 
 from bench.null_service import body_arrays
+from body.model import Body
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES
-from workers.body.model import Body
 
 
 def main(port: int) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bench.identity_measures import Judged, Score, score
 from bench.identity_scene import Frame, Script, Studio
-from workers.body.model import Body
+from body.model import Body
 from workers.phalp.associate import ALL_CUES, Cues
 from workers.phalp.location import union_share
 from workers.phalp.tracker import Tracker

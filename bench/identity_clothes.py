@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from wire.skeleton import SMPL_JOINTS
-from workers.body.model import Body
 
 Floats = npt.NDArray[np.floating]
 

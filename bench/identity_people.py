@@ -10,9 +10,9 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from wire.camera import CROP_PX, FOCAL_256
 from wire.skeleton import SMPL_JOINTS
-from workers.body.model import Body
 from workers.geometry import rotation_from_vector
 from workers.types import Array, BodyPose
 

@@ -14,12 +14,12 @@ import os
 import numpy as np
 
 from bench.fit import Shot, fit_all, followed, posed
+from body.model import Body
 from wire import settings as wire_settings
 from wire.camera import focal_length_px
 from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.kinematics import Array
 from workers.blazepose.markers import LANDMARK_NAMES, OWNERS, SWAPPED
-from workers.body.model import Body
 
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 #: How firmly the table is held, frames seen from the front.

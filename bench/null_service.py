@@ -18,12 +18,12 @@ import numpy as np
 import zmq
 
 from bench.timing import crowd
+from body.model import Body
 from client.backend import is_ready
 from tools import serve
 from wire import settings as wire_settings
 from wire.messages import Person, Ready
 from workers import answers, images
-from workers.body.model import Body
 from workers.build import open_store
 from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import measures
+from body.model import Body
 from client import video
 from wire import settings
 from wire.camera import project
@@ -24,7 +25,6 @@ from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
-from workers.body.model import Body
 from workers.phalp.tracker import Tracker
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts

@@ -14,10 +14,10 @@ import numpy as np
 from bench import gaps
 from bench.gaps import Errors, Floats, Gap, Poses
 from bench.quality import fetched_clips
+from body.model import Body
 from client import video
 from wire import settings
 from workers import assets
-from workers.body.model import Body
 from workers.build import blazepose_observer
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import Skeleton

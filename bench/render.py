@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 
 from bench.timing import crowd, median_ms
+from body.model import Body
 from tools.clip import clip_path
 from workers import png
-from workers.body.model import Body
 from workers.render import Figure, overlay, visualization_png
 from workers.types import Image
 

@@ -1,32 +1,34 @@
 """The motion of one video: who was in it, when, how they moved. Read from the file that bulk work writes.
 
 The file is an `.npz` without pickles: the arrays of `records.FRAME` with a row for each frame, those of
-`records.PERSON` with a row for each person of each frame, in order, and a JSON text `about`. The folder of a
+`records.FINISHED` with a row for each person of each frame, in order, and a JSON text `about`. The folder of a
 video that is still being worked on is read as well.
 """
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from client import spool
-from client.records import FRAME, NOBODY, PERSON, STATES
+from client import records, spool
+from client.records import FINISHED, FRAME, NOBODY, STATES
 
 Array = npt.NDArray[Any]
+Records = npt.NDArray[np.void]
 
 #: What `about` says of the file's form.
 FORMAT = "everyframe-motion"
-VERSION = 1
+VERSION = 2
 
 #: Frames' arrays in the file; `people` tells how many rows of the people's arrays belong to each frame.
 _FRAME_ARRAYS = tuple(name for name in FRAME.names or () if name != "checksum")
-_PERSON_ARRAYS = PERSON.names or ()
+_PERSON_ARRAYS = FINISHED.names or ()
 
 #: The same arrays give the same file, whenever it is written.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -36,12 +38,19 @@ _LEVEL = 1
 
 
 class About(NamedTuple):
-    """What is said of a video as a whole. error: why it ends before its end; None: it does not."""
+    """What is said of a video as a whole.
+
+    error: why it ends before its end; None: it does not. passes: 1: each frame as answered, knowing only what
+    came before; 2: with a second look at the whole. merged: track ids that the second pass gave up, each with
+    the one that it found to be the same person.
+    """
 
     source: str
     frames_per_second: float | None
     model_version: str
     error: str | None = None
+    passes: int = 1
+    merged: Mapping[int, int] = MappingProxyType({})
 
 
 class Counts(NamedTuple):
@@ -60,9 +69,14 @@ class Counts(NamedTuple):
 class Track:
     """One person in N frames, ascending; frames in which they were out of reach are missing.
 
+    After two passes betas are the same in all rows.
+
     frames: (N,) int64, index of each row's frame in the video. times_s: (N,) float64. states: (N,) uint8,
     index into `records.STATES` (detected, recovered, predicted). tentative: (N,) bool. frames_since_detected:
-    (N,) int32. confidence, expected_error_mm, expected_error_px: (N,) float32, NaN where not said.
+    (N,) int32; -n: it is n frames until they are for the first time. filled: (N,) bool, whether the pose of a
+    frame that does not show the person follows from later frames as well; what is `predicted` and not filled
+    follows from earlier ones alone. standing: (N, 2) bool, left and right foot, whether it stands still on
+    something; False throughout after one pass. confidence, expected_error_mm, expected_error_px: (N,) float32, NaN where not said.
     rotations: (N, 24, 3, 3), global_orient first. betas: (N, 10). translation: (N, 3), to the full-image
     camera (x right, y down, z away; metres). joints: (N, 24, 3), SMPL, body-centred, metres, camera axes;
     joint_confidence: (N, 24). keypoints: (N, 17, 3), COCO; keypoints_2d: (N, 17, 2), pixels upright;
@@ -89,6 +103,8 @@ class Track:
     keypoint_confidence: Array
     angles: Array
     boxes: Array
+    filled: Array
+    standing: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,14 +162,40 @@ def counts(path: Path) -> Counts:
     )
 
 
-def write(folder: Path, path: Path, told: About, *, identity: Mapping[str, Any]) -> None:
-    """The frames in a spool's folder as a result file, put in place when it is whole.
-
-    `identity` tells the video's file from others. Holds a few hundred frames at a time.
+class Rows(NamedTuple):
+    """What a result file is made of: `chunks` gives the `FRAME` records of a few frames at a time, with the
+    `FINISHED` ones of their people, as often as it is called.
     """
+
+    frames: int
+    people: int
+    chunks: Callable[[], Iterator[tuple[Records, Records]]]
+
+
+def as_answered(folder: Path) -> Rows:
+    """The frames in a spool's folder, with nothing changed."""
     frames, people = spool.whole(folder)
+    return Rows(
+        frames,
+        people,
+        lambda: ((chunk, records.as_answered(persons)) for chunk, persons in spool.chunks(folder, frames)),
+    )
+
+
+def write(rows: Rows, path: Path, told: About, *, identity: Mapping[str, Any]) -> None:
+    """A result file, put in place when it is whole. `identity` tells the video's file from others.
+
+    Holds a few hundred frames at a time.
+    """
     text = json.dumps(
-        {"format": FORMAT, "version": VERSION, **told._asdict(), "identity": identity}, sort_keys=True
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            **told._asdict(),
+            "merged": dict(told.merged),
+            "identity": identity,
+        },
+        sort_keys=True,
     )
     unfinished = path.with_name(f".{path.name}.unfinished")
     with zipfile.ZipFile(unfinished, "w") as file:
@@ -161,13 +203,13 @@ def write(folder: Path, path: Path, told: About, *, identity: Mapping[str, Any])
             np.lib.format.write_array(entry, np.array(text), allow_pickle=False)
         for name in _FRAME_ARRAYS:
             with _entry(file, name) as entry:
-                _header(entry, FRAME[name], frames)
-                for chunk, _ in spool.chunks(folder, frames):
+                _header(entry, FRAME[name], rows.frames)
+                for chunk, _ in rows.chunks():
                     entry.write(chunk[name].tobytes())
         for name in _PERSON_ARRAYS:
             with _entry(file, name) as entry:
-                _header(entry, PERSON[name], people)
-                for _, chunk in spool.chunks(folder, frames):
+                _header(entry, FINISHED[name], rows.people)
+                for _, chunk in rows.chunks():
                     entry.write(chunk[name].tobytes())
     unfinished.replace(path)
 
@@ -189,14 +231,14 @@ def _of_file(path: Path) -> Motion:
     told = about(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in (*_FRAME_ARRAYS, *_PERSON_ARRAYS)}
-    return _motion(About(**{name: told[name] for name in About._fields}), arrays)
+    merged = {int(former): track_id for former, track_id in told["merged"].items()}
+    return _motion(About(**{name: told[name] for name in About._fields} | {"merged": merged}), arrays)
 
 
 def _of_folder(path: Path) -> Motion:
-    frames, _ = spool.whole(path)
-    parts = list(spool.chunks(path, frames))
+    parts = list(as_answered(path).chunks())
     rows = np.concatenate([np.zeros(0, FRAME), *(part[0] for part in parts)])
-    persons = np.concatenate([np.zeros(0, PERSON), *(part[1] for part in parts)])
+    persons = np.concatenate([np.zeros(0, FINISHED), *(part[1] for part in parts)])
     arrays = {name: rows[name] for name in _FRAME_ARRAYS} | {name: persons[name] for name in _PERSON_ARRAYS}
     return _motion(About(path.stem, None, "", "the video is not finished"), arrays)
 

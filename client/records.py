@@ -8,6 +8,7 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from client.results import PERSON_SHAPES, people_arrays
 from client.sending import Outcome
@@ -29,6 +30,15 @@ PERSON = np.dtype(
         ("expected_error_mm", "<f4"),  # NaN: not said
         ("expected_error_px", "<f4"),
         *((name, "<f4", shape) for name, shape in PERSON_SHAPES.items()),
+    ]
+)
+
+#: A person of a frame in a result file: as answered, and what the second pass says.
+FINISHED = np.dtype(
+    [
+        *((name, *rest) for name, *rest in PERSON.descr),
+        ("filled", "?"),
+        ("standing", "?", (2,)),  # left foot, right foot
     ]
 )
 
@@ -85,6 +95,14 @@ def of_outcome(outcome: Outcome) -> Record:
             people[name] = array
     frame["checksum"] = checksum(frame.tobytes(), people.tobytes())
     return Record(frame.tobytes(), people.tobytes())
+
+
+def as_answered(people: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+    """`PERSON` records (R,) as `FINISHED` ones of which no second pass says anything."""
+    finished = np.zeros(len(people), FINISHED)
+    for name in PERSON.names or ():
+        finished[name] = people[name]
+    return finished
 
 
 def checksum(frame: bytes, people: bytes) -> int:

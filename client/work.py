@@ -202,7 +202,9 @@ class Work:
             model_version=self._version,
             error=None if error is None else f"{error.code}: {error.message}",
         )
-        motion.write(self._place.folder, self._place.result, told, identity=self._identity)
+        motion.write(
+            motion.as_answered(self._place.folder), self._place.result, told, identity=self._identity
+        )
         spool.remove(self._place.folder)
 
     def _question(self, opened: Opened) -> Question:

@@ -14,7 +14,7 @@ from wire.errors import ModelNotLoaded
 from wire.settings import Settings
 
 #: The body that ships with the service; read as data.
-OPEN_BODY = Path(__file__).parents[1] / "workers" / "body" / "open_body.npz"
+OPEN_BODY = Path(__file__).parents[1] / "body" / "open_body.npz"
 
 
 class Topology(NamedTuple):

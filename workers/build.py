@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from body.model import OPEN_BODY, Body
 from wire.errors import ModelNotLoaded
 from wire.settings import Settings
 from workers import answers, assets
@@ -14,7 +15,6 @@ from workers.blazepose.fit import Fit
 from workers.blazepose.landmarks import LandmarkFinder
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
-from workers.body.model import OPEN_BODY, Body
 from workers.lmdb_store import LmdbStore
 from workers.phalp.learned.build import Phalp, open_phalp
 from workers.phalp.tracker import Tracker

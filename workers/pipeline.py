@@ -11,11 +11,11 @@ from typing import Generic, Protocol
 
 import numpy as np
 
+from body.model import Body, joint_angles
 from wire.camera import project
 from wire.errors import PoseError
 from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
 from workers import boxes, images, render
-from workers.body.model import Body, joint_angles
 from workers.render import Figure
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts, StateT, Tracked, Tracker

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from body.model import Body
 from wire.camera import focal_length_px
 from wire.messages import Options
 from workers import png, render
-from workers.body.model import Body
 from workers.geometry import rotation_from_vector
 from workers.pipeline import Folded, FrameInput, Pipeline
 from workers.render import Figure

@@ -4,11 +4,11 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from body import official
+from body.joint_sets import Hmr2Joints, read_regressor
+from body.model import Body
 from tests import smpl_files
 from tests.fixtures import rules
-from workers.body import official
-from workers.body.joint_sets import Hmr2Joints, read_regressor
-from workers.body.model import Body
 from workers.phalp.learned.unfold import Atlas
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from body.joint_sets import Hmr2Joints
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import Recording, recordings
 from workers import compute
-from workers.body.joint_sets import Hmr2Joints
 from workers.compute import DeviceUnavailable
 from workers.hmr2.camera import crop_points, crop_translation
 from workers.hmr2.network import Estimate, Hmr2

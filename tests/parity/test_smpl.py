@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from body import official
+from body.joint_sets import Hmr2Joints, read_regressor, smplx_joints
+from body.model import Body
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity.recordings import Recording, recorded
-from workers.body import official
-from workers.body.joint_sets import Hmr2Joints, read_regressor, smplx_joints
-from workers.body.model import Body
 
 #: Metres.
 TOLERANCE_M = 2e-6

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 import torch
 
+from body import official
+from body.joint_sets import Hmr2Joints, read_regressor
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import COPIES
-from workers.body import official
-from workers.body.joint_sets import Hmr2Joints, read_regressor
 from workers.hmr2 import crop
 from workers.hmr2.architecture import CROP_PX, DROPPED_PX, Architecture
 from workers.hmr2.camera import crop_points, crop_translation, full_translation

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from body.model import Body
 from wire.skeleton import SMPL_JOINTS
 from workers.appearance import PARTS, Appearance
-from workers.body.model import Body
 from workers.geometry import rotation_from_vector
 from workers.types import BodyPose
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from body.model import Body
 from wire.camera import project
 from workers.appearance import Appearance
 from workers.blazepose.detector import Detector
@@ -11,7 +12,6 @@ from workers.blazepose.landmarks import LandmarkFinder
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.region import region_of_joints
 from workers.blazepose.search import Search
-from workers.body.model import Body
 from workers.types import Image, Observation, Plan, Proposal
 
 Clips = dict[str, dict[int, Image]]

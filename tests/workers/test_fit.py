@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from body.model import Body
 from wire.camera import project
 from wire.skeleton import SMPL_JOINTS
 from workers.blazepose import kinematics
@@ -17,7 +18,6 @@ from workers.blazepose.habits import habits
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.markers import INDEX, LANDMARK_NAMES, OWNERS, SWAPPED, attach
 from workers.blazepose.region import Region
-from workers.body.model import Body
 from workers.geometry import rotation_from_vector, vector_from_rotation
 from workers.types import BodyPose
 

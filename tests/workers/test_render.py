@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
+from body.model import Body
 from wire.camera import project
 from workers import rasteriser, render
-from workers.body.model import Body
 from workers.geometry import rotation_from_vector
 from workers.rasteriser import rasterise
 from workers.render import Figure, overlay, visualization_png

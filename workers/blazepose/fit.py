@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from wire.camera import focal_length_px
 from wire.skeleton import SMPL_JOINTS
 from workers.blazepose import kinematics
@@ -22,7 +23,6 @@ from workers.blazepose.markers import INDEX, OWNERS, attach
 from workers.blazepose.shape import ShapeEstimate
 from workers.blazepose.solve import Guess, Seen, solve
 from workers.blazepose.start import start
-from workers.body.model import Body
 from workers.geometry import nearest_rotation
 from workers.types import BodyPose
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from body.model import Body
 from wire.camera import project
 from workers.appearance import Appearance
 from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.landmarks import box_around
 from workers.blazepose.search import Search
 from workers.blazepose.sighting import Expected, Sighting
-from workers.body.model import Body
 from workers.types import Array, Image, Observation, Plan, Progress, unnoticed
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from body import official
+from body.mean import read_mean
+from body.model import Body
 from wire.settings import Settings
 from workers import assets, compute
 from workers.appearance import Appearance
-from workers.body import official
-from workers.body.mean import read_mean
-from workers.body.model import Body
 from workers.detectors.build import build as person_detector
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.estimator import TorchEstimator

@@ -2,7 +2,7 @@
 
 The files of 4D-Humans and PHALP are those of Lightning: beside the weights they hold the pickled state
 of a training, written with packages that are not installed here. Tensors are kept, all else is inert,
-and nothing is run (`workers/unpickle.py`). `torch.load` is not used: it takes some archives for programs.
+and nothing is run (`unpickle/__init__.py`). `torch.load` is not used: it takes some archives for programs.
 """
 
 import io
@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Final
 
 import torch
 
+from unpickle import Allowed, Inert, PickleRefused, Unpickler
 from wire.errors import ModelNotLoaded
-from workers.unpickle import Allowed, Inert, PickleRefused, Unpickler
 
 #: Largest pickle in a checkpoint; its numbers lie beside it. With an optimizer's state ours would be 2 MB.
 MAX_PICKLE_BYTES: Final = 64 * 2**20

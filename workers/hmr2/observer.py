@@ -11,9 +11,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from body.model import Body
 from wire.camera import focal_length_px, project
 from workers.appearance import Appearance
-from workers.body.model import Body
 from workers.boxes import paired
 from workers.detectors.person import DetectedPerson, Look, Mask, PersonDetector
 from workers.hmr2.camera import full_translation

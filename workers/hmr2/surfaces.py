@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from workers.body.model import Body
+from body.model import Body
 from workers.detectors.person import Mask
 from workers.hmr2.camera import crop_translation
 from workers.hmr2.crop import SIDE_PX, Squares, mask_crops, normalised

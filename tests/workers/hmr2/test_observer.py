@@ -7,10 +7,10 @@ were drawn. What a detector and the crops do to them is real.
 import numpy as np
 import pytest
 
+from body.model import Body
 from wire.camera import crop_camera, crop_square, focal_length_px, project
 from workers import render
 from workers.appearance import Appearance
-from workers.body.model import Body
 from workers.detectors.person import DetectedPerson
 from workers.geometry import rotation_from_vector
 from workers.hmr2.observer import Bodies, Hmr2Observer

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+import unpickle
+from body.model import Body, Mesh
+from unpickle import Allowed, PickleRefused
 from wire.errors import ModelNotLoaded
-from workers import unpickle
-from workers.body.model import Body, Mesh
-from workers.unpickle import Allowed, PickleRefused
 
 Array = npt.NDArray[np.float32]
 

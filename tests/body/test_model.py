@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
+from body.model import OPEN_BODY, Body, joint_angles
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS, SMPL_PARENTS
-from workers.body.model import OPEN_BODY, Body, joint_angles
 from workers.geometry import rotation_from_vector
 
 vectors = stn.arrays(np.float32, (2, 24, 3), elements=st.floats(-3, 3, width=32))

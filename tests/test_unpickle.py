@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers import unpickle
-from workers.unpickle import Allowed, Inert, PickleRefused
+import unpickle
+from unpickle import Allowed, Inert, PickleRefused
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from body.joint_sets import SURFACE_POINTS, Hmr2Joints, RegressorRefused, read_regressor, smplx_joints
+from body.model import Body, Mesh
 from tests import smpl_files
 from tests.fixtures import rules
-from workers.body.joint_sets import SURFACE_POINTS, Hmr2Joints, RegressorRefused, read_regressor, smplx_joints
-from workers.body.model import Body, Mesh
 
 
 @pytest.fixture(scope="module")

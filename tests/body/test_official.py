@@ -12,13 +12,13 @@ import orjson
 import pytest
 from scipy.sparse import csc_matrix
 
+from body import official
+from body.official import BodyFileRefused
 from http_edge import topology
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.smpl_files import Object, Opcodes, chumpy_array, chumpy_slice
 from wire.skeleton import COCO_KEYPOINTS, SMPL_PARENTS
-from workers.body import official
-from workers.body.official import BodyFileRefused
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+import unpickle
+from body.model import Body
+from unpickle import Allowed, Inert, PickleRefused
 from wire.errors import ModelNotLoaded
 from wire.skeleton import SMPL_PARENTS
-from workers import unpickle
-from workers.body.model import Body
-from workers.unpickle import Allowed, Inert, PickleRefused
 
 Array = npt.NDArray[np.float32]
 

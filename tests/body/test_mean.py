@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from body.mean import MeanBodyRefused, read_mean
 from tests.fixtures import rules
-from workers.body.mean import MeanBodyRefused, read_mean
 
 
 def test_the_mean_body_is_read_as_float32(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from body import official
 from tests import smpl_files
 from tests.fixtures import rules
 from wire.camera import project
@@ -18,7 +19,6 @@ from workers.blazepose.fit import Fit
 from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.markers import attach
 from workers.blazepose.region import Region
-from workers.body import official
 from workers.geometry import rotation_from_vector
 from workers.phalp.tracker import Tracker
 from workers.pipeline import Folded, FrameInput, Pipeline
