@@ -1,8 +1,8 @@
 """The motion of one video: who was in it, when, how they moved. Read from the file that bulk work writes.
 
 The file is an `.npz` without pickles: the arrays of `records.FRAME` with a row for each frame, those of
-`records.FINISHED` with a row for each person of each frame, in order, and a JSON text `about`. The folder of a
-video that is still being worked on is read as well.
+`records.FINISHED` with a row for each person of each frame, in order, and a JSON text `about`. The folder
+of a video that is still being worked on is read as well.
 """
 
 import json
@@ -76,12 +76,12 @@ class Track:
     (N,) int32; -n: it is n frames until they are for the first time. filled: (N,) bool, whether the pose of a
     frame that does not show the person follows from later frames as well; what is `predicted` and not filled
     follows from earlier ones alone. standing: (N, 2) bool, left and right foot, whether it stands still on
-    something; False throughout after one pass. confidence, expected_error_mm, expected_error_px: (N,) float32, NaN where not said.
-    rotations: (N, 24, 3, 3), global_orient first. betas: (N, 10). translation: (N, 3), to the full-image
-    camera (x right, y down, z away; metres). joints: (N, 24, 3), SMPL, body-centred, metres, camera axes;
-    joint_confidence: (N, 24). keypoints: (N, 17, 3), COCO; keypoints_2d: (N, 17, 2), pixels upright;
-    keypoint_confidence: (N, 17). angles: (N, 9), degrees, 180 straight. boxes: (N, 4), x0 y0 x1 y1, pixels.
-    All float32 where nothing else is said.
+    something; False throughout after one pass. confidence, expected_error_mm, expected_error_px: (N,)
+    float32, NaN where not said. rotations: (N, 24, 3, 3), global_orient first. betas: (N, 10). translation:
+    (N, 3), to the full-image camera (x right, y down, z away; metres). joints: (N, 24, 3), SMPL, body-
+    centred, metres, camera axes; joint_confidence: (N, 24). keypoints: (N, 17, 3), COCO; keypoints_2d: (N,
+    17, 2), pixels upright; keypoint_confidence: (N, 17). angles: (N, 9), degrees, 180 straight. boxes: (N,
+    4), x0 y0 x1 y1, pixels. All float32 where nothing else is said.
     """
 
     track_id: int
@@ -163,8 +163,10 @@ def counts(path: Path) -> Counts:
 
 
 class Rows(NamedTuple):
-    """What a result file is made of: `chunks` gives the `FRAME` records of a few frames at a time, with the
-    `FINISHED` ones of their people, as often as it is called.
+    """What a result file is made of.
+
+    chunks: gives, each time it is called, the `FRAME` records of a few frames at a time, with the `FINISHED`
+    ones of their people.
     """
 
     frames: int
