@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 
+from body import stated
 from client import bulk, progress
 from client.bulk import Report
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
@@ -123,6 +124,7 @@ def _work(
             rate=given.rate,
             at_once=min(len(where), given.at_once or 2 * len(status.workers)),
             stopping=stop.event,
+            body=stated.of_models(status.workers[0].models),
         )
         board = stack.enter_context(progress.board(console, len(where)))
         return bulk.run(

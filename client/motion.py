@@ -42,7 +42,8 @@ class About(NamedTuple):
 
     error: why it ends before its end; None: it does not. passes: 1: each frame as answered, knowing only what
     came before; 2: with a second look at the whole. merged: track ids that the second pass gave up, each with
-    the one that it found to be the same person.
+    the one that it found to be the same person. body: that of all poses, as `body.stated` says it;
+    empty: the workers did not say.
     """
 
     source: str
@@ -51,6 +52,7 @@ class About(NamedTuple):
     error: str | None = None
     passes: int = 1
     merged: Mapping[int, int] = MappingProxyType({})
+    body: str = ""
 
 
 class Counts(NamedTuple):

@@ -62,7 +62,10 @@ class HistoryLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What all videos of one run share. limits: the broker's. at_once: videos worked on at a time."""
+    """What all videos of one run share.
+
+    limits: the broker's. at_once: videos worked on at a time. body: the workers', as `body.stated` says it.
+    """
 
     broker: Connection
     limits: Mapping[str, float]
@@ -70,6 +73,7 @@ class Parts:
     rate: float
     at_once: int
     stopping: threading.Event
+    body: str = ""
 
 
 class Place(NamedTuple):
@@ -201,6 +205,7 @@ class Work:
             frames_per_second=opened.frames_per_second,
             model_version=self._version,
             error=None if error is None else f"{error.code}: {error.message}",
+            body=self._parts.body,
         )
         motion.write(
             motion.as_answered(self._place.folder), self._place.result, told, identity=self._identity

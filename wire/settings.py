@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import platformdirs
 from msgspec import Meta, Struct
 
 PREFIX = "POSE_"
@@ -221,6 +222,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             width if self.min_person_width_px is None else self.min_person_width_px,
             height if self.min_person_height_px is None else self.min_person_height_px,
         )
+    def assets_directory(self) -> Path:
+        """Where the model files are: `assets_dir`, or else the user's cache directory."""
+        return Path(self.assets_dir or platformdirs.user_cache_dir("everyframe"))
+
 
     def jobs_directory(self) -> Path:
         """Where video jobs, what was uploaded for them and their results are."""

@@ -66,7 +66,7 @@ def test_every_video_in_a_folder_gets_a_file_with_the_people_of_every_frame(
 
     assert sorted(path.name for path in out.iterdir()) == ["jump.mov.npz", "report.json", "ride.mp4.npz"]
     told = motion.load(out / "ride.mp4.npz")
-    assert told.about == ("ride.mp4", 25.0, "fake-1", None, 1, {})
+    assert told.about == ("ride.mp4", 25.0, "fake-1", None, 1, {}, "")
     np.testing.assert_allclose(told.times_s, np.arange(20) / 25, atol=1e-9)
     assert told.sizes_px.tolist() == [[640, 360]] * 20
     assert told.primary_tracks.tolist() == [8] * 20

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from body import stated
 from workers.assets.asset import Address, Archive, Asset, Digest, Hand, Wheel
 
 _MEDIAPIPE = Wheel("mediapipe", "0.10.21")
@@ -21,7 +22,7 @@ _PHALP = "https://www.cs.utexas.edu/~pavlakos/phalp"
 _TORCHVISION = "https://download.pytorch.org/models"
 
 _SMPL = Hand(
-    also=("basicModel_neutral_lbs_10_207_0_v1.0.0.pkl", "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl"),
+    also=stated.SMPL_ALSO,
     how=(
         "SMPL may not be passed on, so no command fetches it: register at https://smplify.is.tue.mpg.de,"
         " accept its licence, download the neutral model basicModel_neutral_lbs_10_207_0_v1.0.0.pkl"
@@ -103,7 +104,7 @@ ASSETS = (
     _hmr2("hmr2_model_config.yaml", f"{_HMR2_RUN}/model_config.yaml", 2**20),
     _hmr2("SMPL_to_J19.pkl", "data/SMPL_to_J19.pkl", 16 * 2**20),
     _hmr2("smpl_mean_params.npz", "data/smpl_mean_params.npz", 2**20),
-    Asset("SMPL_NEUTRAL.pkl", "hmr2", _SMPL, "SMPL's own: non-commercial research"),
+    Asset(stated.SMPL, "hmr2", _SMPL, "SMPL's own: non-commercial research"),
     _phalp("hmar_v2_weights.pth", "weights/hmar_v2_weights.pth"),
     _phalp("pose_predictor.pth", "weights/pose_predictor_40006.ckpt"),
     _phalp("pose_predictor.yaml", "weights/config_40006.yaml"),

@@ -4,8 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
 from wire.settings import Settings
 from workers.assets import pins
 from workers.assets.asset import Asset, AssetUnavailable, Digest, Hand
@@ -17,7 +15,7 @@ State = Literal["ready", "missing", "corrupt", "unproven"]
 
 def directory(settings: Settings) -> Path:
     """Where the model files are: `assets_dir`, or else the user's cache directory."""
-    return Path(settings.assets_dir or platformdirs.user_cache_dir("everyframe"))
+    return settings.assets_directory()
 
 
 def path(name: str, assets_dir: Path) -> Path:
