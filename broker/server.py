@@ -51,6 +51,9 @@ _BURST = 32
 #: Messages that are neither frames nor about sessions, and wait for a worker at the most.
 _WORKER_HIGH_WATER = 64
 
+#: Answers that are not of frames, and wait for a client at the most.
+_CLIENT_HIGH_WATER = 64
+
 _RECEIVE_HIGH_WATER = 32
 
 _HANDSHAKE_MS = 5_000
@@ -100,8 +103,7 @@ class Server:
             for endpoint in (settings.frames_address(), settings.workers_address()):
                 self._resources.callback(_lock(check_endpoint(endpoint)).close)
             self._context = self._resources.enter_context(zmq.Context())
-            # A client has as many answers under way as there are requests at the most.
-            self._clients = self._bind(settings.frames_address(), settings.max_queue_frames)
+            self._clients = self._bind(settings.frames_address(), _client_high_water(settings))
             self._workers = self._bind(settings.workers_address(), _worker_high_water(settings))
             self._hangups = self._watch_hangups(self._workers)
             self._routing = Routing(
@@ -271,12 +273,20 @@ class Server:
         return monitor
 
 
+def _client_high_water(settings: Settings) -> int:
+    """Messages that wait in memory for a client: all requests may be its own, and be answered at once.
+
+    Twice as many, as ZeroMQ hears of what was read once it is half of its mark, and counts it till then.
+    """
+    return 2 * (settings.max_queue_frames + _CLIENT_HIGH_WATER)
+
+
 def _worker_high_water(settings: Settings) -> int:
     """Messages that wait in memory for a worker before it counts as not reading.
 
-    One that reads never gets there, not even when all sessions are forgotten at once.
+    One that reads never gets there, not even when all sessions are forgotten at once. Twice, as above.
     """
-    return settings.max_queue_frames + settings.max_sessions + _WORKER_HIGH_WATER
+    return 2 * (settings.max_queue_frames + settings.max_sessions + _WORKER_HIGH_WATER)
 
 
 def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> _Sent:

@@ -195,6 +195,12 @@ def test_past_its_bounds_it_is_busy_and_says_when_to_come_back(tmp_path):
         assert busy["retry_after_s"] > 0
 
 
+def test_a_queue_of_one_frame_leaves_no_status_request_without_an_answer(tmp_path):
+    with running_broker(tmp_path, max_queue_frames=1) as broker, Peer(broker.frames) as client:
+        for _ in range(10):
+            assert status_of(client)["limits"]["max_queue_frames"] == 1
+
+
 def test_frames_without_a_session_get_one_that_cannot_be_guessed(client, worker):
     for number in range(2):
         client.send(
