@@ -13,7 +13,10 @@ import { Turntable } from './turntable.js';
 
 const HEALTH_EVERY_MS = 3000;
 const TURN_RADIANS = 0.15;
+const PLOT_MS = 200; // between two drawings of the plots, and so much more for each frame
 const PLOT_MS_PER_FRAME = 0.02;
+const LONGEST_FILE_PX = 1280;
+const LONGEST_WEBCAM_PX = 640; // faster, and a person before a webcam is large
 
 const $ = (id) => document.getElementById(id);
 
@@ -47,7 +50,7 @@ async function start(open, label) {
     results.clear({ expected: source.frameCount, live: source.how === 'live' });
     player.follow();
     document.body.dataset.source = source.how;
-    await courier.run(source, options(), { sent, received }, own.signal);
+    await courier.run(source, options(source.how), { sent, received }, own.signal);
     if (running === own) document.body.dataset.run = 'complete';
   } catch (error) {
     if (running !== own) return;
@@ -71,9 +74,11 @@ function stop() {
   $('flying').textContent = '0';
 }
 
-function options() {
+const longestPx = (how) => Number($('longest').value) || (how === 'live' ? LONGEST_WEBCAM_PX : LONGEST_FILE_PX);
+
+function options(how) {
   return {
-    longestPx: Number($('longest').value),
+    longestPx: longestPx(how),
     meshes: $('meshes').value,
     token: token(),
     window: () => Number($('window').value),
@@ -157,7 +162,7 @@ function drawPlots() {
     plotting = null;
     timeline.draw(results, player.current);
     angles.draw(results, chosenTrack, player.current);
-  }, results.length * PLOT_MS_PER_FRAME);
+  }, PLOT_MS + results.length * PLOT_MS_PER_FRAME);
 }
 
 /** What does not depend on the frame that is shown. */
@@ -179,6 +184,7 @@ function seek(number) {
 
 // ---------------------------------------------------------------- buttons, files and keys
 
+const openLive = (stopped) => openWebcam($('player'), stopped, { longestPx: longestPx('live'), hasGpu: stage.hasGpu });
 const pick = (file) => start((stopped) => openFile(file, $('player'), stopped), file.name.replace(/\.[^.]*$/, ''));
 
 $('file').addEventListener('change', (event) => {
@@ -187,7 +193,7 @@ $('file').addEventListener('change', (event) => {
   if (file) pick(file);
 });
 for (const button of document.querySelectorAll('.webcam')) {
-  button.addEventListener('click', () => start((stopped) => openWebcam($('player'), stopped), 'webcam'));
+  button.addEventListener('click', () => start(openLive, 'webcam'));
 }
 $('stop').addEventListener('click', () => {
   stop();

@@ -3,6 +3,9 @@
 
 import { UPRIGHT, readVideoTrack } from './mp4.js';
 
+const CAMERA_RATE = 30; // frames a second
+const CAMERA_RATE_WITHOUT_GPU = 15; // each frame costs the processors, also one that is not sent
+const CAMERA_ASPECT = 16 / 9;
 const DECODING_AHEAD = 8;
 const PLAYED_AHEAD = 2;
 const SLOWEST_RATE = 1 / 16; // what browsers accept
@@ -27,11 +30,18 @@ export async function openFile(file, video, stopped) {
   return { how: 'played', frameCount: null, framesPerSecond: null, frames: play(video, stopped) };
 }
 
-/** The frames of a webcam: always the newest one when the next is asked for. Rejects where there is none. */
-export async function openWebcam(video, stopped) {
+/**
+ * The frames of a webcam: always the newest one when the next is asked for. Rejects where there is none.
+ * @param {{longestPx: number, hasGpu: boolean}} wanted how large frames need be, and what draws them
+ */
+export async function openWebcam(video, stopped, { longestPx, hasGpu }) {
   if (!navigator.mediaDevices) throw new Error('a webcam needs this page over https or from localhost');
   const stream = await navigator.mediaDevices.getUserMedia({
-    video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
+    video: {
+      width: { ideal: longestPx },
+      height: { ideal: longestPx / CAMERA_ASPECT },
+      frameRate: { ideal: hasGpu ? CAMERA_RATE : CAMERA_RATE_WITHOUT_GPU },
+    },
   });
   video.srcObject = stream;
   await video.play();

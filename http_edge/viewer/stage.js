@@ -33,6 +33,11 @@ export class Stage {
     return this._renderer !== null;
   }
 
+  /** Whether a GPU draws here, and not the processors that the poses need. */
+  get hasGpu() {
+    return Boolean(this._renderer?.hasGpu);
+  }
+
   /** Show a frame that `Results.read` gave; its picture comes along as an ImageBitmap, or null. */
   draw(frame, bitmap, faces) {
     const width = frame.answer?.frame_width ?? bitmap?.width ?? 640;

@@ -6,7 +6,7 @@ import { SMPL_PARENTS, personColour } from './skeleton.js';
 const TURN_PER_S = 0.5;
 const LONGEST_STEP_S = 0.3;
 const FRAME_MS = 33;
-const FRAME_WITHOUT_GPU_MS = 200; // what draws here is taken from the poses
+const FRAME_WITHOUT_GPU_MS = 400; // what draws here is taken from the poses
 const RADIANS_PER_PX = 0.01;
 const STEEPEST = 1.3;
 const DISTANCE_M = 4.4;
