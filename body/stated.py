@@ -23,9 +23,6 @@ SMPL_ALSO: Final = (
     "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl",
     "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl",
 )
-    "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl",
-    "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl",
-)
 
 #: How far off joints may be, metres: rotations and joints travel in single precision.
 _SAME_M = 5e-4
