@@ -24,7 +24,7 @@ demo: .venv/base models
 	$(PY) -m workers.assets fetch demo
 	$(PY) -m client.demo $(CLIP) --first 60 --last 199
 
-serve: $(if $(filter hmr2,$(POSE_OBSERVER)),.venv/hmr2) .venv/base models
+serve: $(if $(filter hmr2,$(POSE_OBSERVER)),.venv/hmr2) $(if $(POSE_STORE_URL),.venv/remote) .venv/base models
 	exec $(PY) -m tools.serve
 
 ctl: .venv/base
@@ -67,6 +67,10 @@ clean:
 
 .venv/hmr2: .venv/base
 	$(PIP) install --editable ".[hmr2]"
+	touch $@
+
+.venv/remote: .venv/base
+	$(PIP) install --editable ".[remote]"
 	touch $@
 
 .venv/dev: .venv/base

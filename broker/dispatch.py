@@ -129,5 +129,7 @@ class Dispatch:
             source=job.frame.source if job.frame.session_id is None else None,
             skipped=job.skipped,
             expired=job.expired,
+            folded=job.video.folded,
+            folded_under=job.video.folded_under,
         )
         self._fleet.tell(worker, work, now=now, payload=job.picture.payload)

@@ -82,6 +82,8 @@ class Video:
     receipts: Receipts = field(default_factory=Receipts)
     frames_out: int = 0  # frames of it that went out, as far as is known
     zero_digest: int | None = None  # of its frame 0
+    folded: int = 0  # frames in its state, as its last result said
+    folded_under: int = 0  # the epoch of that result
 
 
 @dataclass(slots=True, eq=False)

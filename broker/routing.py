@@ -218,6 +218,8 @@ class Routing:
             return
         del worker.in_flight[message.request_id]
         job.session.in_flight -= 1
+        if isinstance(message, Result) and message.folded:
+            job.video.folded, job.video.folded_under = message.folded, message.epoch
         self._requests.measure_pace(now=now)
         for request in list(job.requests):
             self._requests.answer(request, message, payload)

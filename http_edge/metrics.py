@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from http_edge.sharing import Sharing
 from http_edge.status import Snapshot
 from wire.messages import Result, Status
 from wire.settings import Settings
@@ -19,6 +21,7 @@ _EDGE_BOUNDS = (
     "max_body_bytes",
     "max_image_pixels",
     "http_threads",
+    "edges",
     "request_timeout_s",
     "max_queued_jobs",
     "max_video_bytes",
@@ -34,66 +37,82 @@ _EDGE_BOUNDS = (
 )
 
 #: What workers say of their part of the store, of which these have happened since each began.
-_STORE_EVENTS = ("restored", "cold", "evicted", "failed_writes")
+_STORE_EVENTS = ("restored", "cold", "evicted", "failed_writes", "superseded")
 
 
 class Metrics:
     """The edge's registry; of its own, so that nothing else of the process shows up in it."""
 
-    def __init__(self, settings: Settings, snapshot: Callable[[], Snapshot]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_BrokerMetrics(settings, snapshot))
+    def __init__(
+        self, settings: Settings, snapshot: Callable[[], Snapshot], *, shared: Path | None = None
+    ) -> None:
+        """shared: the folder that several edges count in together (`http_edge.sharing`)."""
+        began_at = time.time()
+        self._shown = self._counted = CollectorRegistry()
+        self._sharing = None
+        if shared is not None:
+            self._counted = CollectorRegistry()
+            self._sharing = Sharing(shared, own=self._counted, shown=self._shown, now=began_at)
+        self._shown.register(
+            _BrokerMetrics(settings, snapshot, self._sharing.began_at if self._sharing else lambda: began_at)
+        )
+        Gauge("everyframe_edges", "Edges that run", multiprocess_mode="livesum", registry=self._counted).set(
+            1
+        )
         self._requests = Counter(
             "everyframe_http_requests",
             "Requests answered, by endpoint and status code",
             ["endpoint", "status"],
-            registry=self._registry,
+            registry=self._counted,
         )
         self._unread = Counter(
             "everyframe_http_refused_unread",
             "Requests refused by their headers, or because they could not be read, by status code",
             ["status"],
-            registry=self._registry,
+            registry=self._counted,
         )
         self._request_seconds = Histogram(
             "everyframe_http_request_seconds",
             "Time from a request's arrival to its answer",
             ["endpoint"],
             buckets=_REQUEST_SECONDS,
-            registry=self._registry,
+            registry=self._counted,
         )
         self._stage_seconds = Histogram(
             "everyframe_stage_seconds",
             "Time that a worker spent on one stage of a frame",
             ["stage"],
             buckets=_STAGE_SECONDS,
-            registry=self._registry,
+            registry=self._counted,
         )
         self._people = Counter(
             "everyframe_people",
             "People in answers, by provenance: detected, recovered, predicted",
             ["state"],
-            registry=self._registry,
+            registry=self._counted,
         )
         self._contradictions = Counter(
             "everyframe_contradictions",
             "Parts of people observed as they cannot be, by what was wrong: mirrored, leaped, mixed",
             ["kind"],
-            registry=self._registry,
+            registry=self._counted,
         )
         self._nobody = Counter(
             "everyframe_frames_without_person",
             "Answers with nobody to show",
-            registry=self._registry,
+            registry=self._counted,
         )
         self.thumbnail_seconds = Histogram(
             "everyframe_thumbnail_seconds",
             "Time to make a thumbnail, by which videos without a session id are told apart",
             buckets=_STAGE_SECONDS,
-            registry=self._registry,
+            registry=self._counted,
         )
         self.in_flight = Gauge(
-            "everyframe_http_in_flight", "Requests being served now", registry=self._registry
+            "everyframe_http_in_flight",
+            "Requests being served now",
+            multiprocess_mode="livesum",
+            registry=self._counted,
         )
 
     def request_done(self, *, endpoint: str, status: int, elapsed_s: float) -> None:
@@ -118,20 +137,25 @@ class Metrics:
 
     def register(self, collector: Collector) -> None:
         """Show what else is counted, too."""
-        self._registry.register(collector)
+        self._shown.register(collector)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        if self._sharing is not None:
+            self._sharing.forget_the_dead()
+        return generate_latest(self._shown)
 
 
 class _BrokerMetrics:
     """The broker's last status and the bounds, made into metrics when they are asked for."""
 
-    def __init__(self, settings: Settings, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, settings: Settings, snapshot: Callable[[], Snapshot], began_at: Callable[[], float]
+    ) -> None:
+        """began_at: when the edge began, of several the last; a time of day."""
         self._settings = settings
         self._snapshot = snapshot
-        self._began_at = time.monotonic()
+        self._began_at = began_at
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client, for each exposition and once at registration."""
@@ -147,7 +171,7 @@ class _BrokerMetrics:
         uptime = GaugeMetricFamily(
             "everyframe_uptime_seconds", "Time since a program began", labels=["program"]
         )
-        uptime.add_metric(["edge"], time.monotonic() - self._began_at)
+        uptime.add_metric(["edge"], time.time() - self._began_at())
         if status is not None:
             uptime.add_metric(["broker"], status.uptime_s)
             bounds |= status.limits
@@ -193,7 +217,7 @@ def _store_metrics(status: Status) -> Iterator[Metric]:
     used = GaugeMetricFamily("everyframe_store_bytes", "Bytes that they take", labels=["worker"])
     events = CounterMetricFamily(
         "everyframe_store_events",
-        "Sessions taken over with their past or without it, dropped for room, and answers not stored",
+        "Sessions moved with or without their past, or dropped for room; answers not stored, or superseded",
         labels=["worker", "event"],
     )
     for worker in status.workers:

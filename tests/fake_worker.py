@@ -173,6 +173,7 @@ STORE = {
     "cold": 1,
     "evicted": 5,
     "failed_writes": 7,
+    "superseded": 4,
     "new": 9,
 }
 

@@ -17,7 +17,7 @@ def ready(name: str = "w", *, worker_credits: int = 4, sessions: Sequence[HeldSe
     )
 
 
-def result_for(work: Work, *, history: History = "complete") -> Result:
+def result_for(work: Work, *, history: History = "complete", folded: int = 0) -> Result:
     """The answer of a worker that saw nobody."""
     return Result(
         request_id=work.request_id,
@@ -31,6 +31,7 @@ def result_for(work: Work, *, history: History = "complete") -> Result:
         history=history,
         skipped=work.skipped,
         expired=work.expired,
+        folded=folded,
         num_persons_detected=0,
         num_tracks=0,
         observer="none",

@@ -23,7 +23,16 @@ EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}}
 
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
-    "zmq": {"wire/connection.py", "wire/line.py", "wire/parts.py", "broker/server.py", "workers/loop.py"},
+    "zmq": {
+        "wire/connection.py",
+        "wire/line.py",
+        "wire/links.py",  # options and keys that all sockets share
+        "wire/parts.py",
+        "broker/door.py",
+        "broker/gatekeeper.py",  # libzmq asks over a socket whose keys are allowed
+        "broker/server.py",
+        "workers/loop.py",
+    },
     "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},
@@ -36,6 +45,7 @@ HOMES = {
     },
     "ai_edge_litert": {"workers/blazepose/"},
     "lmdb": {"workers/lmdb_"},
+    "redis": {"workers/redis_link.py"},
     "urllib3": {"workers/assets/"},
     "pickle": {"unpickle/__init__.py"},  # restricted there; nobody else unpickles what came from outside
 }

@@ -152,6 +152,7 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     history: History
     skipped: int = 0  # frames of this video that were stepped over so far, and of those
     expired: int = 0  # the ones whose callers' deadlines had passed
+    folded: int = 0  # frames in the session's state, with this one; 0: not said
     num_persons_detected: int
     num_tracks: int
     observer: str
@@ -287,6 +288,8 @@ class Work(Message, frozen=True, kw_only=True, tag="work"):
     source: Source | None = None  # where the caller named no session: to be stored with the frame
     skipped: int = 0  # as in `Result`
     expired: int = 0
+    folded: int = 0  # of the last result of this video; a state with fewer lacks answered frames
+    folded_under: int = 0  # the epoch of that result
 
 
 class Forget(Message, frozen=True, kw_only=True, tag="forget"):

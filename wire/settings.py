@@ -60,6 +60,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="stored sessions; empty: in runtime_dir, which a reboot may clear")
     ] = ""
 
+    store_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|(redis|rediss|valkey|valkeys|unix)://.+)$",
+            description="Valkey or Redis server for sessions, see docs/operations.md; empty: store_dir",
+        ),
+    ] = ""
+
     jobs_dir: Annotated[
         str, Meta(description="video jobs and their results; empty: in runtime_dir, which a reboot may clear")
     ] = ""
@@ -182,6 +190,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Seconds, Meta(description="pause after which a stream without a session id is a new video")
     ] = 30.0
 
+    store_timeout_s: Annotated[
+        Seconds, Meta(description="longest wait for the server of store_url; frames go on without it then")
+    ] = 1.0
     job_kept_s: Annotated[
         Seconds, Meta(description="time for which the result of a finished video job is kept")
     ] = 86_400.0

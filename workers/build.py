@@ -121,18 +121,38 @@ def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
 
 
 def open_store(settings: Settings, tracker: str, *, index: int) -> Store:
-    """Where worker `index` keeps its sessions. Raises `OSError`, `lmdb.Error` where it cannot.
+    """Where worker `index` keeps its sessions.
 
     Shapes and colours are those of one observer's body, and states those of one tracker: nobody reads what
-    another pair stored.
+    another pair stored. Raises `OSError`, `lmdb.Error` where there is no place for it on this machine,
+    `ValueError` for a server's URL that cannot be, `ModelNotLoaded` where the library for it is missing.
     """
+    space = f"{settings.observer}-{tracker}"
+    if settings.store_url:
+        return _remote_store(settings, space)
     return LmdbStore(
-        settings.store_directory() / f"{settings.observer}-{tracker}",
+        settings.store_directory() / space,
         index=index,
         max_bytes=settings.store_max_bytes,
         kept_answers=kept_answers(settings),
         idle_s=settings.session_idle_s,
         now=time.time(),
+    )
+
+
+def _remote_store(settings: Settings, space: str) -> Store:
+    try:
+        from workers.redis_store import RedisStore  # not there where nobody asked for it
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise ModelNotLoaded("POSE_STORE_URL needs redis; run: pip install '.[remote]'") from error
+    return RedisStore(
+        settings.store_url,
+        space,
+        kept_answers=kept_answers(settings),
+        idle_s=settings.session_idle_s,
+        timeout_s=settings.store_timeout_s,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import lmdb
 from msgspec.structs import replace
 
-from wire.messages import HeldSession
+from wire.messages import HeldSession, SeenFrame
 from workers import lmdb_place
 from workers.lmdb_place import Place, Unreadable
 from workers.lmdb_records import (
@@ -129,7 +129,7 @@ class LmdbStore:
             heads = self._read(environment, lambda txn: [head for _, head in every_head(txn) if head]) or []
             places |= dict.fromkeys(heads, environment)
         listed = to_be_listed(places, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
-        return [as_held(head, self._answers(places[head], head), now=now) for head in listed]
+        return [as_held(head, self._frames(places[head], head), now=now) for head in listed]
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""
@@ -250,9 +250,9 @@ class LmdbStore:
                 places[head] = environment
         return places
 
-    def _answers(self, environment: lmdb.Environment, head: SessionHead) -> list[StoredAnswer]:
+    def _frames(self, environment: lmdb.Environment, head: SessionHead) -> list[SeenFrame]:
         name = name_of(head.session_id, head.generation)
-        return self._read(environment, lambda txn: read_answers(txn, name)) or []
+        return [answer.seen for answer in self._read(environment, lambda txn: read_answers(txn, name)) or []]
 
     # ------------------------------------------------------------------------ writing
 

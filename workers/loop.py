@@ -255,7 +255,8 @@ class WorkerLoop(Generic[StateT]):
             if known is None:
                 fresh.append((job, session))
             else:
-                replies.append(self._answer(job.work, known, self._pipeline.repeat(known.answer, job.frame)))
+                drawn = self._pipeline.repeat(known.answer, job.frame)
+                replies.append(self._answer(job.work, session, known, drawn))
         for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
                 replies.append(self._commit(job, session, outcome))
@@ -273,7 +274,7 @@ class WorkerLoop(Generic[StateT]):
         except Superseded as error:
             return _failure(job.work, error)
         store_ms = (time.perf_counter() - started) * 1e3
-        return self._answer(job.work, given, folded.drawn, {"store": store_ms})
+        return self._answer(job.work, session, given, folded.drawn, {"store": store_ms})
 
     def _fold(
         self, fresh: list[tuple[_Job, Session[StateT, FrameAnswer]]]
@@ -289,7 +290,12 @@ class WorkerLoop(Generic[StateT]):
         return [outcome for item in fresh for outcome in self._fold([item])]
 
     def _answer(
-        self, work: Work, given: Given[FrameAnswer], drawn: Drawn, more_stages_ms: Mapping[str, float] = {}
+        self,
+        work: Work,
+        session: Session[StateT, FrameAnswer],
+        given: Given[FrameAnswer],
+        drawn: Drawn,
+        more_stages_ms: Mapping[str, float] = {},
     ) -> _Reply:
         answer = given.answer
         specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
@@ -306,6 +312,7 @@ class WorkerLoop(Generic[StateT]):
             history=given.history,
             skipped=given.skipped,
             expired=given.expired,
+            folded=session.head.folded,
             num_persons_detected=answer.num_persons_detected,
             num_tracks=len(answer.people),
             observer=observer.name,

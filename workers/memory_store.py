@@ -70,15 +70,17 @@ class MemoryStore:
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """As `Store.held` says."""
-        answers = {
-            (record.head.session_id, record.head.generation, record.head.epoch): record.answers
+        frames = {
+            (record.head.session_id, record.head.generation, record.head.epoch): [
+                answer.seen for answer in record.answers
+            ]
             for shelf in self._memory.shelves.values()
             for record in shelf.values()
         }
         heads = [record.head for shelf in self._memory.shelves.values() for record in shelf.values()]
         listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
         return [
-            as_held(head, answers[head.session_id, head.generation, head.epoch], now=now) for head in listed
+            as_held(head, frames[head.session_id, head.generation, head.epoch], now=now) for head in listed
         ]
 
     def sweep(self, *, now: float) -> None:

@@ -6,7 +6,8 @@ gets the answer it had; nothing is folded twice, by whomever it was folded first
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,7 +16,7 @@ from isal import isal_zlib
 from msgspec.structs import replace
 
 from wire.messages import Buffer, HeldSession, History, Options, SeenFrame, Work
-from workers.store import SessionHead, Store, StoredAnswer, StoredSession, claimed
+from workers.store import SessionHead, Store, StoredAnswer, StoredSession, Superseded, claimed
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Session(Generic[StateT, AnswerT]):
 class Sessions(Generic[StateT, AnswerT]):
     """The sessions of one worker. `now` is in seconds of the wall clock, as the store's is.
 
-    restored, cold: how many videos were taken over with their past, and how many without it.
+    restored, cold: how many videos were taken over with their past, and how many without it. superseded:
+    frames of videos that a later owner had by then.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Sessions(Generic[StateT, AnswerT]):
         self._held: OrderedDict[str, Session[StateT, AnswerT]] = OrderedDict()
         self.restored = 0
         self.cold = 0
+        self.superseded = 0
 
     def open(self, work: Work, *, now: float) -> Session[StateT, AnswerT]:
         """The session that `work` belongs to. Raises `Superseded` if it has a later owner.
@@ -108,7 +111,8 @@ class Sessions(Generic[StateT, AnswerT]):
         """
         session = self._held.get(work.session_id)
         if session is None or (session.head.generation, session.head.epoch) != (work.generation, work.epoch):
-            session = self._take_over(work, session, now)
+            with self._counting_superseded():
+                session = self._take_over(work, session, now)
             self._held[work.session_id] = session
         self._held.move_to_end(work.session_id)
         while len(self._held) > self._held_sessions:
@@ -143,18 +147,16 @@ class Sessions(Generic[StateT, AnswerT]):
             expired=work.expired,
             first=seen if work.frame_number == 0 else session.head.first,
         )
-        self._store.commit(
-            head,
-            self._states.encode(state),
-            StoredAnswer(
-                seen=seen,
-                history=given.history,
-                skipped=given.skipped,
-                expired=given.expired,
-                answer=self._answers.encode(answer),
-                asked=asked,
-            ),
+        stored = StoredAnswer(
+            seen=seen,
+            history=given.history,
+            skipped=given.skipped,
+            expired=given.expired,
+            answer=self._answers.encode(answer),
+            asked=asked,
         )
+        with self._counting_superseded():
+            self._store.commit(head, self._states.encode(state), stored)
         session.head, session.state = head, state
         session.answers[key] = given
         while len(session.answers) > self._kept_answers:
@@ -186,18 +188,31 @@ class Sessions(Generic[StateT, AnswerT]):
             "failed_writes": figures.failed_writes,
             "restored": self.restored,
             "cold": self.cold,
+            "superseded": self.superseded,
         }
+
+    @contextmanager
+    def _counting_superseded(self) -> Iterator[None]:
+        try:
+            yield
+        except Superseded:
+            self.superseded += 1
+            raise
 
     def _take_over(
         self, work: Work, held: Session[StateT, AnswerT] | None, now: float
     ) -> Session[StateT, AnswerT]:
         stored = self._store.take_over(work.session_id, work.generation, work.epoch, now=now)
-        if stored is None:
-            return self._begin(work, now)
-        if held is not None and _is_of(held.head, stored.head):
-            # Nobody had it in between: what is in memory is what is in the store.
+        if held is not None and _was_nobody_elses(held.head, stored, work):
             held.head = replace(held.head, epoch=work.epoch)
             return held
+        if stored is None:
+            return self._begin(work, now)
+        if stored.head.folded < work.folded:
+            # The store was away, or full, or is back with what it had before.
+            missing = work.folded - stored.head.folded
+            log.warning("session=%s: what is stored lacks %d answered frames", work.session_id, missing)
+            return self._begin(work, now)
         return self._restore(stored, work.epoch, now)
 
     def _begin(self, work: Work, now: float) -> Session[StateT, AnswerT]:
@@ -206,7 +221,9 @@ class Sessions(Generic[StateT, AnswerT]):
             history = "cold"
             self.cold += 1
             log.warning("session=%s frame=%d starts cold", work.session_id, work.frame_number)
-        head = SessionHead(work.session_id, work.generation, work.epoch, history, stored_at=now)
+        head = SessionHead(
+            work.session_id, work.generation, work.epoch, history, stored_at=now, folded=work.folded
+        )
         return Session(head, self._start())
 
     def _restore(self, stored: StoredSession, epoch: int, now: float) -> Session[StateT, AnswerT]:
@@ -236,6 +253,15 @@ class Sessions(Generic[StateT, AnswerT]):
         return answers
 
 
-def _is_of(held: SessionHead, stored: SessionHead) -> bool:
-    """Whether what is held is what was stored."""
-    return (held.generation, held.epoch, held.folded) == (stored.generation, stored.epoch, stored.folded)
+def _was_nobody_elses(held: SessionHead, stored: StoredSession | None, work: Work) -> bool:
+    """Whether nobody had the video since we held it: what is in memory is what is in the store, or newer.
+
+    It is newer where a frame could not be stored; then the last result that the broker had was ours.
+    """
+    if held.generation != work.generation or held.folded < work.folded:
+        return False
+    if stored is not None and stored.head.epoch > held.epoch:
+        return False
+    if stored is not None and (stored.head.epoch, stored.head.folded) == (held.epoch, held.folded):
+        return True
+    return held.epoch == work.folded_under

@@ -37,7 +37,7 @@ class SessionHead(Struct, frozen=True, array_like=True):
     epoch: int  # of the ownership under which it was written
     history: History
     stored_at: float
-    folded: int = 0  # frames in the state
+    folded: int = 0  # frames in the state, and before it where it began cold
     source: Source | None = None  # without its thumbnail; None: the caller named the session
     skipped: int = 0  # as last answered
     expired: int = 0
@@ -161,9 +161,9 @@ def to_be_listed(
     return sorted(alive, key=lambda head: head.stored_at, reverse=True)[:max_sessions]
 
 
-def as_held(head: SessionHead, answers: Iterable[StoredAnswer], *, now: float) -> HeldSession:
-    """A session as a broker that has just started learns of it."""
-    frames = [answer.seen for answer in answers]
+def as_held(head: SessionHead, seen: Iterable[SeenFrame], *, now: float) -> HeldSession:
+    """A session as a broker that has just started learns of it; `seen` are its last frames, oldest first."""
+    frames = list(seen)
     if head.first is not None and head.first not in frames:
         frames.insert(0, head.first)
     return HeldSession(

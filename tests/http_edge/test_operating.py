@@ -143,7 +143,7 @@ def test_metrics_tell_how_each_worker_stores(edge: Edge) -> None:
     wait_for(lambda: metric(edge, gauge.format("sessions")) == STORE["sessions"])
 
     assert metric(edge, gauge.format("bytes")) == STORE["used_bytes"]
-    for event in ("restored", "cold", "evicted", "failed_writes"):
+    for event in ("restored", "cold", "evicted", "failed_writes", "superseded"):
         name = f'everyframe_store_events_total{{event="{event}",worker="fake-0"}}'
         assert metric(edge, name) == STORE[event]
     assert metric(edge, 'everyframe_limit{name="store_max_bytes"}') > 0

@@ -193,7 +193,7 @@ class SimulatedWorker:
         except Superseded:
             return
         self._may_end(_STORED)
-        self._say(result_for(work, history=given.history), [given.answer])
+        self._say(result_for(work, history=given.history, folded=session.head.folded), [given.answer])
         self._may_end(_ANSWERED)
 
     def _may_end(self, here: int) -> None:

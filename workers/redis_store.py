@@ -1,0 +1,262 @@
+"""The store beyond one machine: a Valkey or Redis server that all workers share.
+
+All write the same record of a video, so the fence is the server's: the script that stores a frame compares
+epochs in the same step. State and answer go in one script. What is quiet for too long the server drops by
+itself. While it cannot be reached workers go on from memory; their answers count as not stored.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+
+from wire.messages import HeldSession, SeenFrame
+from workers.redis_link import Client, Link, StoreUnavailable
+from workers.redis_scripts import COMMIT, DROP, SWEEP, TAKE_OVER
+from workers.store import (
+    Figures,
+    SessionHead,
+    StoredAnswer,
+    StoredSession,
+    Superseded,
+    as_held,
+    claimed,
+    to_be_listed,
+)
+
+log = logging.getLogger(__name__)
+
+#: Version of what is stored: nobody reads another one's.
+_FORMAT = 1
+
+#: The largest state or answer that is sent: the server works on one thing at a time.
+_LARGEST_BYTES = 8 * 2**20
+
+#: Videos that are dropped in one step; records that are looked through for each session that is wanted.
+_SWEPT, _LOOKED_THROUGH = 500, 4
+
+#: An epoch above all.
+_ANY_EPOCH = 2**53
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(SessionHead).decode
+_decode_answer = msgspec.msgpack.Decoder(StoredAnswer).decode
+_decode_seen = msgspec.msgpack.Decoder(SeenFrame).decode
+
+
+class RedisStore:
+    """One worker's way to the server; implements `Store`."""
+
+    def __init__(self, url: str, space: str, *, kept_answers: int, idle_s: float, timeout_s: float) -> None:
+        """`space` names those who read each other's records. The server need not be there yet.
+
+        No call waits for it longer than `timeout_s`, and once more so long where it has to connect.
+        Raises `ValueError` for a URL that cannot be.
+        """
+        self._link = Link(url, timeout_s=timeout_s)
+        self._kept_answers = kept_answers
+        self._idle_s = idle_s
+        self._lifetime_ms = max(1, round(idle_s * 1000))
+        self._videos = f"everyframe:{_FORMAT}:{space}:video:"
+        self._index = f"everyframe:{_FORMAT}:{space}:videos".encode()
+        self._writer = uuid4().hex
+        self._writes = 0
+        self._figures = Figures(sessions=0, used_bytes=0, evicted=0, failed_writes=0)
+        self._ahead_s: int | None = None  # the server's clock of ours; None: it was not asked yet
+
+    # --------------------------------------------------------------- what `Store` says
+
+    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+        """As `Store.take_over` says."""
+        name = _name_of(session_id, generation)
+        try:
+            at = self._server_time(now)
+            arguments = (epoch, at, self._lifetime_ms, name, at - self._idle_s)
+            owner, *found = self._link.run(TAKE_OVER, self._keys(name), arguments)
+        except StoreUnavailable as reason:
+            log.warning("session=%s cannot be looked up in the store: %s", session_id, reason)
+            return None
+        _check_owner(session_id, owner, epoch=epoch)
+        (listed,) = found
+        return self._session(dict(zip(listed[::2], listed[1::2], strict=True)))
+
+    def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
+        """As `Store.commit` says; what cannot be dropped is outdated, and `Work.folded` tells."""
+        name = _name_of(head.session_id, head.generation)
+        encoded = _encode(answer)
+        try:
+            if max(len(state), len(encoded)) > _LARGEST_BYTES:
+                raise StoreUnavailable(f"{len(state)} and {len(encoded)} bytes are too many")
+            self._store(name, head, state, encoded, answer.seen)
+        except StoreUnavailable as reason:
+            log.error("session=%s could not be stored: %s", head.session_id, reason)
+            self._count(failed_writes=self._figures.failed_writes + 1)
+            self._forget(name, head.session_id, epoch=head.epoch)
+            return False
+        return True
+
+    def forget(self, session_id: str, generation: int, *, now: float) -> None:
+        """As `Store.forget` says."""
+        del now  # the server knows the time
+        self._forget(_name_of(session_id, generation), session_id, epoch=_ANY_EPOCH)
+
+    def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
+        """As `Store.held` says."""
+        try:
+            heads = self._heads(_LOOKED_THROUGH * max_sessions)
+            listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
+            frames = self._frames(listed)
+        except StoreUnavailable as reason:
+            log.warning("the sessions in the store cannot be listed: %s", reason)
+            return []
+        return [as_held(head, seen, now=now) for head, seen in zip(listed, frames, strict=True)]
+
+    def sweep(self, *, now: float) -> None:
+        """As `Store.sweep` says; records go by themselves, and this tidies the list of them."""
+        try:
+            self._ahead_s = None  # clocks drift
+            quiet_since = self._server_time(now) - self._idle_s
+            sessions = self._link.run(SWEEP, [self._index], (quiet_since, self._videos, _SWEPT))
+            memory = self._link.ask(lambda client: client.info("memory"))
+            self._count(sessions=sessions, used_bytes=int(memory["used_memory"]))
+        except StoreUnavailable as reason:
+            log.warning("the store cannot be tidied: %s", reason)
+
+    def figures(self) -> Figures:
+        """As `Store.figures` says, of the whole server, as far as its last answers told."""
+        return self._figures
+
+    def close(self) -> None:
+        """As `Store.close` says."""
+        self._link.close()
+
+    # ------------------------------------------------------------------------ writing
+
+    def _store(self, name: str, head: SessionHead, state: bytes, answer: bytes, seen: SeenFrame) -> None:
+        """Raises `Superseded`, `StoreUnavailable`."""
+        stored_at = self._server_time(head.stored_at)
+        self._writes += 1
+        owner, *sessions = self._link.run(
+            COMMIT,
+            self._keys(name),
+            (
+                head.epoch,
+                stored_at,
+                self._lifetime_ms,
+                name,
+                self._writer,
+                self._writes,
+                head.folded,
+                self._kept_answers,
+                _encode(head),
+                state,
+                answer,
+                _encode(seen),
+            ),
+        )
+        _check_owner(head.session_id, owner, epoch=head.epoch)
+        self._count(sessions=sessions[0])
+
+    def _forget(self, name: str, session_id: str, *, epoch: int) -> None:
+        """Leave nothing of a video but its epoch, unless a later owner has it."""
+        try:
+            owner, *sessions = self._link.run(DROP, self._keys(name), (epoch, self._lifetime_ms, name))
+        except StoreUnavailable as reason:
+            # It is quiet from now on, and goes as all that are.
+            log.warning("session=%s could not be dropped from the store: %s", session_id, reason)
+            return
+        if not owner:
+            self._count(sessions=sessions[0])
+
+    def _count(self, **figures: int) -> None:
+        self._figures = replace(self._figures, **figures)
+
+    # ------------------------------------------------------------------------ reading
+
+    def _session(self, fields: dict[bytes, bytes]) -> StoredSession | None:
+        """All that a hash holds; None: nothing that can be read."""
+        head = self._head(fields.get(b"h"), fields.get(b"e"), fields.get(b"t"))
+        if head is None:
+            return None
+        return StoredSession(head, fields.get(b"s", b""), _answers(fields, head, kept=self._kept_answers))
+
+    def _head(self, head: bytes | None, epoch: bytes | None, stored_at: bytes | None) -> SessionHead | None:
+        """What is known of a video, as its last owner found it or left it."""
+        if head is None or epoch is None or stored_at is None:
+            return None
+        try:
+            known = _decode_head(head)
+        except msgspec.MsgspecError as error:
+            log.warning("a stored session cannot be read: %s", error)
+            return None
+        at = float(stored_at) - (self._ahead_s or 0)
+        return replace(claimed(known, epoch=int(epoch), now=at), stored_at=at)
+
+    def _heads(self, most: int) -> list[SessionHead]:
+        """Of the videos that were stored last. Raises `StoreUnavailable`."""
+        names: Any = self._link.ask(lambda client: client.zrevrange(self._index, 0, most - 1))
+        rows = self._fields([(name.decode(), ("h", "e", "t")) for name in names])
+        return [head for row in rows if (head := self._head(*row)) is not None]
+
+    def _frames(self, heads: Sequence[SessionHead]) -> list[list[SeenFrame]]:
+        """The last frames of each video, the oldest first. Raises `StoreUnavailable`."""
+        wanted = []
+        for head in heads:
+            numbers = range(max(1, head.folded - self._kept_answers + 1), head.folded + 1)
+            wanted.append((_name_of(head.session_id, head.generation), [f"k{n}" for n in numbers]))
+        return [[_decode_seen(seen) for seen in row if seen is not None] for row in self._fields(wanted)]
+
+    def _fields(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
+        """So many fields of so many videos, all at once. Raises `StoreUnavailable`."""
+        named = [(name, fields) for name, fields in wanted if fields]
+
+        def question(client: Client) -> list[list[bytes | None]]:
+            with client.pipeline(transaction=False) as pipeline:
+                for name, fields in named:
+                    pipeline.hmget(self._videos + name, fields)
+                return pipeline.execute()
+
+        found = iter(self._link.ask(question) if named else [])
+        return [next(found) if fields else [] for _, fields in wanted]
+
+    def _keys(self, name: str) -> list[bytes]:
+        return [(self._videos + name).encode(), self._index]
+
+    def _server_time(self, now: float) -> float:
+        """`now` by the server's clock, to the second: those of its workers may be of many machines.
+
+        Raises `StoreUnavailable`.
+        """
+        if self._ahead_s is None:
+            seconds, _ = self._link.ask(lambda client: client.time())
+            self._ahead_s = round(seconds - time.time())
+        return now + self._ahead_s
+
+
+def _name_of(session_id: str, generation: int) -> str:
+    """The name of a video: whatever is in an id, the key is plain."""
+    return f"{hashlib.blake2b(session_id.encode(), digest_size=16).hexdigest()}:{generation}"
+
+
+def _check_owner(session_id: str, owner: bytes, *, epoch: int) -> None:
+    """Raises `Superseded` if a script told of an owner."""
+    if owner:
+        raise Superseded(f"session {session_id!r} belongs to epoch {int(owner)}, not to {epoch} any more")
+
+
+def _answers(fields: dict[bytes, bytes], head: SessionHead, *, kept: int) -> list[StoredAnswer]:
+    """A video's answers, the oldest first, less those that cannot be read."""
+    numbered = {int(name[1:]): answer for name, answer in fields.items() if name.startswith(b"a")}
+    answers = []
+    for number in sorted(numbered):
+        if head.folded - kept < number <= head.folded:
+            try:
+                answers.append(_decode_answer(numbered[number]))
+            except msgspec.MsgspecError as error:
+                log.warning("a stored answer cannot be read: %s", error)
+    return answers
