@@ -23,6 +23,7 @@ from workers.phalp import contradictions, match
 from workers.phalp.contradictions import Known, Reading, Seen
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.tracker import Tracker
+from workers.phalp.turns import turns_of
 from workers.types import Observation, TrackedPerson
 
 #: Frames between two that are disturbed, and around one that must show the person.
@@ -98,7 +99,7 @@ class Bench:
         if one is None or other is None:
             return np.nan
         joints = self._skeleton.joints(
-            np.stack([one.pose.rotations, other.pose.rotations]).astype(np.float64),
+            turns_of(np.stack([one.pose.rotations, other.pose.rotations]).astype(np.float64)),
             np.stack([one.pose.betas, other.pose.betas]).astype(np.float64),
         )
         return 1e3 * float(np.linalg.norm(joints[0] - joints[1], axis=-1).mean())

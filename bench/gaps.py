@@ -15,7 +15,6 @@ from workers.geometry import rotation_from_vector, vector_from_rotation
 from workers.phalp.location import pelvis_at, picture_of
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import orthonormal
-from workers.phalp.turns import rotations_of
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -145,7 +144,7 @@ def _parabola(
 
 def _joints(poses: Poses, betas: Floats, skeleton: Skeleton) -> Floats:
     """Joints (N, 24, 3) from the pelvis."""
-    return skeleton.joints(rotations_of(poses.turns), np.tile(betas, (len(poses.turns), 1)))
+    return skeleton.joints(poses.turns, np.tile(betas, (len(poses.turns), 1)))
 
 
 def _pelvis(poses: Poses, betas: Floats, skeleton: Skeleton) -> Floats:

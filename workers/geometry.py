@@ -8,6 +8,8 @@ Array = npt.NDArray[np.floating]
 
 #: (3, 9): a vector times it is its cross product matrix, row by row.
 _CROSS = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]])
+#: (9, 4): a matrix row by row times it is its skew part, twice, and its trace.
+_SKEW_AND_TRACE = np.concatenate([_CROSS.T, np.eye(3).reshape(9, 1)], axis=1)
 
 
 def cross_matrix(vector: Array) -> Array:
@@ -28,16 +30,10 @@ def rotation_from_vector(vector: Array) -> Array:
 
 def vector_from_rotation(rotation: Array) -> Array:
     """Rotation vectors (..., 3), angle in [0, pi], of rotation matrices (..., 3, 3)."""
-    skew = np.stack(
-        [
-            rotation[..., 2, 1] - rotation[..., 1, 2],
-            rotation[..., 0, 2] - rotation[..., 2, 0],
-            rotation[..., 1, 0] - rotation[..., 0, 1],
-        ],
-        axis=-1,
-    )
-    sine = np.linalg.norm(skew, axis=-1) / 2
-    cosine = (np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2
+    parts = rotation.reshape(*rotation.shape[:-2], 9) @ _SKEW_AND_TRACE.astype(rotation.dtype)
+    skew = parts[..., :3]
+    sine = np.sqrt(np.einsum("...i,...i", skew, skew)) / 2
+    cosine = (parts[..., 3] - 1) / 2
     angle = np.arctan2(sine, cosine)
     regular = skew * np.where(sine > 1e-6, angle / np.maximum(2 * sine, 1e-12), 0.5)[..., None]
     half_turn = (sine <= 1e-3) & (cosine < 0)

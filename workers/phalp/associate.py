@@ -176,26 +176,26 @@ def appearance_cost(
     if not tracks:
         return np.zeros((0, len(sightings)))
     apart = appearance_distance(
-        np.stack([track.appearance for track in tracks])[:, None],
-        np.stack([track.patch_weight for track in tracks])[:, None],
-        np.stack([seen.appearance for seen in sightings])[None],
-        np.stack([seen.patch_weight for seen in sightings])[None],
+        np.array([track.appearance for track in tracks])[:, None],
+        np.array([track.patch_weight for track in tracks])[:, None],
+        np.array([seen.appearance for seen in sightings])[None],
+        np.array([seen.patch_weight for seen in sightings])[None],
     )
     return cues.appearance * APPEARANCE_SHARE * np.minimum(apart, MOST_UNLIKE)
 
 
 def _pose_distances(joints: Floats, sightings: Sequence[Sighting]) -> Floats:
     """Mean joint distances (T, S), metres; joints count as they are in view."""
-    seen = np.stack([seen.joints for seen in sightings])[None]  # (1, S, 24, 3)
-    shares = np.stack([seen.visibility for seen in sightings]) + 0.1
+    seen = np.array([seen.joints for seen in sightings])[None]  # (1, S, 24, 3)
+    shares = np.array([seen.visibility for seen in sightings]) + 0.1
     apart = np.sqrt(np.square(joints[:, None] - seen).sum(axis=-1))
     return (apart * shares).sum(axis=-1) / shares.sum(axis=-1)
 
 
 def _distance_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Floats:
     """Costs (T, S) of how far sightings are from where tracks are expected, in the picture and in depth."""
-    places = np.stack([track.place for track in tracks])[:, None]  # (T, 1, 3)
-    apart = np.stack([seen.place for seen in sightings])[None] - places
+    places = np.array([track.place for track in tracks])[:, None]  # (T, 1, 3)
+    apart = np.array([seen.place for seen in sightings])[None] - places
     unseen = np.array([track.unseen for track in tracks], dtype=np.float64)[:, None]
     known = np.array([track.known for track in tracks])[:, None]
     spread = PLACE_SPREAD + (SPREAD_GROWTH + UNKNOWN_SPEED / known) * unseen + SPREAD_BEND * unseen**2
@@ -214,9 +214,9 @@ def _hiding_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) ->
 
 def _covered(tracks: Sequence[TrackState]) -> Floats:
     """How much (T,) each track is expected to be covered by others, 0..1."""
-    boxes = np.stack([moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks])
+    boxes = np.array([moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks])
     depth = np.array([track.place[2] for track in tracks])
     there = np.array([track.unseen <= RECENT for track in tracks])
-    inside = np.stack([inner_share(box, boxes) for box in boxes])  # (T, T)
+    inside = np.array([inner_share(box, boxes) for box in boxes])  # (T, T)
     in_front = (depth[None] < depth[:, None] - NEARER) & there[None]
     return np.minimum(np.where(in_front, inside, 0).max(axis=1) / COVERED, 1)

@@ -45,7 +45,7 @@ def is_part(seen: Sighting, known: Sequence[Sighting]) -> bool:
 
 def is_part_box(box: Floats, known: Sequence[Sighting]) -> bool:
     """Whether a box (4,) lies in that of someone in `known`."""
-    return bool(known) and bool((inner_share(box, np.stack([seen.box for seen in known])) > PART).any())
+    return bool(known) and bool((inner_share(box, np.array([seen.box for seen in known])) > PART).any())
 
 
 def looks_apart(one: TrackState | Sighting, other: Sighting) -> float:

@@ -16,6 +16,9 @@ from workers.phalp.state import Floats
 #: Focal length in units of the picture's longer side.
 FOCAL: Final = FOCAL_256 / CROP_PX
 
+#: What moves a box (4,) as it moves a point of the picture.
+_TWICE: Final = [0, 1, 0, 1]
+
 
 def place_of(pelvis: Floats, length: Floats) -> Floats:
     """The places (..., 3) of pelvises (..., 3), camera axes, metres, of bodies `length` (...) metres long."""
@@ -71,9 +74,7 @@ def pixel_box(box: Floats, width: int, height: int) -> Floats:
 
 def moved_box(box: Floats, *, seen: Floats, now: Floats) -> Floats:
     """The box (4,) of a body that was at place `seen` and is at place `now`."""
-    grown = np.exp(seen[2] - now[2])
-    seen_twice, now_twice = np.tile(seen[:2], 2), np.tile(now[:2], 2)
-    return (box - seen_twice) * grown + now_twice
+    return (box - seen[_TWICE]) * np.exp(seen[2] - now[2]) + now[_TWICE]
 
 
 def union_share(box: Floats, others: Floats) -> Floats:
@@ -90,11 +91,17 @@ def inner_share(box: Floats, others: Floats) -> Floats:
 def _intersections(box: Floats, others: Floats) -> Floats:
     low = np.maximum(box[:2], others[:, :2])
     high = np.minimum(box[2:], others[:, 2:])
-    return np.prod(np.maximum(high - low, 0), axis=-1)
+    return _product(np.maximum(high - low, 0))
 
 
 def _areas(boxes: Floats) -> Floats:
-    return np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
+    return _product(boxes[..., 2:] - boxes[..., :2])
+
+
+def _product(sides: Floats) -> Floats:
+    """(...) of (..., 2)."""
+    product: Floats = sides[..., 0] * sides[..., 1]
+    return product
 
 
 def _centre(width: int, height: int) -> Floats:

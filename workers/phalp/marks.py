@@ -26,16 +26,21 @@ def none() -> Marks:
 def remember(marks: Marks, tracks: Sequence[TrackState], *, turn: int, kept: npt.NDArray[np.uint32]) -> Marks:
     """`marks` of the pictures `kept`, and of those of `tracks` who are seen in that of `turn`."""
     seen = [track for track in tracks if not track.unseen]
-    new = np.zeros(len(seen), MARK)
-    for mark, track in zip(new, seen, strict=True):
-        mark["turn"], mark["track_id"] = turn, track.track_id
-        mark["known"], mark["doubts"] = min(track.known, _MOST), min(track.doubts, _MOST)
-        mark["turns"] = np.rint(vector_from_rotation(track.turns) / TURN)
-        mark["spin"] = _small(track.spin)
-        mark["spin_surprise"] = _small(track.spin_surprise)
-        for name in ("place", "drift", "drift_surprise", "seen_box"):
-            mark[name] = getattr(track, name)
-    return np.concatenate([marks[np.isin(marks["turn"], kept)], new])
+    old = marks[np.isin(marks["turn"], kept)]
+    after = np.empty(len(old) + len(seen), MARK)
+    after[: len(old)] = old
+    if seen:
+        new = after[len(old) :]
+        new["turn"] = turn
+        for name in ("track_id", "place", "drift", "drift_surprise", "seen_box"):
+            new[name] = [getattr(track, name) for track in seen]
+        for name in ("known", "doubts"):
+            new[name] = [min(getattr(track, name), _MOST) for track in seen]
+        for name in ("spin", "spin_surprise"):
+            new[name] = _small(np.array([getattr(track, name) for track in seen]))
+        turns = np.array([track.turns for track in seen])
+        new["turns"] = np.rint(vector_from_rotation(turns) / TURN)
+    return after
 
 
 def recalled(track: TrackState, mark: np.void) -> TrackState:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from wire.skeleton import SMPL_JOINTS
 from workers.geometry import vector_from_rotation
 from workers.phalp import contradictions
+from workers.phalp.bodies import Bodies
 from workers.phalp.contradictions import LEAPED, MIRRORED, MIXED, Known, Reading, Seen
-from workers.phalp.location import pelvis_at, picture_of, size_at
+from workers.phalp.location import picture_of, size_at
 from workers.phalp.sighting import Sighting
-from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import Floats, TrackState
 
 #: Mean distance between predicted and seen joints, metres, that motion alone does not explain.
@@ -65,6 +65,7 @@ class Match:
     before: TrackState
     expected: TrackState
     expected_joints: Floats  # (24, 3) from the pelvis, metres
+    expected_pelvis: Floats  # (3,) camera axes, metres
     seen: Sighting
     verdict: Verdict
     unobstructed: float  # 0..1, share of the person that nobody else covers
@@ -81,14 +82,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expectation:
-    """The tracks of a frame: as they were, and as they are expected, with joints (T, 24, 3) from the pelvis.
+    """The tracks of a frame: as they were, and as they are expected.
 
-    continuous: for each track, whether what is expected follows from `before`. steady: people are where they
-    are expected.
+    bodies, and joints (T, 24, 3) from the pelvis: of the expected ones. continuous: for each track, whether
+    what is expected follows from `before`. steady: people are where they are expected.
     """
 
     before: Sequence[TrackState]
     tracks: Sequence[TrackState]
+    bodies: Bodies
     joints: Floats
     continuous: Sequence[bool]
     steady: bool
@@ -100,12 +102,11 @@ def match(
     sightings: Sequence[Sighting],
     *,
     unobstructed: Sequence[float],
-    skeleton: Skeleton,
 ) -> list[Match]:
     """What the sightings say of the tracks, for each pair (track, sighting)."""
     if not pairs:
         return []
-    reading = _read(pairs, expected, sightings, skeleton)
+    reading = _read(pairs, expected, sightings)
     matches = []
     for index, (row, column) in enumerate(pairs):
         before, track = expected.before[row], expected.tracks[row]
@@ -127,6 +128,7 @@ def match(
                 before=before,
                 expected=track,
                 expected_joints=expected.joints[row],
+                expected_pelvis=expected.bodies.pelvises[row],
                 seen=seen,
                 verdict=verdict,
                 unobstructed=unobstructed[column] if colours else 0.0,
@@ -163,42 +165,37 @@ def judge(
     return Verdict.DOUBTED if (turned or jumped) and before.doubts < MAX_DOUBTS else Verdict.CHANGED
 
 
-def _read(
-    pairs: Sequence[tuple[int, int]], expected: Expectation, sightings: Sequence[Sighting], skeleton: Skeleton
-) -> Reading:
+def _read(pairs: Sequence[tuple[int, int]], expected: Expectation, sightings: Sequence[Sighting]) -> Reading:
     rows = np.array([row for row, _ in pairs])
     seen = [sightings[column] for _, column in pairs]
     before = [expected.before[row] for row in rows]
-    tracks = [expected.tracks[row] for row in rows]
-    frames = np.array([track.unseen for track in tracks])
+    frames = np.array([expected.tracks[row].unseen for row in rows])
     known = np.array([not track.unseen and track.known >= SETTLED for track in before])
-    moves = np.stack([np.stack([track.spin, track.spin_surprise]) for track in before])
+    moves = np.array([[track.spin, track.spin_surprise] for track in before])
     return contradictions.read(
         Seen(
-            turns=np.stack([one.turns for one in seen]),
-            joints=np.stack([one.joints for one in seen]),
-            pictures=np.stack([one.picture for one in seen]),
+            turns=np.array([one.turns for one in seen]),
+            joints=np.array([one.joints for one in seen]),
+            pictures=np.array([one.picture for one in seen]),
         ),
         Known(
-            turns=np.stack([track.turns for track in tracks]),
+            turns=expected.bodies.turns[rows],
             joints=expected.joints[rows],
             moved=np.sqrt(np.square(moves).sum(axis=-1)).sum(axis=1) * frames[:, None],
             innovation_m=np.array([track.innovation[0] for track in before]) / 1e3,
-            contradicted=np.stack([track.contradicted for track in before]),
+            contradicted=np.array([track.contradicted for track in before]),
             well=known & np.array(expected.continuous)[rows] & (frames <= RECENT) & expected.steady,
-            pictures=_pictures(expected, skeleton),
+            pictures=_pictures(expected),
             own=rows,
         ),
     )
 
 
-def _pictures(expected: Expectation, skeleton: Skeleton) -> Floats:
+def _pictures(expected: Expectation) -> Floats:
     """Where the joints (T, 24, 2) of all tracks are expected in the picture; of nobody where there is one."""
     if len(expected.tracks) < 2:
         return np.zeros((0, 24, 2))
-    places = np.stack([track.place for track in expected.tracks])
-    betas = np.stack([track.betas for track in expected.tracks])
-    return picture_of(expected.joints, pelvis_at(places, skeleton.length(betas)))
+    return picture_of(expected.joints, expected.bodies.pelvises)
 
 
 def _as_read(seen: Sighting, reading: Reading, index: int) -> Sighting:

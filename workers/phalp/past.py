@@ -65,8 +65,8 @@ def motion_of(tracks: Sequence[TrackState]) -> Motion:
     """The motion of tracks each of which was seen at least once."""
     known = np.array([len(track.past_places) for track in tracks])
     rows = np.maximum(np.arange(PAST) - PAST + known[:, None], 0)
-    turns = np.stack([track.past_turns[row] for track, row in zip(tracks, rows, strict=True)])
-    places = np.stack([track.past_places[row] for track, row in zip(tracks, rows, strict=True)])
+    turns = np.array([track.past_turns[row] for track, row in zip(tracks, rows, strict=True)])
+    places = np.array([track.past_places[row] for track, row in zip(tracks, rows, strict=True)])
     turned = vector_from_quaternion(_since_last(turns.astype(np.float32) / np.float32(_STEPS)))
     last = _unit(turns[:, -1].astype(float))
     moved = (places - places[:, -1:]).astype(np.float32)

@@ -111,8 +111,8 @@ def _by_velocity(tracks: Sequence[TrackState], *, step: int) -> list[TrackState]
     """`tracks` as the filter's own velocities have them `step` frames later."""
     travelled = (1 - DAMPING**step) / (1 - DAMPING)
     left = DAMPING**step
-    spin = _at_most(np.stack([track.spin for track in tracks]), MAX_SPIN)
-    before = np.stack([track.turns for track in tracks])
+    spin = _at_most(np.array([track.spin for track in tracks]), MAX_SPIN)
+    before = np.array([track.turns for track in tracks])
     turns = orthonormal(before @ rotation_from_vector(spin * travelled))
     return [
         replace(

@@ -1,5 +1,6 @@
 """An observation lifted into the terms of the tracker: appearance, location and pose, in float64."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,12 +45,12 @@ def lift(
     usable = sorted(filter(_is_usable, observations), key=_order)
     if not usable:
         return []
-    rotations = np.stack([seen.pose.rotations for seen in usable]).astype(np.float64)
-    betas = np.stack([seen.pose.betas for seen in usable]).astype(np.float64)
+    rotations = np.array([seen.pose.rotations for seen in usable]).astype(np.float64)
+    betas = np.array([seen.pose.betas for seen in usable]).astype(np.float64)
     measured = [seen.pose.betas if seen.betas_measured is None else seen.betas_measured for seen in usable]
-    translations = np.stack([seen.pose.translation for seen in usable]).astype(np.float64)
+    translations = np.array([seen.pose.translation for seen in usable]).astype(np.float64)
     turns = turns_of(rotations)
-    joints = skeleton.joints(rotations, betas)
+    joints = skeleton.joints(turns, betas)
     pelvis = skeleton.pelvis(betas) + translations
     places = place_of(pelvis, skeleton.length(betas))
     pictures = picture_of(joints, pelvis)
@@ -76,11 +77,11 @@ def lift(
 
 def _is_usable(seen: Observation) -> bool:
     pose = seen.pose
-    numbers = (pose.rotations, pose.betas, pose.translation, seen.box, seen.joint_visibility, seen.score)
+    numbers = [pose.rotations.ravel(), pose.betas, pose.translation, seen.box, seen.joint_visibility]
     if seen.betas_measured is not None:
-        numbers += (seen.betas_measured,)
-    finite = all(bool(np.isfinite(number).all()) for number in numbers)
-    return finite and bool(np.isfinite(seen.appearance[seen.patch_weight > 0]).all())
+        numbers.append(seen.betas_measured)
+    numbers.append(seen.appearance[seen.patch_weight > 0].ravel())
+    return math.isfinite(seen.score) and bool(np.isfinite(np.concatenate(numbers)).all())
 
 
 def _order(seen: Observation) -> tuple[float, ...]:

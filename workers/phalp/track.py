@@ -13,13 +13,12 @@ from workers.phalp import appearance, past, smooth
 from workers.phalp.confidence import trust_of
 from workers.phalp.contradictions import PARTS
 from workers.phalp.innovation import NEWCOMER, innovations, running_mean
-from workers.phalp.location import pelvis_at, place_of, size_at, translation_onto
+from workers.phalp.location import place_of, size_at, translation_onto
 from workers.phalp.match import ANEW, DOUBTED_WEIGHT, Match, Verdict
 from workers.phalp.sighting import Sighting
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import Filtered
 from workers.phalp.state import Floats, Quaternions, TrackState
-from workers.phalp.turns import rotations_of
 
 #: Longest life without a sighting, frames (PHALP's).
 MAX_UNSEEN: Final = 50
@@ -81,12 +80,12 @@ def observe(matches: Sequence[Match], *, skeleton: Skeleton) -> list[TrackState]
         return []
     shapes = [_shape(match.before, match.seen) for match in matches]
     restarted = np.array([match.verdict in ANEW for match in matches])
-    joints_restarted = np.stack([match.anew for match in matches])
+    joints_restarted = np.array([match.anew for match in matches])
     frames = np.array([match.expected.unseen for match in matches], dtype=np.float64)
     pose = _smooth_pose(matches, frames, joints_restarted)
     measured = _place_onto(pose.value, shapes, matches, skeleton)
     place = _smooth_place(matches, measured, frames, restarted)
-    innovation = _innovation(matches, frames, skeleton)
+    innovation = _innovation(matches, frames)
     believed = past.quaternions(_believed(matches, pose.value))
     return [
         _observed(
@@ -159,17 +158,15 @@ def _observed(
     )
 
 
-def _innovation(matches: Sequence[Match], frames: Floats, skeleton: Skeleton) -> Floats:
+def _innovation(matches: Sequence[Match], frames: Floats) -> Floats:
     """The running means (T, 2) after the sightings: a jump of the picture says nothing of how people move."""
-    before = np.stack([match.before.innovation for match in matches])
-    places = np.stack([match.expected.place for match in matches])
-    betas = np.stack([match.expected.betas for match in matches])
+    before = np.array([match.before.innovation for match in matches])
     seen = innovations(
-        np.stack([match.expected_joints for match in matches]),
-        pelvis_at(places, skeleton.length(betas)),
-        places,
-        seen_joints=np.stack([match.seen.joints for match in matches]),
-        seen_pictures=np.stack([match.seen.picture for match in matches]),
+        np.array([match.expected_joints for match in matches]),
+        np.array([match.expected_pelvis for match in matches]),
+        np.array([match.expected.place for match in matches]),
+        seen_joints=np.array([match.seen.joints for match in matches]),
+        seen_pictures=np.array([match.seen.picture for match in matches]),
     )
     jumped = np.array([match.verdict is Verdict.JUMPED for match in matches])
     return np.where(jumped[:, None], before, running_mean(before, seen, frames=frames))
@@ -178,7 +175,7 @@ def _innovation(matches: Sequence[Match], frames: Floats, skeleton: Skeleton) ->
 def _believed(matches: Sequence[Match], smoothed: Floats) -> Floats:
     """Turns (T, 24, 3, 3) as measured, but as `smoothed` of those who are doubted."""
     doubted = np.array([match.verdict is Verdict.DOUBTED for match in matches])
-    measured = np.stack([match.seen.turns for match in matches])
+    measured = np.array([match.seen.turns for match in matches])
     return np.where(doubted[:, None, None, None], smoothed, measured)
 
 
@@ -190,17 +187,17 @@ def _shape(before: TrackState, seen: Sighting) -> Floats:
 
 
 def _smooth_pose(matches: Sequence[Match], frames: Floats, restarted: Floats) -> Filtered:
-    measured = np.stack([match.seen.turns for match in matches])
+    measured = np.array([match.seen.turns for match in matches])
     smoothed = smooth.rotations(
         Filtered(
-            np.stack([match.expected.turns for match in matches]),
-            np.stack([match.before.spin for match in matches]),
-            np.stack([match.before.spin_surprise for match in matches]),
+            np.array([match.expected.turns for match in matches]),
+            np.array([match.before.spin for match in matches]),
+            np.array([match.before.spin_surprise for match in matches]),
         ),
         measured,
-        size=size_at(np.stack([match.expected.place for match in matches])),
+        size=size_at(np.array([match.expected.place for match in matches])),
         frames=frames,
-        weight=np.stack([match.weight for match in matches]),
+        weight=np.array([match.weight for match in matches]),
     )
     return _restart(smoothed, measured, restarted)
 
@@ -218,12 +215,12 @@ def _place_onto(
     So neither a shape that settles nor a joint that lags moves a whole body off the picture. Where the
     smoothed pose is so unlike the one seen that they fit nowhere, the place is the one seen.
     """
-    betas = np.stack(shapes)
-    pictures = np.stack([match.seen.picture for match in matches])
-    weights = np.stack([match.seen.visibility for match in matches]) + HIDDEN_JOINT_WEIGHT
-    pelvis = translation_onto(skeleton.joints(rotations_of(turns), betas), pictures, weights)
+    betas = np.array(shapes)
+    pictures = np.array([match.seen.picture for match in matches])
+    weights = np.array([match.seen.visibility for match in matches]) + HIDDEN_JOINT_WEIGHT
+    pelvis = translation_onto(skeleton.joints(turns, betas), pictures, weights)
     laid = place_of(pelvis, skeleton.length(betas))
-    seen = np.stack([match.seen.place for match in matches])
+    seen = np.array([match.seen.place for match in matches])
     unlike = np.abs(laid[:, 2:] - seen[:, 2:]) > MAX_RESIZED
     return np.where(unlike, seen, laid)
 
@@ -231,9 +228,9 @@ def _place_onto(
 def _smooth_place(matches: Sequence[Match], measured: Floats, frames: Floats, restarted: Floats) -> Filtered:
     """The places after a measurement: across the picture, and in distance."""
     expected = Filtered(
-        np.stack([match.expected.place for match in matches]),
-        np.stack([match.before.drift for match in matches]),
-        np.stack([match.before.drift_surprise for match in matches]),
+        np.array([match.expected.place for match in matches]),
+        np.array([match.before.drift for match in matches]),
+        np.array([match.before.drift_surprise for match in matches]),
     )
     weights, size = _weights(matches), size_at(expected.value)
     across = smooth.vectors(

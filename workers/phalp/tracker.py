@@ -16,16 +16,10 @@ import numpy as np
 
 from workers.phalp import marks, outlook, recall
 from workers.phalp.associate import ALL_CUES, Cues, associate
+from workers.phalp.bodies import Bodies
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.doubles import UNLIKE, is_part, is_part_box, looks_apart, without_doubles
-from workers.phalp.location import (
-    inner_share,
-    moved_box,
-    normalised_box,
-    pelvis_at,
-    pixel_box,
-    size_at,
-)
+from workers.phalp.location import inner_share, moved_box, normalised_box, pixel_box, size_at
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
@@ -36,7 +30,6 @@ from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.sleep import fall_asleep, woken
 from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import begin, is_over, observe
-from workers.phalp.turns import rotations_of
 from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
@@ -68,6 +61,7 @@ class View:
     jumps: bool  # the picture shows another part of the video than the last one, or another place
     place: Place | None  # of the picture among those remembered
     outlook: Outlook
+    bodies: Bodies  # of those expected
 
 
 class Tracker:
@@ -123,12 +117,21 @@ class Tracker:
         """What is known of a frame before anybody looked at it: `plan` and `track` both go by it."""
         step, in_order = _pace(state).step_to(facts)
         place = recall.place(state.memory, facts.thumbnail)
-        if place is not None and place.turns_back:
-            return View(step, True, True, False, True, place, outlook.back(state, place))
-        steady = in_order and state.steadiness >= STEADY
-        cut, broken = (place.cut, place.broken) if place else (False, False)
+        turns_back = place is not None and place.turns_back
+        seen_from = (
+            outlook.back(state, place)
+            if place is not None and turns_back
+            else outlook.ahead(state, step=step, in_order=in_order)
+        )
         return View(
-            step, in_order, steady, cut, broken, place, outlook.ahead(state, step=step, in_order=in_order)
+            step=step,
+            follows=turns_back or in_order,
+            steady=turns_back or (in_order and state.steadiness >= STEADY),
+            cut=place is not None and not turns_back and place.cut,
+            jumps=place is not None and (turns_back or place.broken),
+            place=place,
+            outlook=seen_from,
+            bodies=Bodies.of(seen_from.expected, self._skeleton),
         )
 
     def plan(self, state: SessionState, facts: FrameFacts, view: View | None = None) -> Plan:
@@ -141,13 +144,15 @@ class Tracker:
             tuple(
                 Proposal(
                     track.track_id,
-                    self._pose(track),
+                    pose,
                     continuous,
                     unseen=track.unseen,
                     settled=track.known >= SETTLED,
                     trusted=track.hits >= CONFIRMED_HITS,
                 )
-                for track, continuous in zip(view.outlook.expected, view.outlook.continuous, strict=True)
+                for track, pose, continuous in zip(
+                    view.outlook.expected, view.bodies.poses(), view.outlook.continuous, strict=True
+                )
             ),
             state.turn,
         )
@@ -169,7 +174,7 @@ class Tracker:
         # predict
         view = view or self.look_ahead(state, facts)
         before, expected = view.outlook.before, view.outlook.expected
-        joints = self._joints(expected)
+        joints = view.bodies.joints()
 
         # associate
         in_view = [not track.unseen for track in before]
@@ -189,10 +194,9 @@ class Tracker:
         missed = [track for row, track in enumerate(expected) if row not in paired]
         matches = match(
             found.pairs,
-            Expectation(before, expected, joints, view.outlook.continuous, view.steady),
+            Expectation(before, expected, view.bodies, joints, view.outlook.continuous, view.steady),
             sightings,
             unobstructed=_unobstructed(sightings, missed),
-            skeleton=self._skeleton,
         )
         tracks = [
             replace(track, unseen=old.unseen + view.step)
@@ -214,7 +218,9 @@ class Tracker:
         # start the new, drop the dead
         seen = [one.seen for one in matches]
         tracks = [track for track in tracks if not _is_shadow(track, seen)]
-        over = [track for track in tracks if is_over(track, inside=_share_inside(track, facts))]
+        over = [
+            track for track in tracks if track.unseen and is_over(track, inside=_share_inside(track, facts))
+        ]
         tracks = [track for track in tracks if track not in over]
         newcomers = [
             sightings[column] for column in found.new_sightings if not is_part(sightings[column], seen)
@@ -234,9 +240,10 @@ class Tracker:
         verdicts = {one.verdict for one in matches}
         jumped = not view.follows or Verdict.JUMPED in verdicts
         wrong = {one.before.track_id: one.contradictions for one in matches}
+        poses = Bodies.of(tracks, self._skeleton).poses()
         people = [
-            self._person(track, facts, wrong.get(track.track_id, {}), error)
-            for track, error in zip(tracks, _expected_errors(tracks), strict=True)
+            _person(track, pose, facts, wrong.get(track.track_id, {}), error)
+            for track, pose, error in zip(tracks, poses, _expected_errors(tracks), strict=True)
         ]
         named = None if facts.target is None else aimed_at(facts.target, people)
         primary_id = _primary(tracks, state) if named is None else tracks[named].track_id
@@ -262,43 +269,26 @@ class Tracker:
         ids = [track.track_id for track in tracks]
         return after, people, ids.index(primary_id) if primary_id is not None else None
 
-    def _person(
-        self, track: TrackState, facts: FrameFacts, contradictions: Mapping[str, int], error: Floats
-    ) -> TrackedPerson:
-        """The person of a track whose pose is off by `error` (2,), mm and body lengths."""
-        error_mm, error_lengths = error.tolist()
-        believed = confidence(track.trust, error_mm=error_mm)
-        return TrackedPerson(
-            track_id=track.track_id,
-            state=state_of(unseen=track.unseen, detected=track.detected),
-            frames_since_detected=track.unseen,
-            tentative=track.hits < CONFIRMED_HITS,
-            confidence=believed,
-            expected_error_mm=error_mm,
-            expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),
-            pose=self._pose(track),
-            box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
-            joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
-            contradictions=contradictions,
-        )
 
-    def _pose(self, track: TrackState) -> BodyPose:
-        """The body in front of the camera: its pelvis at the track's place."""
-        pelvis = pelvis_at(track.place, self._skeleton.length(track.betas))
-        return BodyPose(
-            rotations=rotations_of(track.turns).astype(np.float32),
-            betas=track.betas.astype(np.float32),
-            translation=(pelvis - self._skeleton.pelvis(track.betas)).astype(np.float32),
-        )
-
-    def _joints(self, tracks: Sequence[TrackState]) -> Floats:
-        """Joints (T, 24, 3) of tracks, from their pelvis, metres, camera axes."""
-        if not tracks:
-            return np.zeros((0, 24, 3))
-        return self._skeleton.joints(
-            rotations_of(np.stack([track.turns for track in tracks])),
-            np.stack([track.betas for track in tracks]),
-        )
+def _person(
+    track: TrackState, pose: BodyPose, facts: FrameFacts, contradictions: Mapping[str, int], error: Floats
+) -> TrackedPerson:
+    """The person of a track whose pose is off by `error` (2,), mm and body lengths."""
+    error_mm, error_lengths = error.tolist()
+    believed = confidence(track.trust, error_mm=error_mm)
+    return TrackedPerson(
+        track_id=track.track_id,
+        state=state_of(unseen=track.unseen, detected=track.detected),
+        frames_since_detected=track.unseen,
+        tentative=track.hits < CONFIRMED_HITS,
+        confidence=believed,
+        expected_error_mm=error_mm,
+        expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),
+        pose=pose,
+        box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
+        joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
+        contradictions=contradictions,
+    )
 
 
 def _pace(state: SessionState) -> Pace:
@@ -314,7 +304,7 @@ def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
     if not tracks:
         return np.zeros((0, 2))
     unseen = np.array([track.unseen for track in tracks])
-    return expected_error(np.stack([track.innovation for track in tracks]), unseen)
+    return expected_error(np.array([track.innovation for track in tracks]), unseen)
 
 
 def _unobstructed(sightings: Sequence[Sighting], missed: Sequence[TrackState]) -> list[float]:
@@ -325,7 +315,7 @@ def _unobstructed(sightings: Sequence[Sighting], missed: Sequence[TrackState]) -
     shares = []
     for seen in sightings:
         nearer = [box for box, depth in zip(boxes, nearness, strict=True) if depth < seen.place[2] - NEARER]
-        shares.append(1 - float(inner_share(seen.box, np.stack(nearer)).max()) if nearer else 1.0)
+        shares.append(1 - float(inner_share(seen.box, np.array(nearer)).max()) if nearer else 1.0)
     return shares
 
 
