@@ -8,7 +8,8 @@ import sys
 
 import zmq
 
-from broker.server import AlreadyRunning, Server
+from broker.door import AlreadyRunning
+from broker.server import Server
 from wire import logs
 from wire.settings import Settings, load
 
@@ -44,7 +45,9 @@ def main() -> int:
 
 
 def _serve(server: Server, settings: Settings, stop_fd: int) -> int:
-    log.info("serving clients at %s, workers at %s", settings.frames_address(), settings.workers_address())
+    clients = filter(None, (settings.frames_address(), settings.frames_listen))
+    workers = filter(None, (settings.workers_address(), settings.workers_listen))
+    log.info("serving clients at %s, workers at %s", ", ".join(clients), ", ".join(workers))
     try:
         server.run(stop_fd)
     finally:

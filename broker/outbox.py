@@ -27,6 +27,7 @@ COUNTERS = (
     "sessions_forgotten",
     "undelivered",  # answers whose client is gone or does not read
     "protocol_errors",
+    "refused_keys",  # connections over tcp whose key is not allowed
 )
 
 

@@ -1,17 +1,12 @@
-"""The two ROUTER sockets and the poll loop that feeds the routing core.
+"""The poll loop between the two doors (`door.py`) and the routing core.
 
 It decodes headers, passes payloads through untouched, reads the clock, and takes no decision.
 """
 
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from enum import Enum, auto
-from pathlib import Path
-from typing import IO, cast
 from uuid import uuid4
 
 import msgspec
@@ -19,12 +14,14 @@ import zmq
 from isal import isal_zlib
 from msgspec import Struct
 
+from broker.door import Door, Sent
+from broker.gatekeeper import Gatekeeper
 from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
-from wire import parts
-from wire.endpoints import check_endpoint
+from wire.endpoints import Listen, is_tcp, listens
 from wire.errors import NoImage, PoseError, ProtocolError
+from wire.keys import Role
 from wire.messages import (
     Decoder,
     Failure,
@@ -33,13 +30,11 @@ from wire.messages import (
     Goodbye,
     Heartbeat,
     LoadFailed,
-    Message,
     Ready,
     Result,
     StatusRequest,
     ToBroker,
     WorkerToBroker,
-    encode,
 )
 from wire.settings import Settings, make_runtime_dir
 
@@ -54,23 +49,11 @@ _WORKER_HIGH_WATER = 64
 #: Answers that are not of frames, and wait for a client at the most.
 _CLIENT_HIGH_WATER = 64
 
-_RECEIVE_HIGH_WATER = 32
-
-_HANDSHAKE_MS = 5_000
-_HEARTBEAT_MS = 2_000
-_HEARTBEAT_TIMEOUT_MS = 6_000
-_LINGER_MS = 500
-_KEEPALIVE_IDLE_S = 30
-
 #: One line at most in this time tells of unreadable messages.
 _COMPLAIN_EVERY_S = 1.0
 
 #: Stands for the request id where none could be read.
 _NO_REQUEST_ID = bytes(16)
-
-
-class AlreadyRunning(Exception):
-    """Another broker serves this endpoint."""
 
 
 class _RequestId(Struct):
@@ -79,17 +62,11 @@ class _RequestId(Struct):
     request_id: bytes
 
 
-class _Sent(Enum):
-    ON_ITS_WAY = auto()
-    NO_ROOM = auto()  # the peer does not read
-    NOBODY_THERE = auto()  # its connection is closed
-
-
 class Server:
     """The broker's sockets, bound from construction on; `run` serves until told to stop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Bind. Raises `AlreadyRunning`, `ValueError` for an endpoint, `zmq.ZMQError`, `OSError`."""
+        """Bind. Raises `AlreadyRunning`, `ValueError` for endpoint or key, `zmq.ZMQError`, `OSError`."""
         self._settings = settings
         self._resources = ExitStack()
         self._complained_at = 0.0
@@ -100,12 +77,22 @@ class Server:
         self._request_id = msgspec.msgpack.Decoder(_RequestId)
         with self._resources:
             make_runtime_dir(settings)
-            for endpoint in (settings.frames_address(), settings.workers_address()):
-                self._resources.callback(_lock(check_endpoint(endpoint)).close)
             self._context = self._resources.enter_context(zmq.Context())
-            self._clients = self._bind(settings.frames_address(), _client_high_water(settings))
-            self._workers = self._bind(settings.workers_address(), _worker_high_water(settings))
-            self._hangups = self._watch_hangups(self._workers)
+            self._gatekeeper = Gatekeeper(self._context, settings.allowed_keys)
+            self._resources.callback(self._gatekeeper.close)
+            # A client has as many answers under way as there are requests at the most.
+            self._clients = self._open(
+                settings.frames_address(),
+                settings.frames_listen,
+                opens_to="client",
+                send_high_water=settings.max_queue_frames,
+            )
+            self._workers = self._open(
+                settings.workers_address(),
+                settings.workers_listen,
+                opens_to="worker",
+                send_high_water=_worker_high_water(settings),
+            )
             self._routing = Routing(
                 settings,
                 streams=Streams(
@@ -125,32 +112,40 @@ class Server:
         """Serve until `stop_fd` is readable."""
         poller = zmq.Poller()
         poller.register(stop_fd, zmq.POLLIN)
-        poller.register(self._clients, zmq.POLLIN)
-        poller.register(self._workers, zmq.POLLIN)
-        poller.register(self._hangups, zmq.POLLIN)
+        for door in (self._clients, self._workers):
+            poller.register(door.socket, zmq.POLLIN)
+            poller.register(door.hangups, zmq.POLLIN)
+        poller.register(self._gatekeeper.socket, zmq.POLLIN)
         while True:
-            wait_s = max(0.0, self._routing.wake_at() - time.monotonic())
+            wake_at = min(self._routing.wake_at(), self._gatekeeper.look_at)
+            wait_s = max(0.0, wake_at - time.monotonic())
             ready = dict(poller.poll(int(wait_s * 1000) + 1))
             if stop_fd in ready:
                 return
-            if self._hangups in ready:
-                self._hear_hangups()
-            if self._workers in ready:  # before clients: answers free credits for what waits
+            self._gatekeeper.look(changed=self._turn_out)
+            if self._gatekeeper.socket in ready:
+                self._gatekeeper.answer()
+                self._routing.counters["refused_keys"] = self._gatekeeper.refused
+            if self._clients.hangups in ready:
+                self._clients.hear_hangups()
+            if self._workers.hangups in ready:
+                self._hear_workers_hang_up()
+            if self._workers.socket in ready:  # before clients: answers free credits for what waits
                 self._receive(self._workers, self._from_a_worker)
-            if self._clients in ready:
+            if self._clients.socket in ready:
                 self._receive(self._clients, self._from_a_client)
             self._routing.tick(now=time.monotonic())
             self._act()
 
     # --------------------------------------------------------------------- receiving
 
-    def _receive(self, socket: zmq.Socket[bytes], take: Callable[[bytes, list[zmq.Frame]], None]) -> None:
+    def _receive(self, door: Door, take: Callable[[bytes, list[zmq.Frame]], None]) -> None:
         for _ in range(_BURST):
             try:
-                peer, *frames = parts.receive(socket)
+                peer, frames = door.receive()
             except zmq.Again:
                 return
-            take(peer.bytes, frames)
+            take(peer, frames)
             self._act()
 
     def _from_a_client(self, client: bytes, frames: list[zmq.Frame]) -> None:
@@ -210,11 +205,9 @@ class Server:
             case LoadFailed():
                 self._routing.load_failed(message)
 
-    def _hear_hangups(self) -> None:
-        """Empty the monitor; which connection closed it can't say, so the core asks everyone."""
-        with suppress(zmq.Again):
-            while True:
-                self._hangups.recv_multipart(zmq.DONTWAIT)
+    def _hear_workers_hang_up(self) -> None:
+        """Whose connection closed isn't told if the worker never spoke, so the core asks everyone."""
+        self._workers.hear_hangups()
         self._routing.connection_closed(now=time.monotonic())
         self._act()
 
@@ -238,47 +231,37 @@ class Server:
                         self._send_to_worker(action)
 
     def _send_to_client(self, client: bytes, message: FromBroker, payload: Sequence[object] = ()) -> None:
-        if _send(self._clients, client, message, payload) is not _Sent.ON_ITS_WAY:
+        if self._clients.send(client, message, payload) is not Sent.ON_ITS_WAY:
             self._routing.counters["undelivered"] += 1
 
     def _send_to_worker(self, action: ToWorker) -> None:
-        match _send(self._workers, action.worker, action.message, action.payload):
-            case _Sent.NOBODY_THERE:
+        match self._workers.send(action.worker, action.message, action.payload):
+            case Sent.NOBODY_THERE:
                 self._routing.worker_unroutable(action.worker, now=time.monotonic())
-            case _Sent.NO_ROOM:
+            case Sent.NO_ROOM:
                 self._routing.worker_blocked(action.worker, now=time.monotonic())
 
-    # ----------------------------------------------------------------------- binding
+    # ------------------------------------------------------------------------- doors
 
-    def _bind(self, endpoint: str, send_high_water: int) -> zmq.Socket[bytes]:
-        socket = self._resources.enter_context(self._context.socket(zmq.ROUTER))
-        socket.set(zmq.ROUTER_MANDATORY, 1)  # a peer that is gone is an error, not silence
-        socket.set(zmq.SNDHWM, send_high_water)
-        socket.set(zmq.RCVHWM, _RECEIVE_HIGH_WATER)
-        socket.set(zmq.MAXMSGSIZE, self._settings.max_body_bytes)
-        socket.set(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
-        socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-        socket.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
-        socket.set(zmq.HEARTBEAT_TTL, _HEARTBEAT_TIMEOUT_MS)
-        socket.set(zmq.TCP_KEEPALIVE, 1)
-        socket.set(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
-        socket.set(zmq.LINGER, _LINGER_MS)
-        socket.bind(endpoint)
-        return socket
+    def _open(self, endpoint: str, listen: str, *, opens_to: Role, send_high_water: int) -> Door:
+        key_file = self._settings.key_file
+        where = [Listen(endpoint, key_file if is_tcp(endpoint) else ""), *listens(listen, key_file=key_file)]
+        if any(listen.key_file for listen in where) and not self._settings.allowed_keys:
+            raise ValueError("POSE_ALLOWED_KEYS is not set: whom the broker lets in over tcp")
+        door = Door(
+            self._context,
+            self._settings,
+            where,
+            opens_to=opens_to,
+            admission=self._gatekeeper.admission,
+            send_high_water=send_high_water,
+        )
+        self._resources.callback(door.close)
+        return door
 
-    def _watch_hangups(self, socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-        """A socket that receives a message whenever a connection of `socket` closes."""
-        monitor = self._resources.enter_context(socket.get_monitor_socket(zmq.EVENT_DISCONNECTED))
-        self._resources.callback(socket.disable_monitor)
-        return monitor
-
-
-def _client_high_water(settings: Settings) -> int:
-    """Messages that wait in memory for a client: all requests may be its own, and be answered at once.
-
-    Twice as many, as ZeroMQ hears of what was read once it is half of its mark, and counts it till then.
-    """
-    return 2 * (settings.max_queue_frames + _CLIENT_HIGH_WATER)
+    def _turn_out(self) -> None:
+        self._clients.turn_out()
+        self._workers.turn_out()
 
 
 def _worker_high_water(settings: Settings) -> int:
@@ -287,35 +270,3 @@ def _worker_high_water(settings: Settings) -> int:
     One that reads never gets there, not even when all sessions are forgotten at once. Twice, as above.
     """
     return 2 * (settings.max_queue_frames + settings.max_sessions + _WORKER_HIGH_WATER)
-
-
-def _send(socket: zmq.Socket[bytes], peer: bytes, message: Message, payload: Sequence[object]) -> _Sent:
-    """Send without waiting."""
-    try:
-        # Without waiting: with ROUTER_MANDATORY a full peer would block everyone.
-        frames = cast(Sequence[zmq.Frame], payload)  # the core passes on what it was given
-        parts.send(socket, [peer, encode(message), *frames])
-    except zmq.Again:
-        return _Sent.NO_ROOM
-    except zmq.ZMQError as error:
-        if error.errno != zmq.EHOSTUNREACH:
-            raise
-        return _Sent.NOBODY_THERE
-    return _Sent.ON_ITS_WAY
-
-
-def _lock(endpoint: str) -> IO[bytes]:
-    """Hold the endpoint for this process: binding an ipc address that is taken would steal it.
-
-    The lock ends with the process, however it ends. Raises `AlreadyRunning`.
-    """
-    transport, _, address = endpoint.partition("://")
-    path = Path(f"{address}.lock") if transport == "ipc" else Path(os.devnull)
-    file = path.open("wb")
-    try:
-        if transport == "ipc":
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise AlreadyRunning(f"another broker serves {endpoint}") from None
-    return file

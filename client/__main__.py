@@ -30,6 +30,7 @@ from client.bulk import Report
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.service import NoService, service
 from client.work import Parts, Place
+from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.settings import Settings
@@ -115,7 +116,10 @@ def _work(
                 given.endpoint, given.workers, settings, folder=folder, videos=len(where), console=console
             )
         )
-        broker = stack.enter_context(Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes))
+        own_keys = keys.for_endpoint(running.endpoint, settings, role="client")
+        broker = stack.enter_context(
+            Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
+        )
         status = running.status(broker)
         parts = Parts(
             broker=broker,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from client.private_service import private_service
+from wire import keys
 from wire.connection import Connection
-from wire.endpoints import check_endpoint
 from wire.errors import PoseError
 from wire.messages import Status
 from wire.settings import Settings
@@ -63,9 +63,10 @@ def service(
     workers: None (allowed, unless an endpoint is given), `auto`, or their number, 0: not allowed. `folder` is
     where a private service keeps its sessions and its log. Raises `NoService`, `ValueError`.
     """
-    address = check_endpoint(endpoint or settings.frames_address())
+    address = endpoint or settings.frames_address()
+    own_keys = keys.for_endpoint(address, settings, role="client")
     count = _count(workers if workers is not None else "0" if endpoint else "auto", videos)
-    with Connection(address, max_frame_bytes=settings.max_body_bytes) as broker:
+    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
         answers = _status(broker) is not None
     if answers:
         yield Running(address)

@@ -22,10 +22,12 @@ from client.pictures import Image, Picture
 from client.results import FrameResult
 from client.sending import Interrupted, Question, Sending, submit
 from client.window import Window
+from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Answer, Connection
 from wire.errors import Busy, PoseError
 from wire.messages import Status
+from wire.settings import Settings
 
 #: What a video is made of: encoded pictures (JPEG, PNG, WebP), or arrays (height, width, 3), uint8, RGB.
 Frame = bytes | Image
@@ -43,9 +45,7 @@ class Client:
         """
         settings = wire_settings.load(os.environ)
         self._max_pixels = settings.max_image_pixels
-        self._broker = Connection(
-            endpoint or settings.frames_address(), max_frame_bytes=settings.max_body_bytes
-        )
+        self._broker = _connection(endpoint, settings)
 
     def track(
         self,
@@ -103,9 +103,7 @@ class AsyncClient:
         """As `Client`."""
         settings = wire_settings.load(os.environ)
         self._max_pixels = settings.max_image_pixels
-        self._broker = Connection(
-            endpoint or settings.frames_address(), max_frame_bytes=settings.max_body_bytes
-        )
+        self._broker = _connection(endpoint, settings)
 
     async def track(
         self,
@@ -171,6 +169,12 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _connection(endpoint: str | None, settings: Settings) -> Connection:
+    address = endpoint or settings.frames_address()
+    own_keys = keys.for_endpoint(address, settings, role="client")
+    return Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
 
 
 def _question(

@@ -21,9 +21,10 @@ from http_edge.metrics import Metrics
 from http_edge.server import Server
 from http_edge.status import StatusWatch
 from http_edge.tokens import Tokens
-from wire import logs
+from wire import keys, logs
 from wire import settings as wire_settings
 from wire.connection import Connection
+from wire.keys import PeerKeys
 from wire.line import Lines
 from wire.settings import Settings
 
@@ -40,22 +41,24 @@ def main() -> int:
     try:
         settings = wire_settings.load(os.environ)
         tokens = Tokens(Path(settings.tokens_file)) if settings.tokens_file else None
+        broker_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logs.configure("http_edge", level=settings.log_level, log_format=settings.log_format)
     # Full queues are refused and counted by the application; waitress would log each one.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    serve(settings, tokens)
+    serve(settings, tokens, broker_keys)
     return 0
 
 
-def serve(settings: Settings, tokens: Tokens | None) -> None:
+def serve(settings: Settings, tokens: Tokens | None, broker_keys: PeerKeys | None) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is held."""
     access = Access(tokens, settings)
     body = topology.of(settings)
-    connection = Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
-    lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes)
+    address, most = settings.frames_address(), settings.max_body_bytes
+    connection = Connection(address, max_frame_bytes=most, keys=broker_keys)
+    lines = Lines(address, max_frame_bytes=most, keys=broker_keys)
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     archive = Archive(

@@ -20,21 +20,19 @@ from uuid import uuid4
 
 import msgspec
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
-from wire import parts
+from wire import links, parts
 from wire.endpoints import check_endpoint
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
+from wire.keys import PeerKeys
+from wire.links import Handshakes
 from wire.messages import Buffer, Decoder, Failure, Frame, FromBroker, Result, Status, StatusRequest, encode
 
 log = logging.getLogger(__name__)
 
 _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 1_000
-_HEARTBEAT_MS = 2_000
-_HEARTBEAT_TIMEOUT_MS = 6_000
 _HIGH_WATER = 64
-_KEEPALIVE_IDLE_S = 30
 
 #: Parts up to this are copied when they are sent: to lend one to ZeroMQ costs a wake-up of the thread that
 #: takes it back, which is more than a copy of a 1080p JPEG.
@@ -72,7 +70,9 @@ class _Pending:
         return [encode(message), *self.payload]
 
 
-def client_socket(context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[bytes]":
+def client_socket(
+    context: "zmq.Context[zmq.Socket[bytes]]", keys: PeerKeys | None = None
+) -> "zmq.Socket[bytes]":
     """A socket for a broker's client, not yet connected."""
     dealer = context.socket(zmq.DEALER)
     dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a connection that never came about
@@ -81,10 +81,8 @@ def client_socket(context: "zmq.Context[zmq.Socket[bytes]]") -> "zmq.Socket[byte
     dealer.set(zmq.RCVHWM, _HIGH_WATER)
     dealer.set(zmq.RECONNECT_IVL, _RECONNECT_MS)
     dealer.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-    dealer.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
-    dealer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT_MS)
-    dealer.set(zmq.TCP_KEEPALIVE, 1)
-    dealer.set(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+    links.keep_alive(dealer)
+    links.seal_as_peer(dealer, keys)
     dealer.copy_threshold = _COPIED_BYTES
     return dealer
 
@@ -95,9 +93,13 @@ class Connection:
     Open it after any fork. `max_frame_bytes` is the broker's limit, over which it would hang up.
     """
 
-    def __init__(self, endpoint: str, *, max_frame_bytes: int) -> None:
-        """Raises `ValueError` for an endpoint that may not be used; no broker need be there yet."""
-        self._endpoint = check_endpoint(endpoint)
+    def __init__(self, endpoint: str, *, max_frame_bytes: int, keys: PeerKeys | None = None) -> None:
+        """`keys` are what `wire.keys.for_endpoint` says; None: unencrypted.
+
+        Raises `ValueError` for an endpoint that may not be used so; no broker need be there yet.
+        """
+        self._endpoint = check_endpoint(endpoint, encrypted=keys is not None)
+        self._keys = keys
         self._max_frame_bytes = max_frame_bytes
         self._submitted: deque[_Pending] = deque()  # from any thread to the I/O thread
         self._lock = threading.Lock()  # nothing is submitted after the I/O thread looked for the last time
@@ -172,8 +174,8 @@ class Connection:
 
     def _run(self) -> None:
         try:
-            with self._connected() as (dealer, monitor):
-                self._serve(dealer, monitor)
+            with self._connected() as (dealer, handshakes):
+                self._serve(dealer, handshakes)
         except Exception:
             log.exception("the connection to %s failed", self._endpoint)
         finally:
@@ -182,29 +184,26 @@ class Connection:
             self._wake_writer.close()
 
     @contextmanager
-    def _connected(self) -> "Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes]]]":
-        with (
-            zmq.Context() as context,
-            client_socket(context) as dealer,
-            dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED) as monitor,
-        ):
-            dealer.connect(self._endpoint)
+    def _connected(self) -> "Iterator[tuple[zmq.Socket[bytes], Handshakes]]":
+        with zmq.Context() as context, client_socket(context, self._keys) as dealer:
+            handshakes = Handshakes(dealer, self._endpoint)
             try:
-                yield dealer, monitor
+                dealer.connect(self._endpoint)
+                yield dealer, handshakes
             finally:
-                dealer.disable_monitor()
+                handshakes.close()
 
-    def _serve(self, dealer: "zmq.Socket[bytes]", monitor: "zmq.Socket[bytes]") -> None:
+    def _serve(self, dealer: "zmq.Socket[bytes]", handshakes: Handshakes) -> None:
         poller = zmq.Poller()
         poller.register(self._wake_reader, zmq.POLLIN)
-        poller.register(monitor, zmq.POLLIN)
+        poller.register(handshakes.monitor, zmq.POLLIN)
         while not self._done():
             poller.register(dealer, zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN)
             ready = dict(poller.poll(self._sleep_ms()))
             if self._wake_reader.fileno() in ready:
                 self._take_submitted()
-            if monitor in ready:
-                self._send_again(monitor)
+            if handshakes.monitor in ready and handshakes.succeeded():
+                self._send_again()
             self._send_unsent(dealer)
             if ready.get(dealer, 0) & zmq.POLLIN:
                 self._receive(dealer)
@@ -238,12 +237,11 @@ class Connection:
             self._unsent.append(request_id)
             heapq.heappush(self._deadlines, (pending.deadline, request_id))
 
-    def _send_again(self, monitor: "zmq.Socket[bytes]") -> None:
+    def _send_again(self) -> None:
         """A handshake succeeded: this broker may know nothing of what was sent before.
 
         If it does, it recognises the ids.
         """
-        recv_monitor_message(monitor)
         self._unsent = deque(self._pending)
 
     def _send_unsent(self, dealer: "zmq.Socket[bytes]") -> None:

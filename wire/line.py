@@ -11,12 +11,13 @@ import time
 
 import msgspec
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from wire import parts
 from wire.connection import Answer, client_socket
 from wire.endpoints import check_endpoint
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError, named
+from wire.keys import PeerKeys
+from wire.links import Handshakes
 from wire.messages import Buffer, Decoder, Failure, Frame, Result, encode
 
 log = logging.getLogger(__name__)
@@ -28,9 +29,13 @@ class Lines:
     `max_frame_bytes` is the broker's limit, over which it would hang up.
     """
 
-    def __init__(self, endpoint: str, *, max_frame_bytes: int) -> None:
-        """Raises `ValueError` for an endpoint that may not be used; no broker need be there yet."""
-        self._endpoint = check_endpoint(endpoint)
+    def __init__(self, endpoint: str, *, max_frame_bytes: int, keys: PeerKeys | None = None) -> None:
+        """`keys` are what `wire.keys.for_endpoint` says; None: unencrypted.
+
+        Raises `ValueError` for an endpoint that may not be used so; no broker need be there yet.
+        """
+        self._endpoint = check_endpoint(endpoint, encrypted=keys is not None)
+        self._keys = keys
         self._max_frame_bytes = max_frame_bytes
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._lock = threading.Lock()
@@ -63,7 +68,7 @@ class Lines:
         with self._lock:
             if self._closed:
                 raise Internal("the connection is closed")
-            line = self._free.pop() if self._free else _Line(self._context, self._endpoint)
+            line = self._free.pop() if self._free else _Line(self._context, self._endpoint, self._keys)
             self._busy += 1
             return line
 
@@ -84,13 +89,15 @@ class Lines:
 class _Line:
     """One connection, on which one request at a time waits."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, keys: PeerKeys | None
+    ) -> None:
         self._decode: Decoder[Result | Failure] = Decoder(Result | Failure)
-        self._dealer = client_socket(context)
-        self._monitor = self._dealer.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._dealer = client_socket(context, keys)
+        self._handshakes = Handshakes(self._dealer, endpoint)
         self._dealer.connect(endpoint)
         self._poller = zmq.Poller()
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._handshakes.monitor, zmq.POLLIN)
         self._was_connected = False  # the first handshake is no reason to send again what went out with it
 
     def ask(self, frame: Frame, image: Buffer, ends_at: float) -> Answer:
@@ -102,7 +109,7 @@ class _Line:
             self._poller.register(self._dealer, zmq.POLLIN | zmq.POLLOUT if waits_for_room else zmq.POLLIN)
             ready = dict(self._poller.poll(int(left_s * 1000) + 1))
             # A new broker may know nothing of what was sent before. If it does, it recognises the id.
-            anew = self._monitor in ready and self._is_connected_anew()
+            anew = self._handshakes.monitor in ready and self._is_connected_anew()
             if anew or waits_for_room:
                 sent = self._send(frame, image, ends_at)
             if ready.get(self._dealer, 0) & zmq.POLLIN:
@@ -113,16 +120,13 @@ class _Line:
 
     def close(self) -> None:
         """Close; nobody waits here."""
-        self._dealer.disable_monitor()
-        self._monitor.close()
+        self._handshakes.close()
         self._dealer.close()
 
     def _is_connected_anew(self) -> bool:
         """Whether a handshake succeeded since the last time."""
-        anew = False
-        while self._monitor.poll(0):
-            recv_monitor_message(self._monitor)
-            anew = self._was_connected = True
+        anew = self._handshakes.succeeded()
+        self._was_connected |= anew
         return anew
 
     def _send(self, frame: Frame, image: Buffer, ends_at: float) -> bool:

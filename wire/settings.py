@@ -55,6 +55,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers_endpoint: Annotated[
         str, Meta(description="ZeroMQ endpoint for workers; empty: ipc in runtime_dir")
     ] = ""
+    frames_listen: Annotated[
+        str, Meta(description="`tcp://ADDRESS:PORT` for clients elsewhere, comma between; encrypted")
+    ] = ""
+    workers_listen: Annotated[
+        str, Meta(description="`tcp://ADDRESS:PORT` for workers elsewhere, comma between; encrypted")
+    ] = ""
 
     store_dir: Annotated[
         str, Meta(description="stored sessions; empty: in runtime_dir, which a reboot may clear")
@@ -88,6 +94,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_sessions: Annotated[
         NotNegative, Meta(description="sessions that one token may use at a time; 0: no limit")
     ] = 0
+    key_file: Annotated[
+        str, Meta(description="secret key of this program for tcp, see docs/security.md; mode 0600")
+    ] = ""
+    broker_key_file: Annotated[
+        str, Meta(description="public key of the broker, for whoever connects to it over tcp")
+    ] = ""
+    allowed_keys: Annotated[
+        str, Meta(description="folder or file of the public keys that the broker lets in over tcp")
+    ] = ""
+    handshake_s: Annotated[
+        Seconds, Meta(description="time in which a new connection must have shown its key")
+    ] = 5.0
+    listen_backlog: Annotated[Count, Meta(description="new connections that may wait for the broker")] = 256
 
     # -- the observer
     observer: Annotated[

@@ -41,7 +41,11 @@ def main() -> int:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stopping.set())
     with zmq.Context() as context:
-        socket = BrokerSocket(context, settings)
+        try:
+            socket = BrokerSocket(context, settings)
+        except ValueError as error:
+            log.error("%s", error)
+            return EXIT_CANNOT_SERVE
         try:
             return _serve(name, index, settings, socket, stopping)
         finally:

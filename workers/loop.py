@@ -14,10 +14,10 @@ from typing import Generic
 
 import zmq
 from msgspec.structs import replace
-from zmq.utils.monitor import recv_monitor_message
 
-from wire import messages, parts
+from wire import keys, links, messages, parts
 from wire.errors import Internal, PoseError, ProtocolError
+from wire.links import Handshakes
 from wire.messages import (
     BrokerToWorker,
     Buffer,
@@ -81,6 +81,9 @@ class BrokerSocket:
     """The worker's DEALER socket: typed messages in and out."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Settings) -> None:
+        """Raises `ValueError` for an endpoint that may not be used, or for keys."""
+        endpoint = settings.workers_address()
+        own_keys = keys.for_endpoint(endpoint, settings, role="worker")
         self._decode: Decoder[BrokerToWorker] = Decoder(BrokerToWorker)
         self._socket = context.socket(zmq.DEALER)
         # A frame queued to a broker that is not there would be answered by nobody.
@@ -89,13 +92,15 @@ class BrokerSocket:
         self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes + links.SEALED_MORE_BYTES)
         self._socket.copy_threshold = _COPIED_BYTES
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        links.keep_alive(self._socket)
+        links.seal_as_peer(self._socket, own_keys)
+        self._handshakes = Handshakes(self._socket, endpoint)
         self._poller = zmq.Poller()
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self._poller.register(self._handshakes.monitor, zmq.POLLIN)
         self._poller.register(self._socket, zmq.POLLIN)
-        self._socket.connect(settings.workers_address())
+        self._socket.connect(endpoint)
 
     def send(self, message: Message, *payload: Buffer) -> None:
         """Send; a broker that stays away longer than its own patience with us has forgotten the frame."""
@@ -106,14 +111,13 @@ class BrokerSocket:
 
     def can_send(self) -> bool:
         """Whether a message would leave at once, over a connection on which we have said who we are."""
-        return bool(self._socket.poll(0, zmq.POLLOUT)) and not self._monitor.poll(0)
+        return bool(self._socket.poll(0, zmq.POLLOUT)) and not self._handshakes.pending()
 
     def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
         """What happened next; None: nothing did in time, or what came was not readable."""
         ready = dict(self._poller.poll(int(timeout_s * 1e3)))
-        if self._monitor in ready:  # first: what came before was said over another connection
-            while self._monitor.poll(0):
-                recv_monitor_message(self._monitor)
+        # First: what came before was said over another connection.
+        if self._handshakes.monitor in ready and self._handshakes.succeeded():
             return NewConnection()
         if self._socket not in ready:
             return None
@@ -126,8 +130,7 @@ class BrokerSocket:
 
     def close(self) -> None:
         """Close; what was sent still leaves within the linger time."""
-        self._socket.disable_monitor()
-        self._monitor.close()
+        self._handshakes.close()
         self._socket.close()
 
 

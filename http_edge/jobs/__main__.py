@@ -20,10 +20,11 @@ from http_edge import topology
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.traffic import Traffic
 from http_edge.jobs.working import Parts, Work
-from wire import logs
+from wire import keys, logs
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.errors import PoseError
+from wire.keys import PeerKeys
 from wire.settings import Settings
 
 log = logging.getLogger("jobs")
@@ -47,6 +48,7 @@ def main() -> int:
     try:
         settings = wire_settings.load(os.environ)
         wire_settings.make_runtime_dir(settings)
+        broker_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
     except (ValueError, PermissionError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
@@ -58,14 +60,14 @@ def main() -> int:
         )
         # Held as long as the process lives: of two programs each would take back what the other works on.
         with _locked(settings.jobs_directory() / "lock"):
-            work_until_told(settings, archive)
+            work_until_told(settings, archive, broker_keys)
     except (OSError, sqlite3.Error) as error:
         log.critical("video jobs cannot be kept in %s: %s", settings.jobs_directory(), error)
         return EXIT_NO_ARCHIVE
     return 0
 
 
-def work_until_told(settings: Settings, archive: Archive) -> None:
+def work_until_told(settings: Settings, archive: Archive, broker_keys: PeerKeys | None) -> None:
     """Work until SIGTERM or SIGINT; what is under way then goes on at the next start."""
     stopping = threading.Event()
 
@@ -77,7 +79,8 @@ def work_until_told(settings: Settings, archive: Archive) -> None:
         signal.signal(signum, stop)
     if taken_back := archive.catalogue.take_back():
         log.info("%d jobs were under way and go on", taken_back)
-    with Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes) as broker:
+    address = settings.frames_address()
+    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=broker_keys) as broker:
         parts = Parts(
             settings=settings,
             archive=archive,

@@ -1,0 +1,109 @@
+"""What all ZeroMQ connections of ours have: signs of life, keys off the machine, a word where they fail."""
+
+import logging
+import time
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from wire.keys import PeerKeys, PublicKey, Role, SecretKey
+
+log = logging.getLogger(__name__)
+
+_HEARTBEAT_MS = 2_000
+_SILENCE_MS = 6_000
+_KEEPALIVE_IDLE_S = 30
+
+#: A host that is away is tried again after this; the kernel's own pauses would soon be half a minute.
+_CONNECT_WITHIN_MS = 3_000
+
+#: What an encrypted part is longer by on the wire: box, nonce, flags and the command's name (ZeroMQ RFC 26).
+SEALED_MORE_BYTES = 33
+
+#: A broker that is away, or lets us in no more, is told of once in this time.
+_COMPLAIN_EVERY_S = 60.0
+
+_NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_FAILED = _NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
+
+def make_key(role: Role, name: str) -> SecretKey:
+    """A new key."""
+    public, secret = zmq.curve_keypair()
+    return SecretKey(PublicKey(role, name, public), secret)
+
+
+def keep_alive(socket: "zmq.Socket[bytes]") -> None:
+    """Notice within seconds that the other end is gone, however it went."""
+    socket.set(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
+    socket.set(zmq.HEARTBEAT_TTL, _SILENCE_MS)
+    socket.set(zmq.CONNECT_TIMEOUT, _CONNECT_WITHIN_MS)
+    socket.set(zmq.TCP_KEEPALIVE, 1)
+    socket.set(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+
+
+def seal_as_peer(socket: "zmq.Socket[bytes]", keys: PeerKeys | None) -> None:
+    """Connect with these keys from now on; None: in clear."""
+    if keys is not None:
+        socket.set(zmq.CURVE_SERVERKEY, keys.broker.key)
+        socket.set(zmq.CURVE_PUBLICKEY, keys.own.public.key)
+        socket.set(zmq.CURVE_SECRETKEY, keys.own.secret)
+
+
+def seal_as_broker(socket: "zmq.Socket[bytes]", key: SecretKey, *, opens_to: Role) -> None:
+    """Bind with this key from now on, for peers of one role; endpoints bound before stay as they are.
+
+    libzmq asks `broker/gatekeeper.py` whether a peer's key is of that role, and without it lets nobody in.
+    """
+    socket.set(zmq.ZAP_DOMAIN, opens_to.encode())
+    socket.set(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.set(zmq.CURVE_SERVER, 1)
+    socket.set(zmq.CURVE_SECRETKEY, key.secret)
+
+
+class Handshakes:
+    """Tells when a socket's connection to the broker is new; for the thread that owns the socket."""
+
+    def __init__(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
+        """Before the socket is connected."""
+        self._watched = socket
+        self._endpoint = endpoint
+        self._complained_at = float("-inf")
+        self.monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED)
+
+    def pending(self) -> bool:
+        """Whether anything happened that `succeeded` was not asked about yet."""
+        return bool(self.monitor.poll(0))
+
+    def succeeded(self) -> bool:
+        """Whether one succeeded since the last time; those that failed are logged."""
+        any_succeeded = False
+        while self.monitor.poll(0):
+            event = recv_monitor_message(self.monitor)["event"]
+            any_succeeded |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+            if event & _FAILED:
+                self._complain(event)
+        return any_succeeded
+
+    def close(self) -> None:
+        """Before the socket itself is closed."""
+        self._watched.disable_monitor()
+        self.monitor.close()
+
+    def _complain(self, event: int) -> None:
+        now = time.monotonic()
+        if now - self._complained_at < _COMPLAIN_EVERY_S:
+            return
+        self._complained_at = now
+        if event == _NO_DETAIL:
+            log.warning(
+                "%s hangs up without a word: it stops, or has another key than POSE_BROKER_KEY_FILE says, "
+                "or ours is not in its POSE_ALLOWED_KEYS; trying again",
+                self._endpoint,
+            )
+        else:
+            log.error(
+                "%s cannot be spoken to, not before a restart: only one side has keys, or it is no broker",
+                self._endpoint,
+            )
