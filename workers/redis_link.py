@@ -118,7 +118,7 @@ class Link:
         self._client.close()
 
     def _reason(self, error: redis.RedisError) -> redis.RedisError:
-        """What a server that hung up says to a small question: strangers with a large one it tells nothing."""
+        """What a server that hung up says to a small question: a stranger's large one it does not answer."""
         if type(error) is redis.exceptions.ConnectionError:
             try:
                 self._client.ping()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import zmq
@@ -22,11 +23,13 @@ from tests.fake_worker import body_arrays
 from wire import settings as wire_settings
 from wire.errors import InvalidImage, PoseError
 from wire.messages import Ready
+from wire.settings import Settings
 from workers import answers
 from workers.lmdb_store import LmdbStore
 from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
 from workers.sessions import Codec, Sessions
+from workers.store import Store
 from workers.types import Progress, unnoticed
 from workers.watchdog import Watchdog
 
@@ -88,6 +91,17 @@ _NOBODY = {name: array for name, array in body_arrays(people=0, meshes=0).items(
 _DRAWN = Drawn(np.zeros((0, 6890, 3), np.float32), None, {})
 
 
+def open_store(settings: Settings, index: int) -> Store:
+    """The store of a worker, without the networks that `workers.build` imports."""
+    rules: dict[str, Any] = {"kept_answers": settings.kept_answers, "idle_s": settings.session_idle_s}
+    if settings.store_url:
+        from workers.redis_store import RedisStore
+
+        return RedisStore(settings.store_url, "counting", timeout_s=settings.store_timeout_s, **rules)
+    max_bytes, now = settings.store_max_bytes, time.time()
+    return LmdbStore(settings.store_directory(), index=index, max_bytes=max_bytes, now=now, **rules)
+
+
 def main(index: int) -> None:
     """Serve until told to stop."""
     logging.basicConfig(level="INFO", format=f"counting-{index} %(levelname)s %(message)s")
@@ -95,14 +109,7 @@ def main(index: int) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     pipeline = CountingPipeline(index)
-    store = LmdbStore(
-        settings.store_directory(),
-        index=index,
-        max_bytes=settings.store_max_bytes,
-        kept_answers=settings.kept_answers,
-        idle_s=settings.session_idle_s,
-        now=time.time(),
-    )
+    store = open_store(settings, index)
     with zmq.Context() as context, closing(store):
         socket = BrokerSocket(context, settings)
         WorkerLoop(

@@ -68,9 +68,16 @@ class RedisServer:
         with redis.Redis(port=self.port, decode_responses=True, socket_timeout=PATIENCE_S) as client:
             return client.execute_command(*command)
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """Pause it, or let it go on."""
-        self.process.send_signal(number)
+    def pause(self) -> None:
+        """Let it stand still."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End a pause, or start it again."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+        else:
+            self.start()
 
     def kill(self) -> None:
         """End it as kill -9 does."""

@@ -2,7 +2,6 @@
 
 import logging
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -178,7 +177,7 @@ def test_a_restart_between_two_frames_goes_unnoticed(tmp_path: Path) -> None:
 def test_a_server_that_is_paused_holds_nobody_up_longer_than_the_deadline(server: RedisServer) -> None:
     store = open_store(server)
     assert commit(store, 1)
-    server.send_signal(signal.SIGSTOP)
+    server.pause()
 
     started = time.monotonic()
     for folded in range(2, 12):  # ten sessions of one batch
@@ -187,7 +186,7 @@ def test_a_server_that_is_paused_holds_nobody_up_longer_than_the_deadline(server
     store.figures()
     assert time.monotonic() - started < AT_ONCE_S
 
-    server.send_signal(signal.SIGCONT)
+    server.go_on()
     rested(store, 12)
     assert whole(open_store(server).take_over("dance", 1, 2, now=0.0)) == 12
 

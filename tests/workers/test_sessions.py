@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from wire.messages import Source, Work
 from workers.memory_store import Memory, MemoryStore
 from workers.sessions import Codec, Session, Sessions
-from workers.store import SessionHead, StoredAnswer, Superseded
+from workers.store import SessionHead, StoredAnswer, StoredSession, Superseded
 
 Line = tuple[int, ...]  # the frames that were folded, in their order: a state by which every fold shows
 
@@ -271,6 +271,81 @@ def test_what_cannot_be_stored_is_answered_and_an_heir_says_cold(memory: Memory)
     assert fold(full, work(1, epoch=2))[1] == (0, 1)
     assert fold(full, work(2, epoch=2))[1] == (0, 1, 2)
     assert fold(sessions(memory, "c"), work(3, epoch=3))[0].head.history == "cold"
+
+
+class _LostStore(MemoryStore):
+    """A server that cannot be reached any more: what it has stays as it is."""
+
+    is_lost = False
+
+    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+        return None if self.is_lost else super().take_over(session_id, generation, epoch, now=now)
+
+    def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
+        return not self.is_lost and super().commit(head, state, answer)
+
+
+def with_lost_stores(memory: Memory, *workers: str) -> dict[str, tuple[_LostStore, Sessions[Line, Line]]]:
+    stores = {name: _LostStore(memory, name, kept_answers=KEPT, idle_s=300.0) for name in workers}
+    return {name: (store, sessions(memory, store=store)) for name, store in stores.items()}
+
+
+def test_a_stored_state_that_lacks_answered_frames_is_not_gone_on_from(
+    memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((store, worker), (_, heir)) = with_lost_stores(memory, "a", "b").values()
+    fold(worker, work(0))
+    store.is_lost = True
+    fold(worker, work(1))
+
+    session, answer = fold(heir, work(2, epoch=2, folded=2, folded_under=1))
+
+    assert (answer, session.head.history) == ((2,), "cold")
+    assert "lacks 1 answered frames" in caplog.text
+    assert session.head.folded == 3, "goes on counting, so that the next heir can tell"
+
+
+def test_a_stored_state_with_frames_whose_answers_were_lost_is_gone_on_from(memory: Memory) -> None:
+    fold(sessions(memory, "a"), work(0))
+    fold(sessions(memory, "a"), work(1))
+
+    session, answer = fold(sessions(memory, "b"), work(2, epoch=2, folded=1, folded_under=1))
+
+    assert (answer, session.head.history) == ((0, 1, 2), "restored")
+
+
+def test_who_gave_the_last_answer_goes_on_from_memory_without_the_store(memory: Memory) -> None:
+    ((store, worker),) = with_lost_stores(memory, "a").values()
+    fold(worker, work(0))
+    store.is_lost = True
+    fold(worker, work(1))
+
+    # The broker gave the worker up and took it back.
+    session, answer = fold(worker, work(2, epoch=2, folded=2, folded_under=1))
+
+    assert (answer, session.head.history) == ((0, 1, 2), "complete")
+
+
+def test_who_did_not_give_the_last_answer_says_cold_without_the_store(memory: Memory) -> None:
+    ((store, first), (others, second)) = with_lost_stores(memory, "a", "b").values()
+    fold(first, work(0))
+    fold(first, work(1))
+    store.is_lost = others.is_lost = True
+    assert fold(second, work(1, epoch=2, folded=1, folded_under=1))[0].head.history == "cold"
+
+    session, answer = fold(first, work(2, epoch=3, folded=2, folded_under=2))
+
+    assert (answer, session.head.history) == ((2,), "cold")
+
+
+def test_frames_of_former_owners_are_counted(memory: Memory) -> None:
+    worker = sessions(memory, "a")
+    fold(sessions(memory, "b"), work(0, epoch=9))
+
+    with pytest.raises(Superseded):
+        worker.open(work(1, epoch=7), now=0.0)
+
+    assert worker.figures()["superseded"] == 1
 
 
 # --------------------------------------------------------------- whatever happens
