@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from http_edge import app, topology
+from http_edge import app, sharing, topology
 from http_edge.access import Access
 from http_edge.app import Parts
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.metrics import JobMetrics
 from http_edge.metrics import Metrics
-from http_edge.server import Server
+from http_edge.server import CannotListen, Server
 from http_edge.status import StatusWatch
 from http_edge.tokens import Tokens
 from wire import keys, logs
@@ -30,8 +30,9 @@ from wire.settings import Settings
 
 log = logging.getLogger("http_edge")
 
-#: Exit status when the settings are wrong.
+#: Exit statuses: the settings are wrong; an address cannot be listened on.
 EXIT_BAD_SETTINGS = 2
+EXIT_CANNOT_LISTEN = 3
 
 _OPERATORS_THREADS = 4
 
@@ -42,18 +43,34 @@ def main() -> int:
         settings = wire_settings.load(os.environ)
         tokens = Tokens(Path(settings.tokens_file)) if settings.tokens_file else None
         broker_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
+        shared = _shared_metrics(settings)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logs.configure("http_edge", level=settings.log_level, log_format=settings.log_format)
     # Full queues are refused and counted by the application; waitress would log each one.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    serve(settings, tokens, broker_keys)
+    try:
+        serve(settings, tokens, shared, broker_keys)
+    except CannotListen as error:
+        log.critical("%s", error)
+        return EXIT_CANNOT_LISTEN
     return 0
 
 
-def serve(settings: Settings, tokens: Tokens | None, broker_keys: PeerKeys | None) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what is held."""
+def _shared_metrics(settings: Settings) -> Path | None:
+    """The folder that several edges count in; None: there is one edge. Raises `ValueError`."""
+    if settings.edges == 1:
+        return None
+    if not (named := os.environ.get(sharing.VARIABLE)) or not Path(named).is_dir():
+        raise ValueError(f"POSE_EDGES: {sharing.VARIABLE} names no folder, as `make serve` has it")
+    return Path(named)
+
+
+def serve(
+    settings: Settings, tokens: Tokens | None, shared: Path | None, broker_keys: PeerKeys | None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what is held. Raises `CannotListen`."""
     access = Access(tokens, settings)
     body = topology.of(settings)
     address, most = settings.frames_address(), settings.max_body_bytes
@@ -64,7 +81,7 @@ def serve(settings: Settings, tokens: Tokens | None, broker_keys: PeerKeys | Non
     archive = Archive(
         settings.jobs_directory(), max_bytes=settings.jobs_max_bytes, kept_s=settings.job_kept_s
     )
-    metrics = Metrics(settings, lambda: watch.snapshot)
+    metrics = Metrics(settings, lambda: watch.snapshot, shared=shared)
     metrics.register(JobMetrics(archive))
     parts = Parts(
         settings=settings,
@@ -95,7 +112,7 @@ def serve(settings: Settings, tokens: Tokens | None, broker_keys: PeerKeys | Non
 
 @contextmanager
 def _listening_to_operators(parts: Parts) -> Iterator[None]:
-    """Serve them where they are listened to on their own, until the `with` block ends. Raises `OSError`."""
+    """Serve them where they have a listener of their own, until the block ends. Raises `CannotListen`."""
     address = parts.settings.admin_address()
     if address is None:
         yield

@@ -94,9 +94,11 @@ def build(parts: Parts) -> App:
     app.add_route("/pose/batch", BatchPose(parts, admission, pose))
     app.add_route("/health", Health(parts.watch))
     app.add_route("/warmup", Warmup(parts, admission))
-    if parts.settings.admin_address() is None:
+    operators_too = parts.settings.admin_address() is None
+    if operators_too:
         _add_operators_routes(app, parts)
-    pages.add_routes(app)
+    pages.add_live_page(app, has_operators_page=operators_too)
+    pages.add_files(app)
     openapi.add_routes(app)
     videos.add_routes(
         app, settings=parts.settings, archive=parts.archive, watch=parts.watch, admission=admission
@@ -120,7 +122,7 @@ def build_for_operators(parts: Parts) -> App:
 
 def _add_operators_routes(app: App, parts: Parts) -> None:
     app.add_route("/metrics", Exposition(parts.metrics))
-    pages.add_operators_page(app)
+    pages.add_operators_page(app, has_live_page=parts.settings.admin_address() is None)
 
 
 def _add_error_handlers(app: App) -> None:

@@ -7,6 +7,7 @@ system. Their policy lets pages load, run and ask nothing but what comes from th
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 import falcon
 
@@ -14,8 +15,9 @@ from wire.errors import NotFound
 
 FOLDER = Path(__file__).parent / "viewer"
 
+_HTML = "text/html; charset=utf-8"
+
 _MEDIA_TYPES = {
-    ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
@@ -57,7 +59,7 @@ class _File:
 
 
 class Page:
-    """One file, at a path of its own."""
+    """One page, at a path of its own."""
 
     def __init__(self, file: _File) -> None:
         self._file = file
@@ -85,28 +87,43 @@ class Files:
     on_head = on_get
 
 
-def add_routes(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
-    """Give the application the live page and the files."""
-    app.add_route("/", Page(_read(FOLDER / "index.html")))
-    add_files(app)
+App = falcon.App[falcon.Request, falcon.Response]
 
 
-def add_operators_page(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
-    """Give the application the operators' page."""
-    app.add_route("/operator", Page(_read(FOLDER / "operator.html")))
+def add_live_page(app: App, *, has_operators_page: bool) -> None:
+    """Give the application the live page, which leads to the operators' where that is beside it."""
+    link = '<a href="/operator">Operator</a>' if has_operators_page else ""
+    app.add_route("/", _page("live.html", title="Everyframe", script="main.js", link=link))
 
 
-def add_files(app: "falcon.App[falcon.Request, falcon.Response]") -> None:
+def add_operators_page(app: App, *, has_live_page: bool) -> None:
+    """Give the application the operators' page, which leads to the live one where that is beside it."""
+    link = '<a href="/">Live page</a>' if has_live_page else ""
+    page = _page("operator.html", title="Everyframe: operator", script="operator.js", link=link)
+    app.add_route("/operator", page)
+
+
+def add_files(app: App) -> None:
     """Give the application what the pages are made of."""
-    files = {path.name: _read(path) for path in sorted(FOLDER.iterdir()) if path.suffix in _MEDIA_TYPES}
+    files = {
+        path.name: _file(path.read_bytes(), _MEDIA_TYPES[path.suffix])
+        for path in sorted(FOLDER.iterdir())
+        if path.suffix in _MEDIA_TYPES
+    }
     app.add_route("/viewer/{name}", Files(files))
 
 
-def _read(path: Path) -> _File:
-    content = path.read_bytes()
+def _page(name: str, *, title: str, script: str, link: str) -> Page:
+    """What all pages have around what this one shows."""
+    frame = Template((FOLDER / "page.html").read_text())
+    text = frame.substitute(title=title, script=script, link=link, main=(FOLDER / name).read_text())
+    return Page(_file(text.encode(), _HTML))
+
+
+def _file(content: bytes, media_type: str) -> _File:
     etag = falcon.ETag(hashlib.sha256(content).hexdigest()[:32])
     etag.is_weak = True  # the same for its compressed form
-    return _File(content, _MEDIA_TYPES[path.suffix], etag)
+    return _File(content, media_type, etag)
 
 
 def _send(file: _File, req: falcon.Request, resp: falcon.Response) -> None:

@@ -6,6 +6,7 @@ form as every other error. Stopping closes the door, answers what is held, then 
 
 import logging
 import re
+import select
 import socket
 import threading
 import time
@@ -56,6 +57,9 @@ _FORM_BYTES = 64 * 2**10
 #: A header that goes on in the next line (obs-fold), and what a request says of its body's coding.
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _CODING = re.compile(rb"\r\nTransfer-Encoding:([^\r]*)", re.IGNORECASE)
+
+#: Who has just connected is about to ask.
+_FIRST_REQUEST_S = 0.5
 
 _LOOP_TIMEOUT_S = 1.0
 _DRAIN_STEP_S = 0.05
@@ -158,8 +162,13 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
     @property
     def holds_work(self) -> bool:
-        """Whether a request is being read, served or answered here."""
-        return bool(self.requests) or self.total_outbufs_len > 0 or self.request is not None
+        """Whether a request is being read, served or answered here, or is about to come."""
+        is_new = self.last_activity == self.creation_time > time.time() - _FIRST_REQUEST_S
+        return is_new or bool(self.requests) or self.total_outbufs_len > 0 or self.request is not None
+
+
+class CannotListen(Exception):
+    """The address is another's, or none of this machine's."""
 
 
 class Server:
@@ -175,14 +184,21 @@ class Server:
         access: Access | None = None,
         refused_unread: Callable[[int], None] | None = None,
     ) -> None:
-        """Binds its address. Raises `OSError`.
+        """Binds its address. Raises `CannotListen`.
 
         address, threads: if not the settings' own. access: whose bodies are read. refused_unread: is told
         the status of each request that the application does not get to see.
         """
         host, port = address or (settings.host, settings.port)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # Of several edges each has a queue of its own: one that dies takes only its own callers with it.
+        shared = settings.edges > 1
+        try:
+            self._listener = socket.create_server(
+                (host, port), family=family, backlog=_BACKLOG, reuse_port=shared
+            )
+        except OSError as error:
+            raise CannotListen(f"cannot listen on {host} port {port}: {error.strerror}") from error
         self._waitress = create_server(
             app,
             sockets=[self._listener],
@@ -221,13 +237,24 @@ class Server:
         """Serve until `stop`; then accept nothing more, answer what is held for up to `drain_s`."""
         while not self._stopping.is_set():
             self._turn(_LOOP_TIMEOUT_S)
+        self._let_in_who_is_at_the_door()
         wasyncore.dispatcher.close(self._waitress)  # the listening socket alone
+        self._turn(0.0)
         deadline = time.monotonic() + drain_s
         while (held := self._close_idle()) and time.monotonic() < deadline:
             self._turn(_DRAIN_STEP_S)
         if held:
             log.warning("%d requests are given up", held)
         self._waitress.task_dispatcher.shutdown(cancel_pending=True, timeout=0)
+
+    def _let_in_who_is_at_the_door(self) -> None:
+        """Accept who has connected: closing the listener would cut them off."""
+        door = select.poll()
+        door.register(self._listener, select.POLLIN)
+        for _ in range(_BACKLOG):
+            if not door.poll(0):
+                return
+            self._turn(0.0)
 
     def _close_idle(self) -> int:
         """Close the connections that hold no work; how many are left."""

@@ -7,6 +7,7 @@ instead, the operator's hand: `python -m tools.serve status`.
 
 import fcntl
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,7 @@ def main(arguments: list[str]) -> NoReturn:
         program = ["supervisor.supervisorctl", "-s", socket, *arguments]
     else:
         program = ["supervisor.supervisord", "-c", str(CONFIGURATION)]
+        _make_metrics_directory(_metrics_directory(settings))
     os.execve(sys.executable, [sys.executable, "-m", *program], environment(settings, os.environ))
 
 
@@ -76,8 +78,23 @@ def _append_to_stdout() -> None:
     fcntl.fcntl(sys.stdout, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
+def _make_metrics_directory(path: Path) -> None:
+    """An empty one: what the edges of an earlier start counted is not ours."""
+    path.mkdir(parents=True, exist_ok=True)
+    for other in path.parent.iterdir():
+        if other == path or not Path("/proc", other.name).exists():  # whose supervisord is gone
+            shutil.rmtree(other)
+    path.mkdir()
+
+
+def _metrics_directory(settings: Settings) -> Path:
+    """Where several edges count together; of this process, which becomes supervisord."""
+    return Path(settings.runtime_dir) / "metrics" / str(os.getpid())
+
+
 def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:
     """What the programs find: everything inherited, and a value for each name that the file expands."""
+    several = settings.edges > 1
     return {
         **ALLOCATOR,
         **LINEAR_ALGEBRA,
@@ -88,6 +105,8 @@ def environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, s
         "EVERYFRAME_STOP_S": str(round(settings.drain_s + _STOP_GRACE_S)),
         "POSE_RUNTIME_DIR": settings.runtime_dir,
         "POSE_WORKERS": str(settings.workers),
+        "POSE_EDGES": str(settings.edges),
+        **({"PROMETHEUS_MULTIPROC_DIR": str(_metrics_directory(settings))} if several else {}),
     }
 
 

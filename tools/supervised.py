@@ -29,7 +29,7 @@ class Supervised:
         self._proxy = xmlrpc.client.ServerProxy("http://localhost", self._transport)
 
     def programs(self) -> Mapping[str, Program]:
-        """Every program by its name: broker, worker_00, worker_01, ..., jobs, edge, fatal."""
+        """Every program by its name: broker, worker_00, worker_01, ..., jobs, edge_00, ..., fatal."""
         listed = cast(list[dict[str, Any]], self._proxy.supervisor.getAllProcessInfo())
         return {
             program["name"]: Program(

@@ -17,6 +17,8 @@ from msgspec import Meta, Struct
 
 PREFIX = "POSE_"
 
+_HIGHEST_PORT = 65_535
+
 
 def _default_runtime_dir() -> str:
     return f"{tempfile.gettempdir()}/everyframe-{os.getuid()}"
@@ -37,7 +39,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # -- where things are
     host: Annotated[str, Meta(description="address the HTTP edge binds")] = "0.0.0.0"
-    port: Annotated[int, Meta(ge=0, le=65535, description="port of the HTTP edge; 0 takes a free one")] = 5000
+    port: Annotated[
+        int, Meta(ge=0, le=_HIGHEST_PORT, description="port of the HTTP edge; 0 takes a free one")
+    ] = 5000
     admin_listen: Annotated[
         str,
         Meta(
@@ -173,7 +177,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store_max_bytes: Annotated[
         int, Meta(ge=2**20, description="sessions and answers that one worker keeps on disk, at least 1 MiB")
     ] = 256 * 2**20
-    http_threads: Annotated[Count, Meta(description="requests the edge serves at a time")] = 32
+    edges: Annotated[
+        int,
+        Meta(
+            gt=0, le=64, description="edge processes on one port; limits of threads and tokens hold for each"
+        ),
+    ] = 1
+    http_threads: Annotated[Count, Meta(description="requests one edge serves at a time")] = 32
     jobs_at_once: Annotated[int, Meta(gt=0, le=16, description="videos worked on at a time")] = 1
     job_window_frames: Annotated[
         int, Meta(gt=0, le=64, description="frames of one video that may be under way at a time")
@@ -241,6 +251,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Where workers that pose a body other than the open one put its triangles, for the edge."""
         return Path(self.runtime_dir) / "body.npz"
 
+    def assets_directory(self) -> Path:
+        """Where the model files are: `assets_dir`, or else the user's cache directory."""
+        return Path(self.assets_dir or platformdirs.user_cache_dir("everyframe"))
+
     def store_directory(self) -> Path:
         """Where the workers keep their sessions."""
         return Path(self.store_dir or f"{self.runtime_dir}/store")
@@ -252,10 +266,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             width if self.min_person_width_px is None else self.min_person_width_px,
             height if self.min_person_height_px is None else self.min_person_height_px,
         )
-    def assets_directory(self) -> Path:
-        """Where the model files are: `assets_dir`, or else the user's cache directory."""
-        return Path(self.assets_dir or platformdirs.user_cache_dir("everyframe"))
-
 
     def jobs_directory(self) -> Path:
         """Where video jobs, what was uploaded for them and their results are."""
@@ -274,11 +284,23 @@ def load(environ: Mapping[str, str]) -> Settings:
             + ", ".join(PREFIX + name.upper() for name in known)
         )
     try:
-        return msgspec.convert(given, Settings, strict=False)
+        settings = msgspec.convert(given, Settings, strict=False)
     except msgspec.ValidationError as error:
         # msgspec says "... - at `$.port`"; the operator knows the variable.
         reason, _, path = str(error).partition(" - at `$.")
         raise ValueError(f"{PREFIX}{path.rstrip('`').upper()}: {reason}") from None
+    _check_ports(settings)
+    return settings
+
+
+def _check_ports(settings: Settings) -> None:
+    operators = settings.admin_address()
+    if operators is not None and operators[1] > _HIGHEST_PORT:
+        raise ValueError(
+            f"{PREFIX}ADMIN_LISTEN: there is no port {operators[1]}, they end at {_HIGHEST_PORT}"
+        )
+    if settings.edges > 1 and 0 in (settings.port, operators and operators[1]):
+        raise ValueError(f"{PREFIX}EDGES: several cannot share a free port (0), name one")
 
 
 def make_runtime_dir(settings: Settings) -> Path:

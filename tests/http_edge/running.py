@@ -61,18 +61,34 @@ class Edge:
 
     def __enter__(self) -> "Edge":
         self.start_broker()
-        with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "http_edge"]
-            self.process = subprocess.Popen(command, env=self._environment, stderr=log)
-        wait_for(lambda: self._urls() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log
+        self.processes: list[subprocess.Popen[bytes]] = []
+        try:
+            self.start_another()
+        except BaseException:
+            self.__exit__()
+            raise
         self.port = int(self._urls()[0])
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in (self.process, self.broker):
+        for process in (*self.processes, self.broker):
             process.kill()
             process.wait()
+
+    def start_another(self) -> None:
+        """Another process of the edge: the first, or one more on its port."""
+        serving = len(self._urls())
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "http_edge"]
+            started = subprocess.Popen(command, env=self._environment, stderr=log)
+        self.processes.append(started)
+        wait_for(lambda: len(self._urls()) > serving or started.poll() is not None)
+        assert started.poll() is None, self.log
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The only one, or the first."""
+        return self.processes[0]
 
     def start_broker(self) -> None:
         command = [sys.executable, "-m", "broker"]
@@ -87,6 +103,8 @@ class Edge:
         return self._log.read_text()
 
     def _urls(self) -> list[str]:
+        if not self._log.exists():
+            return []
         return re.findall(r"serving on http://127\.0\.0\.1:(\d+)", self.log)
 
     def wait_until_ready(self) -> None:
@@ -116,7 +134,15 @@ class Edge:
 
     def pose(self, image: bytes, **fields: object) -> Reply:
         """Send a picture with the contract's fields."""
-        return self.post({"image_base64": base64.b64encode(image).decode(), **fields})
+        return self.request("POST", "/pose/hybrid", intake(image, **fields), JSON)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def intake(image: bytes, **fields: object) -> bytes:
+    """The body of a request for a picture's pose."""
+    return json.dumps({"image_base64": base64.b64encode(image).decode(), **fields}).encode()
 
 
 def exchange(

@@ -14,10 +14,9 @@ import pytest
 from http_edge import tokens
 from tests.fake_worker import FakeWorker, answer
 from tests.http_edge.conftest import LIMITS
-from tests.http_edge.running import Edge, Reply, exchange, picture, wait_for
+from tests.http_edge.running import JSON, Edge, Reply, exchange, intake, picture, wait_for
 
 PNG = picture()
-JSON = {"Content-Type": "application/json"}
 
 #: Which token belongs to whom; names that begin alike, since names are the namespaces.
 SECRETS = {"alice": "token-of-alice", "alic": "token-of-alic"}
@@ -68,10 +67,6 @@ def limited(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Edge]:
     with Edge(tmp_path, settings) as running, FakeWorker(running.workers_address):
         running.wait_until_ready()
         yield running
-
-
-def intake(image: bytes, **fields: object) -> bytes:
-    return json.dumps({"image_base64": base64.b64encode(image).decode(), **fields}).encode()
 
 
 def pose(edge: Edge, name: str, **fields: object) -> Reply:
@@ -293,6 +288,11 @@ def test_metrics_are_on_the_listener_for_operators_alone(guarded: Edge) -> None:
         assert admin_get(guarded, path).status == 200
     assert admin_get(guarded, "/pose/video/status/x").status == 404
     assert admin_get(guarded, "/warmup").status == 404
+
+
+def test_no_page_leads_to_one_that_is_on_the_other_listener(guarded: Edge) -> None:
+    assert b'href="/operator"' not in guarded.get("/").raw
+    assert b'href="/"' not in admin_get(guarded, "/operator").raw
 
 
 def test_without_that_listener_metrics_need_a_token(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_every_program_restarts_and_has_time_to_drain(options: ServerOptions) ->
     }
     listener = programs.pop("fatal")
 
-    assert programs.keys() == {"broker", "worker_00", "worker_01", "worker_02", "jobs", "edge"}
+    assert programs.keys() == {"broker", "worker_00", "worker_01", "worker_02", "jobs", "edge_00"}
     assert listener.redirect_stderr is False
     for process in programs.values():
         assert process.autorestart.__name__ == "RestartUnconditionally"

@@ -69,6 +69,17 @@ def test_operators_may_be_listened_to_elsewhere(written, address):
     assert load({"POSE_ADMIN_LISTEN": written}).admin_address() == address
 
 
+def test_operators_cannot_be_listened_to_on_a_port_that_there_is_not():
+    with pytest.raises(ValueError, match="POSE_ADMIN_LISTEN: there is no port 65536"):
+        load({"POSE_ADMIN_LISTEN": "127.0.0.1:65536"})
+
+
+@pytest.mark.parametrize("name", ["POSE_PORT", "POSE_ADMIN_LISTEN"])
+def test_several_edges_need_a_port_that_they_all_know(name):
+    with pytest.raises(ValueError, match="POSE_EDGES: several cannot share a free port"):
+        load({"POSE_EDGES": "2", name: {"POSE_PORT": "0"}.get(name, "localhost:0")})
+
+
 def test_settings_do_not_change():
     with pytest.raises(AttributeError):
         load({}).port = 1
