@@ -38,7 +38,7 @@ SURFACE_POINTS: Final = (
 )
 
 #: BODY_25's joints among smplx's 45.
-_BODY_25: Final = np.array(
+BODY_25: Final = np.array(
     [24, 12, 17, 19, 21, 16, 18, 20, 0, 2, 5, 8, 1, 4, 7, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34]
 )
 _HIPS: Final = [9, 12]
@@ -74,7 +74,7 @@ class Hmr2Joints:
 
     def __call__(self, mesh: Mesh) -> Array:
         """The joints (B, 44, 3)."""
-        named = smplx_joints(self._body, mesh)[:, _BODY_25]
+        named = smplx_joints(self._body, mesh)[:, BODY_25]
         if self._update_hips:
             named[:, _HIPS] = _moved_hips(named)
         return np.concatenate([named, self._regressor @ mesh.vertices[:, self._used]], axis=1)
