@@ -1,17 +1,21 @@
 """What keeping sessions costs a frame: `python -m bench.store`.
 
-State and answer become bytes and go into the store in one transaction; the picture's digest says whether
-the frame came before. Beside it: the same bytes written to a file. State and answer are those of a
-real clip with two people; once more with a state as large as it may become.
+State and answer become bytes and go into the store in one step; the picture's digest says whether the
+frame came before. On this machine, and on a server: the one of `POSE_STORE_URL`, else one that is started on
+the loopback for it, if there is one. Beside it: the same bytes written to a file. State and answer are
+those of a real clip with two people; once more with a state as large as it may become.
 """
 
 import argparse
 import io
 import os
+import shutil
+import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -30,6 +34,7 @@ from workers.store import Store
 
 _CLIP, _FIRST, _LAST = "sports2d_demo.mp4", 60, 119  # two people in view
 _KEPT_ANSWERS = 16
+_TRACKER = "embedded"
 _REPEATS = 1000
 
 #: The most that a person's state may take, and so many people.
@@ -49,20 +54,55 @@ def main() -> None:
     people = len(answer.people)
     print(f"bytes a person, {people} people: state {sizes[0] // people}, answer {sizes[1] // people}")
     largest = os.urandom(_PEOPLE * _LARGEST_STATE_BYTES)
-    with tempfile.TemporaryDirectory() as directory:
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        own = {"here": {"POSE_STORE_DIR": f"{directory}/store"}}
+        if url := settings.store_url or stack.enter_context(_a_server(directory)):
+            own["server"] = {"POSE_STORE_URL": url}
+        stores = {
+            name: stack.enter_context(closing(open_store(wire_settings.load(given), _TRACKER, index=0)))
+            for name, given in own.items()
+        }
+        print(f"{'median ms':46}" + "".join(f"{name:>10}" for name in stores))
         floor = Path(directory) / "floor"
-        own = wire_settings.load({"POSE_STORE_DIR": f"{directory}/store"})
-        with closing(open_store(own, index=0)) as store:
-            print(f"{'':46}{'median ms':>10}")
-            _show("a frame, all of it", _frame_ms(store, "clip", state, _STATES, answer, picture))
-            _show("  the picture's digest", _ms(lambda: digest_of(picture)))
-            _show("  bytes of the state", _ms(state.to_bytes))
-            _show("  bytes of the answer", _ms(lambda: answers.to_bytes(answer)))
-            _show("  floor: as many bytes into a file", _written_ms(floor, sum(sizes)))
-            name = f"a frame, {_PEOPLE} people with {_LARGEST_STATE_BYTES // 1024} KB of state each"
-            _show(name, _frame_ms(store, "largest", largest, _AS_IT_IS, answer, picture))
-            _show("  floor: as many bytes into a file", _written_ms(floor, len(largest) + sizes[1]))
-            _show("taking such a session over", _take_over_ms(store, "largest"))
+        each = stores.values()
+        _show("a frame, all of it", *(_frame_ms(s, "clip", state, _STATES, answer, picture) for s in each))
+        _show("  the picture's digest", _ms(lambda: digest_of(picture)))
+        _show("  bytes of the state", _ms(state.to_bytes))
+        _show("  bytes of the answer", _ms(lambda: answers.to_bytes(answer)))
+        _show("  floor: as many bytes into a file", _written_ms(floor, sum(sizes)))
+        name = f"a frame, {_PEOPLE} people with {_LARGEST_STATE_BYTES // 1024} KB of state each"
+        _show(name, *(_frame_ms(s, "largest", largest, _AS_IT_IS, answer, picture) for s in each))
+        _show("  floor: as many bytes into a file", _written_ms(floor, len(largest) + sizes[1]))
+        _show("taking such a session over", *(_take_over_ms(s, "largest") for s in each))
+
+
+@contextmanager
+def _a_server(directory: str) -> Iterator[str | None]:
+    """The URL of a server that runs as long as it is needed; None: there is none on this machine."""
+    program = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
+    if program is None:
+        print("no valkey-server and no redis-server: only the store on this machine is measured")
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"--port": str(port), "--bind": "127.0.0.1", "--save": "", "--dir": directory}
+    process = subprocess.Popen(
+        [program, *(word for option in options.items() for word in option)], stdout=subprocess.DEVNULL
+    )
+    try:
+        while not _listens(port):
+            time.sleep(0.01)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _after_a_clip(settings: wire_settings.Settings) -> tuple[SessionState, FrameAnswer, bytes]:
@@ -143,8 +183,8 @@ def _ms(call: Callable[[], object]) -> float:
     return median_ms(call, repeats=_REPEATS)
 
 
-def _show(name: str, milliseconds: float) -> None:
-    print(f"{name:46}{milliseconds:>10.3f}")
+def _show(name: str, *milliseconds: float) -> None:
+    print(f"{name:46}" + "".join(f"{each:>10.3f}" for each in milliseconds))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
@@ -315,12 +316,22 @@ def test_records_that_are_none_are_passed_over(server: RedisServer, caplog: pyte
 # ----------------------------------------------------------------------------- addresses
 
 
-def test_a_user_and_a_password_are_those_of_the_url(server: RedisServer) -> None:
-    server.tell("ACL", "SETUSER", "pose", "on", ">a b", "~everyframe:*", "+@all")
-
+def test_a_user_needs_no_more_than_the_page_says(server: RedisServer) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    commands = re.search(r"the commands `([A-Z ]+)`", page)[1].lower().split()
+    allowed = ["reset", "on", ">a b", "~everyframe:*", *(f"+{command}" for command in commands)]
+    server.tell("ACL", "SETUSER", "pose", *allowed)
     store = open_store(server, url=f"redis://pose:a%20b@127.0.0.1:{server.port}/0")
 
-    assert commit(store, 1)
+    for folded in range(1, 8):
+        assert commit(store, folded)
+    assert whole(store.take_over("dance", 1, 2, now=0.0)) == 7
+    assert len(store.held(now=0.0, max_sessions=9)) == 1
+    store.sweep(now=1000.0)
+    assert store.figures().used_bytes > 0
+    assert store.figures().sessions == 0
+    store.forget("dance", 1, now=0.0)
+    assert store.figures().failed_writes == 0
 
 
 @pytest.mark.parametrize(
