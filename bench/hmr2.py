@@ -25,7 +25,7 @@ import torch
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.smpl_files import smpl_body
-from tools.serve import ALLOCATOR
+from wire.environment import ALLOCATOR
 from workers import compute
 from workers.hmr2.architecture import RELEASE
 from workers.hmr2.weights import open_network

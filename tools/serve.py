@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from wire import settings as wire_settings
+from wire.environment import ALLOCATOR, LINEAR_ALGEBRA
 from wire.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -30,21 +31,6 @@ _LOAD_S = {"blazepose": 5, "hmr2": 60}
 
 #: Time that a program has beyond `drain_s` before supervisord kills it.
 _STOP_GRACE_S = 10
-
-#: glibc hands a decoded picture's memory back to the kernel after every frame and faults it in
-#: again with the next: 12 ms of a 1080p frame. These keep it; few arenas, so that what threads
-#: keep stays small.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**31),
-    "MALLOC_TOP_PAD_": str(64 * 2**20),
-    "MALLOC_ARENA_MAX": "2",
-}
-
-
-#: Our matrices are small: threads that OpenBLAS would start for them cost far more than they give,
-#: and fight with the networks' own.
-LINEAR_ALGEBRA = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def main(arguments: list[str]) -> NoReturn:

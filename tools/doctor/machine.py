@@ -5,7 +5,7 @@ from typing import Final
 
 from tools.doctor.facts import Facts
 from tools.doctor.finding import Finding, gb
-from tools.serve import ALLOCATOR, LINEAR_ALGEBRA
+from wire.environment import ALLOCATOR, LINEAR_ALGEBRA
 
 #: Memory of one worker while its networks load, and of the other programs together.
 BLAZEPOSE_BYTES: Final = 300 * 2**20
