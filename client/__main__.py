@@ -29,7 +29,7 @@ from client import bulk, progress
 from client.bulk import Report
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.service import NoService, service
-from client.work import Parts, Place
+from client.work import Parts, Place, Stopped
 from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Connection
@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with _stopping() as stop:
             started = time.monotonic()
-            reports = _work(where, given, settings, stop, console, folder)
+            try:
+                reports = _work(where, given, settings, stop, console, folder)
+            except Stopped:  # before any video was begun
+                reports = bulk.as_they_are(where)
     except (NotFound, ValueError, OSError) as error:
         console.print(f"[red]{error}[/]", soft_wrap=True)
         return EXIT_BAD_ARGUMENTS
@@ -109,18 +112,24 @@ def _work(
     folder: Path,
 ) -> list[Report]:
     if not given.again and all(bulk.finished(video, place) for video, place in where):
-        return bulk.passed_over(where)
+        return bulk.as_they_are(where)
     with ExitStack() as stack:
         running = stack.enter_context(
             service(
-                given.endpoint, given.workers, settings, folder=folder, videos=len(where), console=console
+                given.endpoint,
+                given.workers,
+                settings,
+                folder=folder,
+                videos=len(where),
+                console=console,
+                go_on=stop.go_on,
             )
         )
         own_keys = keys.for_endpoint(running.endpoint, settings, role="client")
         broker = stack.enter_context(
             Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
         )
-        status = running.status(broker)
+        status = running.status(broker, stop.go_on)
         parts = Parts(
             broker=broker,
             limits=status.limits,
@@ -153,6 +162,11 @@ class _Stop:
         self.signum = signum
         self.event.set()
 
+    def go_on(self) -> None:
+        """Raises `Stopped` once an end was asked for."""
+        if self.event.is_set():
+            raise Stopped
+
 
 @contextmanager
 def _stopping() -> Iterator[_Stop]:
@@ -177,7 +191,7 @@ def _tell(reports: Sequence[Report], path: Path, elapsed_s: float, console: Cons
     console.print(progress.summary(reports))
     report: dict[str, Any] = {
         "seconds": elapsed_s,
-        "frames_of_this_run": sum(report.frames for report in reports if not report.was_there),
+        "frames_of_this_run": sum(report.frames - report.kept for report in reports),
         "videos": [report.as_json() for report in reports],
     }
     unfinished = path.with_name(f".{path.name}.unfinished")

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from client import motion
+from client import motion, spool
 from client.inputs import Video
 from client.work import Parts, Place, Stopped, Watcher, Work
 from wire.errors import PoseError
@@ -26,7 +26,8 @@ State = Literal["complete", "damaged", "failed", "unfinished"]
 class Report:
     """What came of one video.
 
-    was_there: by an earlier run. detected, recovered, predicted, nobody: frames, by the state of the person
+    was_there: by an earlier run. frames: in the result, or on disk where it is unfinished. kept: those of
+    them that an earlier run left. detected, recovered, predicted, nobody: frames, by the state of the person
     to show. failed_frames: those with an error instead of people. seconds: that this run took for it.
     """
 
@@ -35,6 +36,7 @@ class Report:
     state: State
     was_there: bool = False
     frames: int = 0
+    kept: int = 0
     tracks: int = 0
     detected: int = 0
     recovered: int = 0
@@ -96,13 +98,24 @@ def run(
         return list(pool.map(lambda both: one(*both), videos))
 
 
-def passed_over(videos: Sequence[tuple[Video, Place]]) -> list[Report]:
-    """Of videos whose results are all there."""
-    return [
-        _was_there(Report(str(video.path), str(place.result), "complete"), place, told)
-        for video, place in videos
-        if (told := finished(video, place)) is not None
-    ]
+def as_they_are(videos: Sequence[tuple[Video, Place]]) -> list[Report]:
+    """What earlier runs made of each, and nothing more."""
+    return [_as_it_is(video, place) for video, place in videos]
+
+
+def _as_it_is(video: Video, place: Place) -> Report:
+    report = Report(str(video.path), str(place.result), "unfinished")
+    if (told := finished(video, place)) is not None:
+        return _was_there(report, place, told)
+    return _left(report, place)
+
+
+def _left(report: Report, place: Place) -> Report:
+    """Of a video that is to be gone on with, and that this run has not touched."""
+    frames = 0
+    with suppress(OSError):  # nothing is there yet
+        frames, _ = spool.whole(place.folder)
+    return replace(report, frames=frames, kept=frames)
 
 
 def _one(
@@ -115,17 +128,28 @@ def _one(
         if not again and (told := finished(video, place)) is not None:
             return _was_there(report, place, told)
         if parts.stopping.is_set():
-            return report
-        Work(parts, video, place, watcher).run()
-    except Stopped:
-        return report
-    except (PoseError, OSError) as failure:
+            return _left(report, place)
+        report = _worked_on(report, Work(parts, video, place, watcher), video, place)
+    except OSError as failure:  # the video is not there any more
         report = replace(report, state="failed", error=_told(failure))
     finally:
         watcher.ended()
-    report = replace(report, seconds=time.monotonic() - started)
+    return replace(report, seconds=time.monotonic() - started)
+
+
+def _worked_on(report: Report, work: Work, video: Video, place: Place) -> Report:
+    try:
+        work.run()
+    except Stopped:
+        left = _left(report, place)
+        return replace(left, kept=left.frames - work.came)
+    except (PoseError, OSError) as failure:
+        report = replace(report, state="failed", error=_told(failure))
     told = finished(video, place)
-    return report if told is None else _counted(report, place, told)
+    if told is None:
+        return report
+    counted = _counted(report, place, told)
+    return replace(counted, kept=counted.frames - work.came)
 
 
 def _told(failure: PoseError | OSError) -> str:
@@ -135,7 +159,8 @@ def _told(failure: PoseError | OSError) -> str:
 
 
 def _was_there(report: Report, place: Place, told: Mapping[str, Any]) -> Report:
-    return replace(_counted(report, place, told), was_there=True)
+    counted = _counted(report, place, told)
+    return replace(counted, was_there=True, kept=counted.frames)
 
 
 def _counted(report: Report, place: Place, told: Mapping[str, Any]) -> Report:

@@ -1,4 +1,7 @@
-"""A service of one's own: started under supervisord for as long as it is needed, stopped afterwards."""
+"""A service of one's own: started under supervisord for as long as it is needed, stopped afterwards.
+
+It ends with the thread that started it, however that ends: see `client.owned`.
+"""
 
 import os
 import signal
@@ -7,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +20,9 @@ from client.backend import Backend, is_ready
 #: Where the programs are.
 _ROOT = Path(__file__).parents[1]
 
-#: Longest wait for the networks to load, and for the programs to stop.
+#: Longest wait for the networks to load, for the programs to be there, and for them to stop.
 _READY_WITHIN_S = 120.0
+_BEGUN_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 60.0
 
 
@@ -36,10 +40,13 @@ class PrivateService:
 
 
 @contextmanager
-def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Iterator[PrivateService]:
+def private_service(
+    log: Path, settings: Mapping[str, str] | None = None, *, go_on: Callable[[], None] = lambda: None
+) -> Iterator[PrivateService]:
     """A service that is ready to answer; `settings` are `POSE_` variables.
 
-    Raises `RuntimeError` with the end of its log if it does not come up.
+    `go_on` is called while it starts; it raises where nobody wants the service any more. Raises
+    `RuntimeError` with the end of its log if it does not come up.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,7 +54,7 @@ def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Ite
     with tempfile.TemporaryDirectory(prefix="everyframe-") as runtime_dir, log.open("wb") as output:
         own = {"POSE_HOST": "127.0.0.1", "POSE_PORT": str(port), "POSE_RUNTIME_DIR": runtime_dir}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tools.serve"],
+            [sys.executable, "-m", "client.owned", str(os.getpid()), "tools.serve"],
             cwd=_ROOT,
             env={**os.environ, **own, **(settings or {})},
             stdout=output,
@@ -56,16 +63,32 @@ def private_service(log: Path, settings: Mapping[str, str] | None = None) -> Ite
         )
         service = PrivateService(port, Path(runtime_dir), log)
         try:
-            _wait_until_ready(service, process)
+            _wait_until_ready(service, process, go_on)
             yield service
         finally:
+            _wait_until_begun(service, process)
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=_STOPPED_WITHIN_S)
 
 
-def _wait_until_ready(service: PrivateService, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_begun(service: PrivateService, process: subprocess.Popen[bytes]) -> None:
+    """Wait until its programs are themselves; the edge is the last to start.
+
+    What supervisord signals between fork and exec never hears of it, and is killed half a minute later.
+    """
+    deadline = time.monotonic() + _BEGUN_WITHIN_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", service.port), timeout=1):
+            return
+        time.sleep(0.1)
+
+
+def _wait_until_ready(
+    service: PrivateService, process: subprocess.Popen[bytes], go_on: Callable[[], None]
+) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
     while not is_ready("127.0.0.1", service.port):
+        go_on()
         if time.monotonic() > deadline or process.poll() is not None:
             raise RuntimeError(f"the service did not become ready:\n{service.log.read_text()[-4000:]}")
         time.sleep(0.1)

@@ -154,12 +154,12 @@ def summary(reports: Sequence[Report]) -> Table:
     for report in reports:
         numbers = [report.frames, report.tracks, report.detected, report.recovered]
         numbers += [report.predicted, report.nobody, report.failed_frames]
-        has_pace = report.seconds and report.frames
+        worked_on = report.frames - report.kept
         table.add_row(
             Path(report.video).name,
             "was there" if report.was_there else report.state,
             *map(str, numbers),
-            f"{report.frames / report.seconds:.1f}" if has_pace else "",
+            f"{worked_on / report.seconds:.1f}" if worked_on and report.seconds else "",
         )
     return table
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +34,11 @@ class Running(NamedTuple):
 
     endpoint: str
 
-    def status(self, broker: Connection) -> Status:
-        """How it is, once a worker is ready. Raises `NoService` if none gets ready."""
+    def status(self, broker: Connection, go_on: Callable[[], None]) -> Status:
+        """How it is, once a worker is ready; `go_on` is called meanwhile. Raises `NoService` if none gets."""
         until = time.monotonic() + _LOADED_WITHIN_S
         while True:
+            go_on()
             status = _status(broker)
             if status is not None and any(worker.state == "ready" for worker in status.workers):
                 return status
@@ -57,11 +58,13 @@ def service(
     folder: Path,
     videos: int,
     console: Console,
+    go_on: Callable[[], None],
 ) -> Iterator[Running]:
     """The service at `endpoint`, or where the settings say; where none answers, one of our own, if allowed.
 
     workers: None (allowed, unless an endpoint is given), `auto`, or their number, 0: not allowed. `folder` is
-    where a private service keeps its sessions and its log. Raises `NoService`, `ValueError`.
+    where a private service keeps its sessions and its log. `go_on` is called while it starts; it raises where
+    nobody wants the service any more. Raises `NoService`, `ValueError`.
     """
     address = endpoint or settings.frames_address()
     own_keys = keys.for_endpoint(address, settings, role="client")
@@ -85,7 +88,7 @@ def service(
             "POSE_WORKERS_ENDPOINT": "",
         }
         try:
-            with private_service(folder / "service.log", own) as running:
+            with private_service(folder / "service.log", own, go_on=go_on) as running:
                 yield Running(f"ipc://{running.runtime_dir}/frames.ipc")
         except RuntimeError as error:
             raise NoService(str(error)) from None

@@ -128,6 +128,7 @@ class Work:
         self._identity = video.identity()
         self._state = self._kept_state()
         self._version = str(self._state.get("model_version", ""))
+        self.came = 0  # frames on disk of this run
 
     def run(self) -> None:
         """Go through the video and write its result.
@@ -197,6 +198,7 @@ class Work:
             frames.add(record)
         except OSError as error:
             raise StorageFull(f"the result cannot be written: {error.strerror}") from error
+        self.came += 1
         self._watcher.came(record)
 
     def _finish(self, opened: Opened, error: PoseError | None) -> None:
@@ -270,6 +272,7 @@ class Work:
             raise SessionLost(f"what was known of the video's past was lost {_MAX_ATTEMPTS} times")
         log.warning("%s begins anew: its session is not known any more", self._video.name)
         self._watcher.anew()
+        self.came = 0
         spool.remove(self._place.folder)
         self._state = self._new_state(attempt=attempt)
 

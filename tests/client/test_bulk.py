@@ -78,9 +78,9 @@ def test_every_video_in_a_folder_gets_a_file_with_the_people_of_every_frame(
             sent = np.stack([worker.arrays(number)[name][row] for number in range(20)])
             np.testing.assert_array_equal(getattr(track, name), sent)
     assert report(out)["ride.mp4"] | {"seconds": 0, "video": "", "result": ""} == {
-        "video": "", "result": "", "state": "complete", "was_there": False, "frames": 20, "tracks": 2,
-        "detected": 0, "recovered": 0, "predicted": 20, "nobody": 0, "failed_frames": 0, "seconds": 0,
-        "error": None,
+        "video": "", "result": "", "state": "complete", "was_there": False, "frames": 20, "kept": 0,
+        "tracks": 2, "detected": 0, "recovered": 0, "predicted": 20, "nobody": 0, "failed_frames": 0,
+        "seconds": 0, "error": None,
     }  # fmt: skip
 
 
@@ -177,7 +177,11 @@ def test_a_video_goes_on_after_the_program_was_ended(
 
     assert status == (-signum if signum == signal.SIGKILL else 128 + signum)
     assert [track.frames.tolist() for track in partial.tracks] == [list(range(11))] * 2
+    if signum != signal.SIGKILL:
+        assert report(out)["ride.mp4"]["state"] == "unfinished"
+        assert report(out)["ride.mp4"]["frames"] == 11
     assert run(broker, ride, "-o", out) == 0
+    assert report(out)["ride.mp4"]["kept"] == 11
     assert len(worker.sessions) == 1
     assert min(worker.numbers()) == 10  # the last one, to see whether its session is still known
     assert not (out / "ride.mp4.partial").exists()
