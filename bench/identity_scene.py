@@ -14,10 +14,10 @@ import numpy.typing as npt
 from bench import identity_clothes, identity_people
 from bench.identity_people import Person
 from body.model import Body
+from body.rasteriser import rasterise
 from wire.camera import project
 from workers.appearance import Appearance
 from workers.geometry import rotation_from_vector
-from workers.rasteriser import rasterise
 from workers.thumbnail import Thumbnail, thumbnail
 from workers.types import Array, BodyPose, Image, Observation
 

@@ -5,10 +5,11 @@ import cv2
 import numpy as np
 
 from bench.timing import crowd, median_ms
+from body.drawing import Figure, overlay
 from body.model import Body
 from tools.clip import clip_path
 from workers import png
-from workers.render import Figure, overlay, visualization_png
+from workers.render import visualization_png
 from workers.types import Image
 
 _REPEATS = 15

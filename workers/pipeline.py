@@ -11,12 +11,12 @@ from typing import Generic, Protocol
 
 import numpy as np
 
+from body.drawing import Figure
 from body.model import Body, joint_angles
 from wire.camera import project
 from wire.errors import PoseError
 from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
 from workers import boxes, images, render
-from workers.render import Figure
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts, StateT, Tracked, Tracker
 from workers.types import Array, Image, Observation, Plan, Progress, TrackedPerson, unnoticed
@@ -275,6 +275,7 @@ def _scalars(person: TrackedPerson) -> Person:
         expected_error_px=person.expected_error_px,
         tentative=person.tentative,
         contradictions=dict(person.contradictions),
+        box_index=person.box_index,
     )
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from body.drawing import Figure, overlay
 from body.model import Body
 from wire.camera import focal_length_px
 from wire.messages import Options
-from workers import png, render
+from workers import png
 from workers.geometry import rotation_from_vector
 from workers.pipeline import Folded, FrameInput, Pipeline
-from workers.render import Figure
 from workers.tracker import StateT
 
 _WIDTH_PX, _HEIGHT_PX = 640, 480
@@ -46,4 +46,4 @@ def mannequin(body: Body) -> bytes:
     translation = np.array([0, 0, distance_m], dtype=np.float32) - middle
     wall = np.full((_HEIGHT_PX, _WIDTH_PX, 3), _WALL, dtype=np.uint8)
     figure = Figure(mesh.vertices[0], mesh.joints[0], translation)
-    return png.encoded(render.overlay(wall, [figure], body.faces))
+    return png.encoded(overlay(wall, [figure], body.faces))

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
+from body import drawing, rasteriser
+from body.drawing import Figure, overlay
 from body.model import Body
+from body.rasteriser import rasterise
 from wire.camera import project
-from workers import rasteriser, render
 from workers.geometry import rotation_from_vector
-from workers.rasteriser import rasterise
-from workers.render import Figure, overlay, visualization_png
+from workers.render import visualization_png
 
 WIDTH, HEIGHT = 320, 240
 
@@ -114,18 +115,18 @@ def test_the_mesh_covers_the_joints_it_was_posed_by(vectors, facing):
 
 
 def test_a_mesh_is_light_blue_at_sixty_per_cent_and_the_rest_is_untouched(body, grey, monkeypatch):
-    monkeypatch.setattr(render, "_draw_skeletons", lambda *_: None)
+    monkeypatch.setattr(drawing, "draw_skeletons", lambda *_: None)
     drawn = overlay(grey, [figure(body)], body.faces)
     changed = np.any(drawn != grey, axis=2)
     brightest = drawn[changed].max(axis=0)
-    np.testing.assert_allclose(brightest, 0.4 * 100 + 0.6 * np.array(render.MESH_COLOUR), atol=2)
+    np.testing.assert_allclose(brightest, 0.4 * 100 + 0.6 * np.array(drawing.MESH_COLOUR), atol=2)
     assert np.all(np.diff(drawn[changed].astype(int), axis=1) >= 0), "more blue than green than red"
     assert 0.02 < changed.mean() < 0.2
     assert np.all(grey == 100), "the frame itself is not drawn on"
 
 
 def test_of_two_people_the_nearer_one_is_in_front(body, grey, monkeypatch):
-    monkeypatch.setattr(render, "_draw_skeletons", lambda *_: None)
+    monkeypatch.setattr(drawing, "draw_skeletons", lambda *_: None)
     near, far = figure(body, translation=(0, 0, 60.0)), figure(body, translation=(0.2, 0, 80.0))
     both = overlay(grey, [far, near], body.faces)
     alone = overlay(grey, [near], body.faces)

@@ -7,14 +7,13 @@ were drawn. What a detector and the crops do to them is real.
 import numpy as np
 import pytest
 
+from body.drawing import Figure, overlay
 from body.model import Body
 from wire.camera import crop_camera, crop_square, focal_length_px, project
-from workers import render
 from workers.appearance import Appearance
 from workers.detectors.person import DetectedPerson
 from workers.geometry import rotation_from_vector
 from workers.hmr2.observer import Bodies, Hmr2Observer
-from workers.render import Figure
 from workers.types import BodyPose, Plan, Proposal
 
 WIDTH, HEIGHT = 640, 480
@@ -39,7 +38,7 @@ def drawn(body, poses):
         Figure(mesh.vertices[0], mesh.joints[0], pose.translation)
         for mesh, pose in zip(meshes, poses, strict=True)
     ]
-    return render.overlay(wall, figures, body.faces)
+    return overlay(wall, figures, body.faces)
 
 
 def box_around(body, pose):

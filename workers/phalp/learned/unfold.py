@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from body.rasteriser import rasterise
 from wire.camera import CROP_PX, FOCAL_256
 from wire.errors import ModelNotLoaded
 from workers.phalp.learned.texture import COLOUR_SHARE, SIDE, Texture
-from workers.rasteriser import rasterise
 
 Floats = npt.NDArray[np.floating]
 Index = npt.NDArray[np.integer]

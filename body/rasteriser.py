@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workers.types import Array
+from body.model import Array
 
 Index = npt.NDArray[np.integer]
 
