@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgpack
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 #: Longest wait for anything to happen, seconds; nothing takes this long unless it is broken.
 PATIENCE_S = 15.0
@@ -81,17 +82,31 @@ def running_worker(broker: BrokerProcess, name: str) -> Iterator["subprocess.Pop
 class Peer:
     """A DEALER that sends and receives frames written by hand."""
 
-    def __init__(self, endpoint: str, *, receive_high_water: int = 1000) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        receive_high_water: int = 1000,
+        own_key: tuple[bytes, bytes] | None = None,
+        broker_key: bytes = b"",
+    ) -> None:
+        """own_key: its public and secret half, with which and the broker's public one all is encrypted."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVHWM, receive_high_water)
+        if own_key is not None:
+            self._socket.curve_publickey, self._socket.curve_secretkey = own_key
+            self._socket.curve_serverkey = broker_key
+        self._monitor = self._socket.get_monitor_socket()
         self._socket.connect(endpoint)
 
     def __enter__(self) -> "Peer":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._socket.disable_monitor()
+        self._monitor.close()
         self._socket.close()
         self._context.term()
 
@@ -102,6 +117,21 @@ class Peer:
     def send_raw(self, *frames: bytes) -> None:
         """Any frames."""
         self._socket.send_multipart(frames)
+
+    def wait_for(self, *events: zmq.Event) -> None:
+        """Until one of these happens to the connection."""
+        until = time.monotonic() + PATIENCE_S
+        while (left_s := until - time.monotonic()) > 0:
+            if (
+                self._monitor.poll(int(left_s * 1000))
+                and recv_monitor_message(self._monitor)["event"] in events
+            ):
+                return
+        raise AssertionError(f"never {events}")
+
+    def nothing_came(self) -> bool:
+        """Whether there is no message."""
+        return not self._socket.poll(0)
 
     def receive(self, timeout_s: float = PATIENCE_S) -> tuple[dict[str, object], list[bytes]]:
         """The next message: its header and its payload frames."""
