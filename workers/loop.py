@@ -249,6 +249,7 @@ class WorkerLoop(Generic[StateT]):
         replies = []
         fresh = []
         for job in jobs:
+            self._beat()  # a store on a server may be slow
             try:
                 session = self._sessions.open(job.work, now=time.time())
             except Superseded as error:
@@ -263,6 +264,7 @@ class WorkerLoop(Generic[StateT]):
         for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
                 replies.append(self._commit(job, session, outcome))
+                self._beat()
             else:
                 replies.append(_failure(job.work, outcome))
         return replies
@@ -325,6 +327,7 @@ class WorkerLoop(Generic[StateT]):
             arrays=specs,
             has_png=drawn.png is not None,
             notes=answer.notes,
+            new_shot=answer.new_shot,
         )
         return result, [*buffers, *([] if drawn.png is None else [drawn.png])]
 

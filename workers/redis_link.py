@@ -26,6 +26,9 @@ Client = redis.Redis
 #: Names of the project whose protocol it is; the library knows those of the older one.
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
+#: What fails with every frame is said once in this time.
+_SAID_AGAIN_S = 10.0
+
 #: For so long nobody asks a server again that did not answer.
 _REST_S = 1.0
 
@@ -48,8 +51,18 @@ def _sha1(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
+_AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
+
+
 class StoreUnavailable(Exception):
-    """The server could not do what it was asked for; the message says why."""
+    """The server could not do what it was asked for; the message says why.
+
+    is_away: it did not answer at all, which the log said when it began.
+    """
+
+    def __init__(self, reason: str, *, is_away: bool = False) -> None:
+        super().__init__(reason)
+        self.is_away = is_away
 
 
 def checked(url: str) -> str:
@@ -87,18 +100,20 @@ class Link:
             retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
         )
         self._rest_until = 0.0  # seconds, `time.monotonic`
-        self._failure: str | None = None  # the last one, as long as nothing has succeeded since
+        self._failure: str | None = None  # why it is away; None: it is not
+        self._told: tuple[str, float] = ("", 0.0)  # the last failure that was logged, and when
 
     def ask(self, question: Callable[[Client], T]) -> T:
         """What `question` finds with the library's client. Raises `StoreUnavailable`."""
-        if time.monotonic() < self._rest_until:
-            raise StoreUnavailable(self._failure)
+        if self._failure is not None and time.monotonic() < self._rest_until:
+            raise StoreUnavailable(self._failure, is_away=True)
         try:
             found = question(self._client)
         except redis.RedisError as error:
-            raise StoreUnavailable(self._note(self._reason(error))) from error
+            reason = self._reason(error)
+            raise StoreUnavailable(self._note(reason), is_away=isinstance(reason, _AWAY)) from error
         if self._failure is not None:
-            log.info("the store at %s works again", self.name)
+            log.info("the store at %s answers again", self.name)
             self._failure = None
         return found
 
@@ -130,10 +145,12 @@ class Link:
         """Remember a failure; its name."""
         known = next((text for kind, text in _REASONS if isinstance(error, kind)), "it refuses")
         failure = f"{known} ({error})"
-        if self._failure is None or not self._failure.startswith(known):
+        told, told_at = self._told
+        if known != told or time.monotonic() - told_at > _SAID_AGAIN_S:
+            self._told = (known, time.monotonic())
             log.error("the store at %s: %s", self.name, failure)
-        self._failure = failure
-        if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
+        if isinstance(error, _AWAY):
+            self._failure = failure
             self._rest_until = time.monotonic() + _REST_S
         if isinstance(error, redis.exceptions.ReadOnlyError):
             self._client.connection_pool.disconnect()  # another server may have the name by now

@@ -94,9 +94,10 @@ class RedisStore:
                 raise StoreUnavailable(f"{len(state)} and {len(encoded)} bytes are too many")
             self._store(name, head, state, encoded, answer.seen)
         except StoreUnavailable as reason:
-            log.error("session=%s could not be stored: %s", head.session_id, reason)
             self._count(failed_writes=self._figures.failed_writes + 1)
-            self._forget(name, head.session_id, epoch=head.epoch)
+            log.log(_level(reason), "session=%s could not be stored: %s", head.session_id, reason)
+            if not reason.is_away:
+                self._forget(name, head.session_id, epoch=head.epoch)
             return False
         return True
 
@@ -168,7 +169,7 @@ class RedisStore:
             owner, *sessions = self._link.run(DROP, self._keys(name), (epoch, self._lifetime_ms, name))
         except StoreUnavailable as reason:
             # It is quiet from now on, and goes as all that are.
-            log.warning("session=%s could not be dropped from the store: %s", session_id, reason)
+            log.log(_level(reason), "session=%s could not be dropped from the store: %s", session_id, reason)
             return
         if not owner:
             self._count(sessions=sessions[0])
@@ -241,6 +242,11 @@ class RedisStore:
 def _name_of(session_id: str, generation: int) -> str:
     """The name of a video: whatever is in an id, the key is plain."""
     return f"{hashlib.blake2b(session_id.encode(), digest_size=16).hexdigest()}:{generation}"
+
+
+def _level(reason: StoreUnavailable) -> int:
+    """Of a line in the log: that the server is away is said once, not for each frame."""
+    return logging.DEBUG if reason.is_away else logging.ERROR
 
 
 def _check_owner(session_id: str, owner: bytes, *, epoch: int) -> None:

@@ -4,9 +4,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,32 @@ class RedisServer:
         """End it as kill -9 does."""
         self.process.kill()
         self.process.wait()
+
+
+@contextmanager
+def slow_way_to(server: RedisServer, *, delay_s: float) -> Iterator[str]:
+    """The URL of a way to the server on which everything that is asked takes so long."""
+
+    def carry(source: socket.socket, target: socket.socket, delay_s: float) -> None:
+        with suppress(OSError):
+            while content := source.recv(2**20):
+                time.sleep(delay_s)
+                target.sendall(content)
+        for end in (source, target):
+            end.close()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = listener.accept()
+                callee = socket.create_connection(("127.0.0.1", server.port))
+                for source, target, delay in ((caller, callee, delay_s), (callee, caller, 0.0)):
+                    threading.Thread(target=carry, args=(source, target, delay), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from tests.broker.running import PATIENCE_S, BrokerProcess, Peer, frame, running_broker, status_of
 from tests.workers.counting_worker import TAKE_A_MOMENT
-from tests.workers.redis_server import RedisServer, redis_server
+from tests.workers.redis_server import RedisServer, redis_server, slow_way_to
 from tests.workers.test_worker_loop import SLOW, answer_to, counting_worker
 
 FRAMES = 24
@@ -99,6 +99,27 @@ def test_a_server_that_comes_back_has_the_session_again(broker: BrokerProcess, s
             (heir,) = told(client, range(number, number + 1))
 
     assert (heir["history"], heir["num_persons_detected"]) == ("restored", number + 1)
+
+
+def test_a_worker_with_a_slow_server_is_not_taken_for_one_that_hangs(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    sessions = [f"session {number}" for number in range(6)]
+    with (
+        slow_way_to(server, delay_s=0.2) as url,
+        running_broker(
+            tmp_path, heartbeat_s=0.1, worker_silence_s=1.0, worker_credits=6, store_url=url
+        ) as broker,
+        Peer(broker.frames) as client,
+        counting_worker(broker.environ, 0),
+    ):
+        answer_to(client, 0)
+        for session in sessions:  # taken over and stored one after the other: twice the broker's patience
+            client.send(frame(0, session=session), b"a picture")
+        answers = [client.receive_a("result")[0] for _ in sessions]
+
+        assert {answer["session_id"] for answer in answers} == set(sessions)
+        assert status_of(client)["counters"]["workers_lost"] == 0
 
 
 def test_an_owner_that_was_paused_is_refused_by_the_server_and_it_shows(
