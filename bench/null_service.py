@@ -15,21 +15,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import zmq
 
+from bench.stand_in import serve
 from bench.timing import crowd
 from body.model import Body
 from client.backend import is_ready
-from tools import serve
+from tools.serve import environment
 from wire import settings as wire_settings
-from wire.messages import Person, Ready
-from workers import answers, images
+from wire.messages import Person
+from workers import images
 from workers.build import open_store
-from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
-from workers.sessions import Codec, Sessions
+from workers.sessions import Codec
 from workers.types import Array, Progress
-from workers.watchdog import Watchdog
 
 _READY_WITHIN_S = 60.0
 _MAX_PIXELS = 40_000_000
@@ -56,6 +54,7 @@ class NullPipeline:
         person = Person(track_id=1, state="detected", frames_since_detected=0, confidence=0.9)
         answer = FrameAnswer(1920, 1080, [person], 0, 1, arrays, {})
         self._folded = Folded(None, answer, Drawn(vertices, None, {}))
+        self._unmeshed = Folded(None, answer, Drawn(vertices[:0], None, {}))
         self._decodes = decodes
 
     def start(self) -> None:
@@ -71,7 +70,7 @@ class NullPipeline:
         if self._decodes:
             for _, frame in batch:
                 images.decode(frame.encoded, max_pixels=_MAX_PIXELS)
-        return [self._folded] * len(batch)
+        return [self._folded if frame.options.meshes else self._unmeshed for _, frame in batch]
 
 
 def body_arrays() -> dict[str, Array]:
@@ -109,7 +108,7 @@ def service(
     }
     environ = os.environ | given
     settings = wire_settings.load(environ)
-    environ = serve.environment(settings, environ)
+    environ = environment(settings, environ)
     kind = _DECODES if decodes else _LOOKS_AWAY
     commands = {"edge": ["http_edge"], "broker": ["broker"]}
     commands |= {f"worker {index}": ["bench.null_service", str(index), kind] for index in range(workers)}
@@ -140,30 +139,15 @@ def _wait_until_ready(port: int) -> None:
 
 
 def _work(index: int, *, decodes: bool) -> None:
-    """The worker's own loop around the pipeline without networks."""
     settings = wire_settings.load(os.environ)
-    pipeline = NullPipeline(decodes=decodes)
-    loop = WorkerLoop(
-        socket=BrokerSocket(zmq.Context(), settings),
-        pipeline=pipeline,
-        sessions=Sessions(
-            store=open_store(settings, index=index, tracker="bench"),
-            start=pipeline.start,
-            states=Codec(lambda _: b"", lambda _: None),
-            answers=Codec(answers.to_bytes, answers.from_bytes),
-            kept_answers=settings.kept_answers,
-        ),
-        ready=Ready(
-            name=f"bench-{index}",
-            credits=settings.worker_credits,
-            device="none",
-            models={},
-            observer="bench",
-        ),
-        watchdog=Watchdog(),
+    serve(
+        NullPipeline(decodes=decodes),
+        states=Codec(lambda _: b"", lambda _: None),
+        store=open_store(settings, index=index, tracker="bench"),
         settings=settings,
+        index=index,
+        stopping=lambda: False,
     )
-    loop.run(lambda: False)
 
 
 if __name__ == "__main__":

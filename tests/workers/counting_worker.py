@@ -12,26 +12,21 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import zmq
 
+from bench.stand_in import serve
 from tests.fake_worker import body_arrays
 from wire import settings as wire_settings
 from wire.errors import InvalidImage, PoseError
-from wire.messages import Ready
 from wire.settings import Settings
-from workers import answers
 from workers.lmdb_store import LmdbStore
-from workers.loop import BrokerSocket, WorkerLoop
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
-from workers.sessions import Codec, Sessions
+from workers.sessions import Codec
 from workers.store import Store
 from workers.types import Progress, unnoticed
-from workers.watchdog import Watchdog
 
 #: A picture that begins with one of these does what it says, with the worker whose index follows.
 HANG_IN_PYTHON = b"hang in Python "
@@ -108,33 +103,14 @@ def main(index: int) -> None:
     settings = wire_settings.load(os.environ)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    pipeline = CountingPipeline(index)
-    store = open_store(settings, index)
-    with zmq.Context() as context, closing(store):
-        socket = BrokerSocket(context, settings)
-        WorkerLoop(
-            socket=socket,
-            pipeline=pipeline,
-            sessions=Sessions(
-                store=store,
-                start=pipeline.start,
-                states=Codec(
-                    lambda count: count.to_bytes(8, "big"), lambda stored: int.from_bytes(stored, "big")
-                ),
-                answers=Codec(answers.to_bytes, answers.from_bytes),
-                kept_answers=settings.kept_answers,
-            ),
-            ready=Ready(
-                name=f"counting-{index}-{os.getpid()}",
-                credits=settings.worker_credits,
-                device="none",
-                models={},
-                observer="counting",
-            ),
-            watchdog=Watchdog(),
-            settings=settings,
-        ).run(stopping.is_set)
-        socket.close()
+    serve(
+        CountingPipeline(index),
+        states=Codec(lambda count: count.to_bytes(8, "big"), lambda stored: int.from_bytes(stored, "big")),
+        store=open_store(settings, index),
+        settings=settings,
+        index=index,
+        stopping=stopping.is_set,
+    )
 
 
 if __name__ == "__main__":
