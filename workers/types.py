@@ -49,6 +49,7 @@ class Proposal:
     unseen: frames since the person was last observed, 1 where that was the frame before this one.
     settled: seen often enough of late for the prediction to follow the person's motion.
     trusted: seen often enough to be worth a search when he is not where he is expected.
+    anywhere: the picture jumped since he was last seen: if he is in it, then perhaps elsewhere.
     """
 
     track_id: int
@@ -57,6 +58,7 @@ class Proposal:
     unseen: int = 1
     settled: bool = True
     trusted: bool = False
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,12 +34,15 @@ def expect(
     continuous: bool = True,
     unseen: int = 1,
     trusted: bool = False,
+    anywhere: bool = False,
 ) -> Expected:
     """Someone who was seen with `landmarks`, expected `moved_px` farther right, `turned` radians."""
     joints = np.array([landmarks.pixels[list(points), :2].mean(axis=0) for points in LANDMARKS_OF_JOINT])
     turn = np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]])
     joints = (joints - joints[0]) @ turn + joints[0] + np.array([moved_px, 0])
-    return Expected(Proposal(track_id, NO_POSE, continuous, unseen, trusted=trusted), joints)
+    return Expected(
+        Proposal(track_id, NO_POSE, continuous, unseen, trusted=trusted, anywhere=anywhere), joints
+    )
 
 
 def hips(sighting: Sighting) -> tuple[int, int]:
@@ -158,3 +161,20 @@ def test_the_same_question_gets_the_same_answer(search: Search, clips: Clips) ->
     assert [one.landmarks.pixels.tobytes() for one in first] == [
         one.landmarks.pixels.tobytes() for one in second
     ]
+
+
+def test_who_may_be_anywhere_is_looked_for_everywhere_at_once(search: Search, clips: Clips) -> None:
+    (man,) = search.people(clips["sports2d"][0], [], turn=0)
+    image = clips["sports2d"][160]  # he leaps from a roof, and is small; the woman below is not
+    woman = min(search.people(image, [expect(man.landmarks)], turn=0), key=hips)
+    waiting, looking = (
+        search.people(
+            image,
+            [expect(woman.landmarks), expect(man.landmarks, track_id=2, anywhere=anywhere)],
+            turn=2,
+        )
+        for anywhere in (False, True)
+    )
+    known = pytest.approx(hips(woman), abs=5)
+    assert [hips(one) for one in waiting] == [known]
+    assert [hips(one) for one in looking] == [known, pytest.approx((780, 305), abs=40)]

@@ -189,3 +189,28 @@ def test_figures_of_scenes_add_up():
     total = Score(1000, 900, 1, 800) + Score(1000, 1000, 2, 900)
     assert total.per_thousand == pytest.approx(1.5)
     assert total.idf1 == pytest.approx(2 * 1700 / 3900)
+
+
+# ------------------------------------------------------------------ by elimination
+
+
+def in_another_light(seen: Observation) -> Observation:
+    """As an observer sees somebody who stands against the sun."""
+    return replace(seen, appearance=np.zeros_like(seen.appearance))
+
+
+@pytest.mark.parametrize(("away_px", "ids"), [(30.0, {1, 2}), (120.0, {1, 2, 3})])
+def test_who_is_left_where_the_only_one_who_is_missing_was_is_that_person_in_another_light(
+    tracker, away_px, ids
+):
+    walker, waiter = Person(1, start_px=(100.0, 180.0)), Person(2, start_px=(450.0, 180.0), speed_px=(0, 0))
+    moved = replace(walker, start_px=(100.0 + away_px, 180.0))
+    frames = [
+        [
+            in_another_light(moved.observed(frame)) if frame >= 30 else walker.observed(frame),
+            waiter.observed(frame),
+        ]
+        for frame in range(32)
+    ]
+    _, answers = follow(tracker, frames)
+    assert {one.track_id for people in answers for one in people} == ids

@@ -139,6 +139,24 @@ def test_who_is_lost_in_a_jump_of_the_first_frames_is_still_himself_when_it_jump
     assert answers[10][0].state == "detected"
 
 
+def test_the_only_one_who_is_missing_after_a_jump_is_found_anywhere_and_in_any_light():
+    tracker = Tracker(joints_of=joints_of, max_people=4)
+    state, _ = fold([0, 9, *range(90, 93)], unseen=frozenset(range(90, 93)))
+    [proposal] = tracker.plan(state, FrameFacts(5, WIDTH, HEIGHT, look(93))).proposals
+    assert proposal.anywhere
+    seen = WALKER.observed(93)
+    dark = replace(seen, appearance=np.zeros_like(seen.appearance))
+    _, people, _ = tracker.track(state, FrameFacts(5, WIDTH, HEIGHT, look(93)), [dark])
+    assert [(one.track_id, one.state) for one in people] == [(1, "detected")]
+
+
+def test_nobody_may_be_anywhere_while_a_video_goes_on():
+    tracker = Tracker(joints_of=joints_of, max_people=4)
+    state, _ = fold(list(range(30)), unseen=frozenset(range(27, 30)))
+    [proposal] = tracker.plan(state, FrameFacts(30, WIDTH, HEIGHT, look(30))).proposals
+    assert not proposal.anywhere
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=3, max_size=20, unique=True), st.frozensets(st.integers(0, 60)))
 def test_any_order_gives_the_same_answers_from_stored_bytes(order, unseen):

@@ -96,13 +96,22 @@ class Search:
             self._discover(image, [look], seen, modest=modest)
             return
         self._discover(image, [whole], seen, modest=modest)
-        if seen:
+        if seen and _missing(expected, seen):
+            self._look_everywhere(image, expected, seen)
+        elif seen:
             tile = next_tile(width, height, turn=turn, unconfirmed=_unconfirmed(expected, seen))
             self._discover(image, [tile] if tile else [], seen)
         else:
             self._discover(image, tiles(width, height), seen)
         if not seen:
             self._discover(image, [whole], seen, thresholds=_LAST_RESORT)
+
+    def _look_everywhere(self, image: Image, expected: Sequence[Expected], seen: list[Sighting]) -> None:
+        """Look closer, part by part, until nobody is missing who may be anywhere."""
+        for tile in tiles(image.shape[1], image.shape[0]):
+            self._discover(image, [tile], seen)
+            if not _missing(expected, seen):
+                return
 
     def _follow(self, image: Image, expected: Sequence[Expected]) -> list[Sighting]:
         """Those of the expected people who are where they are expected, or near it."""
@@ -215,6 +224,13 @@ def _unconfirmed(expected: Sequence[Expected], seen: Sequence[Sighting]) -> list
     met = [one.expected for one in seen]
     lost = [region_of_joints(one.joints) for one in expected if one not in met]
     return lost + [one.landmarks.following for one in seen if not one.detected]
+
+
+def _missing(expected: Sequence[Expected], seen: Sequence[Sighting]) -> int:
+    """How many who may be anywhere in the picture are not seen; whom nobody expected may be one of them."""
+    met = [one.expected for one in seen]
+    lost = sum(one.proposal.anywhere for one in expected if one not in met)
+    return max(lost - met.count(None), 0)
 
 
 def _strangeness(sighting: Sighting) -> float:

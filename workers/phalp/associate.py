@@ -57,6 +57,12 @@ MAX_LOOKS_COST: Final = 12.0
 MAX_ASLEEP_COST: Final = 12.0
 #: What location counts for of whom may be anywhere.
 ANYWHERE_COST: Final = 4.0
+#: The only one who is missing is the only one who is left over, whatever the light does to their looks, for
+#: `RECENT` frames: within this many body lengths and this log depth of where he is expected; where the
+#: picture jumped, anywhere in it within this log depth.
+LEFT_PLACE: Final = 0.4
+LEFT_DEPTH: Final = 0.5
+LEFT_DEPTH_JUMPED: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,8 @@ def associate(
 
     First by everything that is known: of those `asleep` how they look, after a `cut` looks and pose. Then, by
     looks and pose alone, those who may be anywhere: who was lost in a jump of the picture, and those who were
-    `in_view` before if the session is not `steady` or most who might be found are lost.
+    `in_view` before if the session is not `steady` or most who might be found are lost. Last, within a
+    shot, by elimination: whom light makes look like nobody is still the only one who is missing.
     """
     if not sightings or not (tracks or asleep):
         return Association((), (), tuple(range(len(sightings))))
@@ -130,7 +137,27 @@ def associate(
             handicap=np.zeros((len(rows), 1)),
         )
         pairs += [(rows[row], columns[column]) for row, column in found]
+    if not cut:
+        pairs += _left_over(tracks, sightings, pairs, _others(len(sightings), pairs + woken))
     return Association(tuple(sorted(pairs)), tuple(woken), tuple(_others(len(sightings), pairs + woken)))
+
+
+def _left_over(
+    tracks: Sequence[TrackState],
+    sightings: Sequence[Sighting],
+    pairs: Sequence[tuple[int, int]],
+    columns: Sequence[int],
+) -> list[tuple[int, int]]:
+    """The pair of the only track and the only sighting that are in none, if they are one person."""
+    taken = {row for row, _ in pairs}
+    rows = [row for row in range(len(tracks)) if row not in taken]
+    if len(rows) != 1 or len(columns) != 1 or tracks[rows[0]].unseen > RECENT:
+        return []
+    track, seen = tracks[rows[0]], sightings[columns[0]]
+    moved = seen.place - track.place
+    away, deeper = float(np.hypot(*moved[:2])) / float(size_at(track.place)), abs(moved[2])
+    near = track.hits >= FAMILIAR and away < LEFT_PLACE and deeper < LEFT_DEPTH
+    return [(rows[0], columns[0])] if near or (track.lasting and deeper < LEFT_DEPTH_JUMPED) else []
 
 
 def _handicaps(tracks: Sequence[TrackState]) -> Floats:

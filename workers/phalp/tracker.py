@@ -149,6 +149,7 @@ class Tracker:
                     unseen=track.unseen,
                     settled=track.known >= SETTLED,
                     trusted=track.hits >= CONFIRMED_HITS,
+                    anywhere=view.jumps or (track.lasting and 1 < track.unseen <= RECENT),
                 )
                 for track, pose, continuous in zip(
                     view.outlook.expected, view.bodies.poses(), view.outlook.continuous, strict=True
