@@ -12,6 +12,7 @@ BENCHES = (
     "fit",
     "store",
     "broker",
+    "transport",
     "edge",
     "service",
     "bulk",

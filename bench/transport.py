@@ -1,0 +1,205 @@
+"""What a frame's way costs over ipc, tcp and encrypted tcp: `python -m bench.transport`.
+
+Three brokers side by side, each with one worker that does nothing but answer, and with the client that the
+edge uses. They are asked in turns, so that whatever else the machine does hits all three alike; the
+differences are of neighbouring requests.
+"""
+
+import argparse
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import zmq
+
+from bench.broker import cpu_s
+from tools import keys as key_files
+from wire.keys import for_endpoint
+from wire.line import Lines
+from wire.links import make_key
+from wire.messages import Frame, Ready, Result, Work
+from wire.settings import Settings, load
+from workers.loop import BrokerSocket, NewConnection
+
+_WARM_UP = 30
+
+#: Nobody is given up for being silent here.
+_PATIENT = {"POSE_WORKER_SILENCE_S": "3600", "POSE_LOG_LEVEL": "error"}
+
+
+class Way:
+    """One transport: its broker, its worker, and a client's line through them."""
+
+    def __init__(
+        self, name: str, broker: dict[str, str], client: dict[str, str], worker: dict[str, str]
+    ) -> None:
+        """The settings of each, as `POSE_` variables."""
+        self.name = name
+        self._environs = broker, client, worker
+        self.times_ms: list[float] = []
+
+    @contextmanager
+    def running(self, *, out_bytes: int) -> Iterator["Way"]:
+        """With both processes, until the `with` block ends."""
+        broker, client, worker = self._environs
+        process = subprocess.Popen([sys.executable, "-m", "broker"], env={**os.environ, **broker})
+        answering = multiprocessing.Process(target=answer, args=(worker, out_bytes), daemon=True)
+        answering.start()
+        settings = load(client)
+        keys = for_endpoint(settings.frames_address(), settings, role="client")
+        self._lines = Lines(settings.frames_address(), max_frame_bytes=settings.max_body_bytes, keys=keys)
+        self._pids = {"client": os.getpid(), "broker": process.pid, "worker": answering.pid}
+        try:
+            yield self
+        finally:
+            self._lines.close()
+            answering.kill()
+            process.terminate()
+            process.wait()
+
+    def ask(self, number: int, picture: bytes) -> float:
+        """One frame there and back, milliseconds."""
+        asked = Frame(request_id=os.urandom(16), frame_number=number, deadline_ms=60_000, session_id="bench")
+        started = time.perf_counter()
+        self._lines.ask(asked, picture)
+        return (time.perf_counter() - started) * 1e3
+
+    def cpu_s(self) -> dict[str, float]:
+        """Processor time used so far by broker and worker, seconds."""
+        return {name: cpu_s(pid) for name, pid in self._pids.items() if name != "client"}
+
+
+def answer(environ: dict[str, str], out_bytes: int) -> None:
+    """Answer every frame with the same arrays, over the socket that workers use."""
+    settings: Settings = load(environ)
+    with zmq.Context() as context:
+        broker = BrokerSocket(context, settings)
+        arrays = bytes(out_bytes)
+        while True:
+            match broker.receive(timeout_s=60):
+                case NewConnection():
+                    broker.send(Ready(name="bench", credits=4, device="none", models={}, observer="none"))
+                case (Work() as work, _):
+                    broker.send(_result(work), arrays)
+
+
+def _result(work: Work) -> Result:
+    return msgspec.structs.replace(
+        _BLANK,
+        request_id=work.request_id,
+        session_id=work.session_id,
+        epoch=work.epoch,
+        frame_number=work.frame_number,
+    )
+
+
+_BLANK = Result(
+    request_id=bytes(16),
+    session_id="",
+    epoch=0,
+    frame_number=0,
+    width_px=1920,
+    height_px=1080,
+    people=[],
+    primary=None,
+    history="complete",
+    num_persons_detected=0,
+    num_tracks=0,
+    observer="none",
+    tracker="none",
+    model_version="none",
+    stages_ms={},
+    arrays=[],
+)
+
+
+def ways(directory: Path) -> list[Way]:
+    """One of each, with keys where they are needed."""
+    frames, workers, sealed_frames, sealed_workers = (f"tcp://127.0.0.1:{port}" for port in free_ports(4))
+    clear = {"POSE_FRAMES_ENDPOINT": frames, "POSE_WORKERS_ENDPOINT": workers}
+    allowed = directory / "allowed"
+    allowed.mkdir()
+    own = {}
+    for role in ("broker", "client", "worker"):
+        secret, public = key_files.write(make_key(role, role), directory / "keys")
+        own[role] = {"POSE_KEY_FILE": str(secret)}
+        if role == "broker":
+            known = {"POSE_BROKER_KEY_FILE": str(public)}
+        else:
+            (allowed / public.name).write_text(public.read_text())
+    sealed = {"POSE_FRAMES_ENDPOINT": sealed_frames, "POSE_WORKERS_ENDPOINT": sealed_workers}
+    lists = {"POSE_ALLOWED_KEYS": str(allowed)}
+    ipc, tcp, curve = (
+        _PATIENT | {"POSE_RUNTIME_DIR": str(directory / name)} for name in ("ipc", "tcp", "curve")
+    )
+    return [
+        Way("ipc", ipc, ipc, ipc),
+        Way("tcp", tcp | clear, tcp | clear, tcp | clear),
+        Way(
+            "tcp, encrypted",
+            curve | sealed | own["broker"] | lists,
+            curve | sealed | own["client"] | known,
+            curve | sealed | own["worker"] | known,
+        ),
+    ]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody uses now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def show(measured: list[Way], before: dict[str, dict[str, float]], frames: int) -> None:
+    """The table."""
+    first = measured[0]
+    print(
+        f"{'':16} {'median ms':>10} {'p99 ms':>8} {'more than ipc':>14} {'CPU ms: broker':>15} {'worker':>7}"
+    )
+    for way in measured:
+        more_ms = np.median(np.subtract(way.times_ms, first.times_ms))
+        cpu = {name: (used - before[way.name][name]) / frames * 1e3 for name, used in way.cpu_s().items()}
+        median_ms, p99_ms = np.percentile(way.times_ms, (50, 99))
+        print(
+            f"{way.name:16} {median_ms:10.2f} {p99_ms:8.2f} {more_ms:14.2f} "
+            f"{cpu['broker']:15.2f} {cpu['worker']:7.2f}"
+        )
+
+
+def main() -> None:
+    """Ask all three in turns."""
+    parser = argparse.ArgumentParser(description="ipc beside tcp and encrypted tcp.")
+    parser.add_argument("--frames", type=int, default=500, help="for each row")
+    parser.add_argument("--in-kb", type=int, default=304, help="size of a picture")
+    parser.add_argument("--out-kb", type=int, default=92, help="size of an answer's arrays")
+    given = parser.parse_args()
+    multiprocessing.set_start_method("spawn")
+    picture = os.urandom(given.in_kb * 1000)
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+        running = [
+            stack.enter_context(way.running(out_bytes=given.out_kb * 1000)) for way in ways(Path(directory))
+        ]
+        for number in range(_WARM_UP):
+            for way in running:
+                way.ask(number, picture)
+        before = {way.name: way.cpu_s() for way in running}
+        for number in range(_WARM_UP, _WARM_UP + given.frames):
+            for way in running:
+                way.times_ms.append(way.ask(number, picture))
+        show(running, before, given.frames)
+
+
+if __name__ == "__main__":
+    main()
