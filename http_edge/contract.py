@@ -233,6 +233,7 @@ def _compact(people: People, row: int, style: Style) -> Json:
         "tentative": person.tentative,
         "frames_since_detected": person.frames_since_detected,
         "contradictions": person.contradictions,
+        "box_index": person.box_index,
         "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),
         "expected_error_mm": _error(person.expected_error_mm),
         "expected_error_px": _error(person.expected_error_px),

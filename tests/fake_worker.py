@@ -67,7 +67,7 @@ def result_header(
                 "frames_since_detected": row,
                 "confidence": 0.9,
                 **({"expected_error_mm": 21.456, "expected_error_px": 3.0} if row == 0 else {}),
-                **({"contradictions": {"mirrored": 2}} if row == 0 else {}),
+                **({"contradictions": {"mirrored": 2}, "box_index": 1} if row == 0 else {}),
             }
             for row, state in enumerate(states)
         ],

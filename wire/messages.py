@@ -112,6 +112,7 @@ class Person(Struct, frozen=True, kw_only=True):
     expected_error_px: float | None = None  # the same in the picture
     tentative: bool = False  # seen too seldom yet to be sure that it is a person, and one and the same
     contradictions: dict[str, int] = {}  # parts of the body observed as they cannot be, by what was wrong
+    box_index: int | None = None  # which of the request's boxes showed the person; None: none of them
 
 
 class Note(Struct, frozen=True, kw_only=True):

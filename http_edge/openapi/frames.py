@@ -128,13 +128,18 @@ class Smpl(Struct, kw_only=True):
 
 
 class SeenPerson(Struct, kw_only=True):
-    """One of the people in a frame. mesh_vertices_data: only with `people=full`."""
+    """One of the people in a frame.
+
+    box_index: which of the request's `boxes` showed the person, counted from 0; null where none did.
+    mesh_vertices_data: only with `people=full`.
+    """
 
     track_id: int
     state: PersonState
     tentative: bool
     frames_since_detected: Count
     contradictions: Contradictions
+    box_index: Count | None
     tracking_confidence: Share
     expected_error_mm: ExpectedError
     expected_error_px: ExpectedError

@@ -63,6 +63,7 @@ def test_an_answer_has_every_field_of_the_contract(answer: Reply) -> None:
     assert body["tracking"]["expected_error_mm"] == body["people"][0]["expected_error_mm"] == 21.46
     assert body["tracking"]["expected_error_px"] == body["people"][0]["expected_error_px"] == 3.0
     assert body["tracking"]["contradictions"] == body["people"][0]["contradictions"] == {"mirrored": 2}
+    assert body["people"][0]["box_index"] == 1
     assert body["error"] is None
     assert "visualization" not in body
 

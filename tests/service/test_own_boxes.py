@@ -55,6 +55,7 @@ def test_boxes_and_a_target_are_honoured_and_what_they_miss_is_noted(ask) -> Non
     assert [note["code"] for note in given["notes"]] == ["box_empty"]
     assert given["tracking"]["state"] == "detected"
     assert given["tracking"]["track_id"] == found["people"][0]["track_id"]
+    assert (found["people"][0]["box_index"], given["people"][0]["box_index"]) == (None, 1)
 
     _, missed = ask(frame_number=2, target={"x": found["frame_width"], "y": 0})
     assert [note["code"] for note in missed["notes"]] == ["target_not_found"]

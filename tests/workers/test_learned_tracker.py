@@ -101,6 +101,18 @@ def test_a_person_is_answered_from_the_first_frame_as_he_was_seen(tracker: Learn
     np.testing.assert_allclose(person.box, seen.box, atol=1e-2)
 
 
+def test_who_is_seen_in_a_box_of_the_callers_is_told_by_its_place_in_his_list(
+    tracker: LearnedTracker,
+) -> None:
+    frame = [replace(observed(0.8), box_index=0), replace(observed(-0.8), box_index=1)]
+    _, (*answers, lost) = follow(tracker, [frame] * 12 + [[]])
+
+    for people in answers:
+        places = {person.box_index: float(person.pose.translation[0]) for person in people}
+        assert places == {0: pytest.approx(0.8), 1: pytest.approx(-0.8)}
+    assert [person.box_index for person in lost] == [None, None]
+
+
 def test_a_person_keeps_his_id_while_he_walks(tracker: LearnedTracker) -> None:
     _, answers = follow(tracker, walk(30))
     assert [ids(people) for people in answers] == [[1]] * 30

@@ -68,6 +68,26 @@ def numbers_of(people: list[TrackedPerson]) -> list[object]:
     ]
 
 
+def test_who_is_seen_in_a_box_of_the_callers_is_told_by_its_place_in_his_list(tracker: Tracker) -> None:
+    left, right = Person(0, start_px=(120.0, 180.0)), Person(1, start_px=(420.0, 180.0))
+    frames = [
+        [
+            replace(right.observed(number, noise=0.0), box_index=0),
+            replace(left.observed(number, noise=0.0), box_index=1),
+        ]
+        for number in range(3)
+    ]
+    _, answers, _ = follow(tracker, [*frames, frames[2][:1]])
+
+    told = [
+        {one.box_index: float(one.box[0]) for one in people if one.frames_since_detected == 0}
+        for people in answers
+    ]
+    assert [told[number].keys() for number in range(4)] == [{0, 1}, {0, 1}, {0, 1}, {0}]
+    assert all(boxes[0] > boxes[1] for boxes in told[:3])
+    assert {one.box_index for one in answers[3] if one.frames_since_detected} == {None}
+
+
 # ------------------------------------------------------------------ a fold
 
 

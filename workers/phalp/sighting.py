@@ -33,6 +33,7 @@ class Sighting:
     detected: bool
     proposal: int | None
     sides_swapped: bool
+    box_index: int | None = None  # as the observation has it
 
 
 def lift(
@@ -69,6 +70,7 @@ def lift(
             detected=seen.detected,
             proposal=seen.proposal,
             sides_swapped=seen.sides_swapped,
+            box_index=seen.box_index,
         )
         for index, seen in enumerate(usable)
         if joints[index, :, 2].min() + pelvis[index, 2] > _NEAREST_M

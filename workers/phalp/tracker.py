@@ -228,6 +228,9 @@ class Tracker:
         ]
         begun = [woken(state.asleep[row], sightings[column]) for row, column in found.woken]
         begun += [begin(state.next_track_id + index, seen) for index, seen in enumerate(newcomers)]
+        beginners = [*(sightings[column] for _, column in found.woken), *newcomers]
+        seen_as = {one.before.track_id: one.seen for one in matches}
+        seen_as |= {track.track_id: seen for track, seen in zip(begun, beginners, strict=True)}
         followed = _make_room(tracks, self._max_people - len(begun), keep=state.primary_id)
         begun = begun[: self._max_people - len(followed)]
         asleep = fall_asleep(
@@ -243,7 +246,7 @@ class Tracker:
         wrong = {one.before.track_id: one.contradictions for one in matches}
         poses = Bodies.of(tracks, self._skeleton).poses()
         people = [
-            _person(track, pose, facts, wrong.get(track.track_id, {}), error)
+            _person(track, pose, facts, seen_as.get(track.track_id), wrong.get(track.track_id, {}), error)
             for track, pose, error in zip(tracks, poses, _expected_errors(tracks), strict=True)
         ]
         named = None if facts.target is None else aimed_at(facts.target, people)
@@ -272,7 +275,12 @@ class Tracker:
 
 
 def _person(
-    track: TrackState, pose: BodyPose, facts: FrameFacts, contradictions: Mapping[str, int], error: Floats
+    track: TrackState,
+    pose: BodyPose,
+    facts: FrameFacts,
+    seen: Sighting | None,
+    contradictions: Mapping[str, int],
+    error: Floats,
 ) -> TrackedPerson:
     """The person of a track whose pose is off by `error` (2,), mm and body lengths."""
     error_mm, error_lengths = error.tolist()
@@ -289,6 +297,7 @@ def _person(
         box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
         joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
         contradictions=contradictions,
+        box_index=None if seen is None else seen.box_index,
     )
 
 

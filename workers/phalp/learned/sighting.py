@@ -32,6 +32,7 @@ class Sighting:
     box: Floats
     visibility: Floats  # (24,)
     detected: bool
+    box_index: int | None = None  # as the observation has it
 
 
 def lift(observations: Sequence[Observation], *, width: int, height: int) -> list[Sighting]:
@@ -71,6 +72,7 @@ def _sighting(seen: Observation, texture: Texture, width: int, height: int) -> S
         box=normalised_box(seen.box, width, height).astype(np.float32),
         visibility=np.clip(seen.joint_visibility, 0, 1).astype(np.float32),
         detected=seen.detected,
+        box_index=seen.box_index,
     )
 
 

@@ -187,6 +187,7 @@ def _person(track: TrackState, seen: Sighting | None, facts: FrameFacts, *, time
         pose=_body(seen.pose, seen.translation, facts) if seen else _expected_body(track, facts),
         box=pixel_box(_box(track, unseen=unseen), facts.width, facts.height).astype(np.float32),
         joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
+        box_index=None if seen is None else seen.box_index,
     )
 
 
