@@ -115,7 +115,7 @@ class Motion:
 
     times_s: (F,) float64, from the video's beginning. sizes_px: (F, 2) int32, width and height.
     primary_tracks: (F,) int32, the track id of the person to show, -1: nobody. errors: (F,), the code of each
-    frame's failure, empty: none.
+    frame's failure, empty: none. new_shots: (F,) bool, another shot begins with the frame.
     """
 
     about: About
@@ -123,6 +123,7 @@ class Motion:
     sizes_px: Array
     primary_tracks: Array
     errors: Array
+    new_shots: Array
     tracks: tuple[Track, ...]
 
 
@@ -254,6 +255,7 @@ def _motion(told: About, arrays: Mapping[str, Array]) -> Motion:
         sizes_px=arrays["sizes_px"],
         primary_tracks=arrays["primary_tracks"],
         errors=arrays["errors"].astype(str),
+        new_shots=arrays["new_shots"],
         tracks=tuple(_tracks(arrays)),
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from client.results import PERSON_SHAPES, people_arrays
+from client.results import MEASURED_SHAPES, PERSON_SHAPES, measured_arrays, people_arrays
 from client.sending import Outcome
 from wire.errors import PoseError
 
@@ -30,13 +30,14 @@ PERSON = np.dtype(
         ("expected_error_mm", "<f4"),  # NaN: not said
         ("expected_error_px", "<f4"),
         *((name, "<f4", shape) for name, shape in PERSON_SHAPES.items()),
+        *((name, "<f4", shape) for name, shape in MEASURED_SHAPES.items()),
     ]
 )
 
 #: A person of a frame in a result file: as answered, and what the second pass says.
 FINISHED = np.dtype(
     [
-        *((name, *rest) for name, *rest in PERSON.descr),
+        *((name, *rest) for name, *rest in PERSON.descr if name not in MEASURED_SHAPES),
         ("filled", "?"),
         ("standing", "?", (2,)),  # left foot, right foot
     ]
@@ -49,6 +50,7 @@ FRAME = np.dtype(
         ("primary_tracks", "<i4"),
         ("people", "<i4"),
         ("errors", "S24"),  # code of the failure; empty: none
+        ("new_shots", "?"),  # another shot begins
         ("checksum", "<u4"),  # CRC-32 of the record before it and of its people
     ]
 )
@@ -83,6 +85,7 @@ def of_outcome(outcome: Outcome) -> Record:
         people = np.zeros(len(result.people), PERSON)
         frame["sizes_px"] = result.width_px, result.height_px
         frame["people"] = len(people)
+        frame["new_shots"] = result.new_shot
         if result.primary is not None:
             frame["primary_tracks"] = result.people[result.primary].track_id
         for row, person in zip(people, result.people, strict=True):
@@ -91,7 +94,7 @@ def of_outcome(outcome: Outcome) -> Record:
             row["confidence"] = person.confidence
             row["expected_error_mm"] = _number(person.expected_error_mm)
             row["expected_error_px"] = _number(person.expected_error_px)
-        for name, array in people_arrays(answer).items():
+        for name, array in (people_arrays(answer) | measured_arrays(answer)).items():
             people[name] = array
     frame["checksum"] = checksum(frame.tobytes(), people.tobytes())
     return Record(frame.tobytes(), people.tobytes())
@@ -100,7 +103,7 @@ def of_outcome(outcome: Outcome) -> Record:
 def as_answered(people: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """`PERSON` records (R,) as `FINISHED` ones of which no second pass says anything."""
     finished = np.zeros(len(people), FINISHED)
-    for name in PERSON.names or ():
+    for name in (PERSON.names or ())[: -len(MEASURED_SHAPES)]:
         finished[name] = people[name]
     return finished
 

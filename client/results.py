@@ -26,6 +26,9 @@ PERSON_SHAPES = {
     "boxes": (4,),
 }
 
+#: Arrays of the same kind that say how each person was seen, before smoothing; 0 where nothing is said.
+MEASURED_SHAPES = {"measured_turns": (24, 4), "measured_pelvis": (3,)}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Person:
@@ -135,6 +138,19 @@ def people_arrays(answer: Answer) -> dict[str, Floats]:
                 continue
             raise ProtocolError(f"the answer has no array {name!r} of {count} people")
     return {name: arrays[name].astype(np.float32, copy=False) for name in PERSON_SHAPES}
+
+
+def measured_arrays(answer: Answer) -> dict[str, Floats]:
+    """The arrays of `MEASURED_SHAPES`; all 0 where the service does not send them."""
+    arrays = unpack_arrays(answer.result.arrays, answer.payload)
+    count = len(answer.result.people)
+    found = {name: arrays.get(name) for name in MEASURED_SHAPES}
+    return {
+        name: array.astype(np.float32, copy=False)
+        if array is not None and array.shape == (count, *MEASURED_SHAPES[name])
+        else np.zeros((count, *MEASURED_SHAPES[name]), np.float32)
+        for name, array in found.items()
+    }
 
 
 def _vertices(answer: Answer) -> Floats:

@@ -139,6 +139,8 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
         betas         (P, 10)
         translation   (P, 3)         full-image camera
         boxes         (P, 4)         x0 y0 x1 y1, pixels
+        measured_turns  (P, 24, 4)   joint axes to camera axes before smoothing, quaternions x y z w; or 0
+        measured_pelvis (P, 3)       where the pelvis was seen, camera axes; or 0
         vertices      (F, 6890, 3)
     """
 
@@ -163,6 +165,7 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     arrays: list[ArraySpec]
     has_png: bool = False
     notes: list[Note] = []
+    new_shot: bool = False  # another shot begins: nothing moves over from the frame before
 
 
 class Failure(Message, frozen=True, kw_only=True, tag="failure"):
@@ -174,6 +177,7 @@ class Failure(Message, frozen=True, kw_only=True, tag="failure"):
     retry_after_s: float | None = None
     session_id: str | None = None
     epoch: int = 0
+    superseded_by: int = 0  # worker -> broker: the higher epoch that owns the session; no caller's failure
 
 
 class StatusRequest(Message, frozen=True, kw_only=True, tag="status"):
@@ -298,12 +302,31 @@ class Forget(Message, frozen=True, kw_only=True, tag="forget"):
 
     session_id: str
     generation: int
+    epoch: int = 0  # under which it was owned last; a session with a higher one is another broker's: keep it
+
+
+class Recall(Message, frozen=True, kw_only=True, tag="recall"):
+    """Broker -> worker: what does the store know of a session, or of videos from one place?
+
+    Where there are several brokers, one that sees a session for the first time may not be the first.
+    """
+
+    session_id: str | None = None  # None: the videos of callers at `origin` who name no session
+    origin: Origin | None = None
+
+
+class Recalled(Message, frozen=True, kw_only=True, tag="recalled"):
+    """Worker -> broker: what the store knows of what was asked for, which comes back; none: nothing."""
+
+    session_id: str | None = None
+    origin: Origin | None = None
+    sessions: list[HeldSession] = []
 
 
 ToBroker = Frame | StatusRequest
 FromBroker = Result | Failure | Status
-WorkerToBroker = Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure
-BrokerToWorker = Work | Heartbeat | WhoAreYou | Goodbye | Forget
+WorkerToBroker = Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure | Recalled
+BrokerToWorker = Work | Heartbeat | WhoAreYou | Goodbye | Forget | Recall
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -31,6 +31,7 @@ class _Stored(Struct, frozen=True, array_like=True):
     arrays: list[tuple[str, tuple[int, ...], bytes]]
     stages_ms: dict[str, float]
     notes: list[Note] = []
+    new_shot: bool = False
 
 
 _decode_envelope = msgspec.msgpack.Decoder(tuple[int, Raw]).decode
@@ -48,6 +49,7 @@ def to_bytes(answer: FrameAnswer) -> bytes:
         arrays=[(name, array.shape, array.astype("<f4").tobytes()) for name, array in answer.arrays.items()],
         stages_ms=answer.stages_ms,
         notes=answer.notes,
+        new_shot=answer.new_shot,
     )
     return msgspec.msgpack.encode((ANSWER_VERSION, stored))
 
@@ -71,6 +73,7 @@ def from_bytes(stored: bytes) -> FrameAnswer:
             },
             stages_ms=read.stages_ms,
             notes=read.notes,
+            new_shot=read.new_shot,
         )
     except (msgspec.MsgspecError, ValueError) as error:
         if isinstance(error, UnreadableAnswer):

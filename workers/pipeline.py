@@ -19,7 +19,7 @@ from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
 from workers import boxes, images, render
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts, StateT, Tracked, Tracker
-from workers.types import Array, Image, Observation, Plan, Progress, TrackedPerson, unnoticed
+from workers.types import Array, Image, Measured, Observation, Plan, Progress, TrackedPerson, unnoticed
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
 _JOINT_OF_KEYPOINT = np.array([15, 15, 15, 15, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
@@ -78,6 +78,7 @@ class FrameAnswer:
     arrays: dict[str, Array]
     stages_ms: dict[str, float]
     notes: list[Note] = field(default_factory=list)
+    new_shot: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,6 +210,7 @@ class Pipeline(Generic[StateT]):
             arrays=arrays,
             stages_ms={"decode": frame.decode_ms, **stages_ms, "pose": _since(started)},
             notes=boxes.notes(frame.options, tracked.people, observations),
+            new_shot=tracked.new_shot,
         )
         return Folded(tracked.state, answer, self._draw(answer, frame.options, frame.image))
 
@@ -234,6 +236,7 @@ class Pipeline(Generic[StateT]):
             "betas": betas,
             "translation": translation,
             "boxes": _stacked([person.box for person in people], (4,)),
+            **_measured(people),
         }
 
     def _draw(self, answer: FrameAnswer, options: Options, image: Image | None) -> Drawn:
@@ -277,6 +280,16 @@ def _scalars(person: TrackedPerson) -> Person:
         contradictions=dict(person.contradictions),
         box_index=person.box_index,
     )
+
+
+def _measured(people: Sequence[TrackedPerson]) -> dict[str, Array]:
+    """How each person was seen before smoothing; 0 where there is nothing to say."""
+    nothing = Measured(np.zeros((24, 4), np.float32), np.zeros(3, np.float32))
+    measured = [person.measured or nothing for person in people]
+    return {
+        "measured_turns": _stacked([one.turns for one in measured], (24, 4)),
+        "measured_pelvis": _stacked([one.pelvis for one in measured], (3,)),
+    }
 
 
 def _stacked(rows: list[Array], shape: tuple[int, ...]) -> Array:

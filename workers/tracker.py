@@ -52,11 +52,15 @@ class Expected(Generic[StateT]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracked(Generic[StateT]):
-    """A session's next state, who is followed (by rising id), and the index of the primary person."""
+    """A session's next state, who is followed (by rising id), and the index of the primary person.
+
+    new_shot: the frame shows another shot than the one before it.
+    """
 
     state: StateT
     people: list[TrackedPerson]
     primary: int | None
+    new_shot: bool = False
 
 
 class Tracker(Protocol[StateT]):

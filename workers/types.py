@@ -103,6 +103,18 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """How and where one frame alone shows a person; where that is doubted, what is believed instead.
+
+    turns (24, 4): unit quaternions x y z w, joint axes to camera axes. pelvis (3,): metres, camera axes, of a
+    body of the shape of the pose that is answered.
+    """
+
+    turns: Array
+    pelvis: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TrackedPerson:
     """One person after tracking: observed or predicted, smoothed, with provenance.
 
@@ -110,7 +122,8 @@ class TrackedPerson:
     expected to be off, mean over all: expected_error_mm with the pelvis on the true one, expected_error_px in
     the picture.
     contradictions: how many parts of the body were observed as they cannot be, by what was wrong with them;
-    kinds are `phalp.contradictions.KINDS`.
+    kinds are `phalp.contradictions.KINDS`. box_index: which of the caller's boxes showed the person.
+    measured: before smoothing; None: nobody was observed, or `pose` is what was measured.
     """
 
     track_id: int
@@ -124,3 +137,5 @@ class TrackedPerson:
     box: Array
     joint_confidence: Array
     contradictions: Mapping[str, int] = field(default_factory=dict)
+    box_index: int | None = None
+    measured: Measured | None = None

@@ -32,6 +32,7 @@ def moving(body: Body, *, said: str = "", frames: int = FRAMES, times_s: np.ndar
         sizes_px=np.tile(np.array(SIZE_PX, np.int32), (frames, 1)),
         primary_tracks=np.full(frames, 3, np.int32),
         errors=np.full(frames, ""),
+        new_shots=np.zeros(frames, bool),
         tracks=(
             _track(body, 3, np.arange(frames), times_s, x_m=-0.4, turn=2 * np.pi),
             _track(body, 5, later, times_s, x_m=0.7, turn=0.5),

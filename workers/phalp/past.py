@@ -79,6 +79,11 @@ def motion_of(tracks: Sequence[TrackState]) -> Motion:
     )
 
 
+def unit_quaternions(steps: Quaternions) -> Floats:
+    """Quaternions (..., 4) in steps as such of length 1."""
+    return _unit(steps.astype(float))
+
+
 def vector_from_quaternion(quaternion: Array) -> Array:
     """Rotation vectors (..., 3), angle in [0, pi], of quaternions (..., 4) about as long as 1."""
     vector, scalar = quaternion[..., :3], quaternion[..., 3]

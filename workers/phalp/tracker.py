@@ -14,12 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from workers.phalp import marks, outlook, recall
+from workers.phalp import marks, outlook, past, recall
 from workers.phalp.associate import ALL_CUES, Cues, associate
 from workers.phalp.bodies import Bodies
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.doubles import UNLIKE, is_part, is_part_box, looks_apart, without_doubles
-from workers.phalp.location import inner_share, moved_box, normalised_box, pixel_box, size_at
+from workers.phalp.location import inner_share, moved_box, normalised_box, pelvis_at, pixel_box, size_at
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
@@ -32,7 +32,7 @@ from workers.phalp.state import Floats, SessionState, TrackState
 from workers.phalp.track import begin, is_over, observe
 from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
-from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
+from workers.types import BodyPose, Measured, Observation, Plan, Proposal, TrackedPerson
 
 #: Steadiness after a jump, and after a pose that changed at once, as shares of what it was; and the share
 #: of what is missing to 1 that a step without either gives back. Below `STEADY` a session is one whose
@@ -109,7 +109,7 @@ class Tracker:
     ) -> list[Tracked[SessionState]]:
         """What `track` says of each frame."""
         return [
-            Tracked(*self.track(frame.state, frame.facts, observations, frame.view))
+            Tracked(*self.track(frame.state, frame.facts, observations, frame.view), new_shot=frame.view.cut)
             for frame, observations in seen
         ]
 
@@ -246,8 +246,18 @@ class Tracker:
         wrong = {one.before.track_id: one.contradictions for one in matches}
         poses = Bodies.of(tracks, self._skeleton).poses()
         people = [
-            _person(track, pose, facts, seen_as.get(track.track_id), wrong.get(track.track_id, {}), error)
-            for track, pose, error in zip(tracks, poses, _expected_errors(tracks), strict=True)
+            _person(
+                track,
+                pose,
+                measured,
+                facts,
+                seen_as.get(track.track_id),
+                wrong.get(track.track_id, {}),
+                error,
+            )
+            for track, pose, measured, error in zip(
+                tracks, poses, _measured(tracks, self._skeleton), _expected_errors(tracks), strict=True
+            )
         ]
         named = None if facts.target is None else aimed_at(facts.target, people)
         primary_id = _primary(tracks, state) if named is None else tracks[named].track_id
@@ -277,6 +287,7 @@ class Tracker:
 def _person(
     track: TrackState,
     pose: BodyPose,
+    measured: Measured | None,
     facts: FrameFacts,
     seen: Sighting | None,
     contradictions: Mapping[str, int],
@@ -298,7 +309,20 @@ def _person(
         joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
         contradictions=contradictions,
         box_index=None if seen is None else seen.box_index,
+        measured=measured,
     )
+
+
+def _measured(tracks: Sequence[TrackState], skeleton: Skeleton) -> list[Measured | None]:
+    """How each track is seen in this frame, if it is."""
+    shown = [track for track in tracks if not track.unseen]
+    if not shown:
+        return [None] * len(tracks)
+    turns = past.unit_quaternions(np.array([track.past_turns[-1] for track in shown]))
+    lengths = skeleton.length(np.array([track.betas for track in shown]))
+    pelvis = pelvis_at(np.array([track.past_places[-1] for track in shown]), lengths)
+    measured = zip(turns.astype(np.float32), pelvis.astype(np.float32), strict=True)
+    return [None if track.unseen else Measured(*next(measured)) for track in tracks]
 
 
 def _pace(state: SessionState) -> Pace:

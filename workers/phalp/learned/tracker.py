@@ -154,7 +154,7 @@ def _tracked(
             state.memory, facts.thumbnail, view.place, turn=frame.state.turn, jumped=not view.follows
         ),
     )
-    return Tracked(after, people, primary)
+    return Tracked(after, people, primary, new_shot=view.place is not None and view.place.cut)
 
 
 def _time(state: SessionState, facts: FrameFacts) -> tuple[int, bool]:
