@@ -82,7 +82,9 @@ class Dispatch:
     def forget(self, session: Session) -> None:
         """The session is no more: its owner, or any worker that can reach the store, drops it."""
         if worker := session.owner or self._fleet.least_loaded(lambda worker: not worker.draining):
-            forget = Forget(session_id=session.session_id, generation=session.video.generation)
+            forget = Forget(
+                session_id=session.session_id, generation=session.video.generation, epoch=session.epoch
+            )
             self._outbox.to_worker(worker.address, forget)
         self.disown(session)
         self._homeless.pop(session, None)

@@ -306,7 +306,7 @@ class Forget(Message, frozen=True, kw_only=True, tag="forget"):
 
 
 class Recall(Message, frozen=True, kw_only=True, tag="recall"):
-    """Broker -> worker: what does the store know of a session, or of videos from one place?
+    """Broker -> worker: say what the store knows of a session, or of the videos from one place.
 
     Where there are several brokers, one that sees a session for the first time may not be the first.
     """

@@ -59,6 +59,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers_endpoint: Annotated[
         str, Meta(description="ZeroMQ endpoint for workers; empty: ipc in runtime_dir")
     ] = ""
+    brokers: Annotated[
+        str,
+        Meta(description="where clients meet the brokers, if there are several, comma between"),
+    ] = ""
+    worker_brokers: Annotated[
+        str, Meta(description="where workers meet the same brokers, comma between, in the same order")
+    ] = ""
+    broker_number: Annotated[
+        Annotated[int, Meta(ge=0, lt=32)] | None,
+        Meta(description="which of them this broker is, from 0; unset: the one with its frames_endpoint"),
+    ] = None
     frames_listen: Annotated[
         str, Meta(description="`tcp://ADDRESS:PORT` for clients elsewhere, comma between; encrypted")
     ] = ""
@@ -247,6 +258,31 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Where workers meet the broker."""
         return self.workers_endpoint or f"ipc://{self.runtime_dir}/workers.ipc"
 
+    def broker_addresses(self) -> list[str]:
+        """Where clients meet the brokers: one, unless `brokers` names several."""
+        return _listed(self.brokers) or [self.frames_address()]
+
+    def worker_broker_addresses(self) -> list[str]:
+        """Where workers meet the brokers, in the same order.
+
+        Raises `ValueError` where they are not as many, or have no store that all workers share.
+        """
+        addresses = _listed(self.worker_brokers) or [self.workers_address()]
+        if len(addresses) != len(self.broker_addresses()):
+            raise ValueError("POSE_WORKER_BROKERS and POSE_BROKERS name the same brokers, in the same order")
+        if len(addresses) > 1 and not self.store_url:
+            raise ValueError("several POSE_BROKERS need POSE_STORE_URL, where sessions move between them")
+        return addresses
+
+    def broker_place(self) -> int:
+        """Which of the brokers this one is, from 0. Raises `ValueError` where that is not known."""
+        addresses = self.broker_addresses()
+        if self.broker_number is not None and self.broker_number < len(addresses):
+            return self.broker_number
+        if self.broker_number is None and self.frames_address() in addresses:
+            return addresses.index(self.frames_address())
+        raise ValueError(f"POSE_BROKER_NUMBER: which of {len(addresses)} POSE_BROKERS is this one?")
+
     def body_file(self) -> Path:
         """Where workers that pose a body other than the open one put its triangles, for the edge."""
         return Path(self.runtime_dir) / "body.npz"
@@ -270,6 +306,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def jobs_directory(self) -> Path:
         """Where video jobs, what was uploaded for them and their results are."""
         return Path(self.jobs_dir or f"{self.runtime_dir}/jobs")
+
+
+def _listed(written: str) -> list[str]:
+    """The entries of a setting that holds several."""
+    return [entry for entry in map(str.strip, written.split(",")) if entry]
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import lmdb
 from msgspec.structs import replace
 
-from wire.messages import HeldSession, SeenFrame
+from wire.messages import HeldSession, Origin, SeenFrame
 from workers import lmdb_place
 from workers.lmdb_place import Place, Unreadable
 from workers.lmdb_records import (
@@ -30,6 +30,7 @@ from workers.lmdb_records import (
     used_bytes,
 )
 from workers.store import (
+    ALL_SESSIONS,
     Figures,
     SessionHead,
     StoredAnswer,
@@ -38,6 +39,7 @@ from workers.store import (
     check_owner,
     claimed,
     is_expired,
+    matching,
     newest,
     to_be_listed,
     tombstone,
@@ -110,11 +112,11 @@ class LmdbStore:
             self._disown(name, tombstone(head, now=head.stored_at))
         return stored
 
-    def forget(self, session_id: str, generation: int, *, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
         """As `Store.forget` says."""
         name = name_of(session_id, generation)
         counting = newest(self._places(name, now))
-        if counting is None or counting.dropped:
+        if counting is None or counting.dropped or counting.epoch > epoch:
             return
         try:
             self._bury(name, tombstone(counting, now=now))
@@ -130,6 +132,11 @@ class LmdbStore:
             places |= dict.fromkeys(heads, environment)
         listed = to_be_listed(places, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
         return [as_held(head, self._frames(places[head], head), now=now) for head in listed]
+
+    def find(self, *, session_id: str | None, origin: Origin | None, now: float) -> list[HeldSession]:
+        """As `Store.find` says."""
+        every = self.held(now=now, max_sessions=ALL_SESSIONS)
+        return matching(every, session_id=session_id, origin=origin)
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Generic
 
 import zmq
@@ -34,10 +33,12 @@ from wire.messages import (
     Work,
 )
 from wire.settings import Settings
+from workers.ahead import Ahead, Once
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
 from workers.sessions import FrameKey, Given, Session, Sessions, asked_of, digest_of
 from workers.store import Superseded, first_within
 from workers.tracker import StateT
+from workers.types import Image
 from workers.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -59,18 +60,32 @@ _COPIED_BYTES = 2**20
 _LINGER_MS = 1000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    """One frame in hand. key: what makes it the same frame when it comes again."""
+    """One frame in hand, whose picture may be decoded before its turn comes."""
 
-    work: Work
-    frame: FrameInput
-    key: FrameKey
+    def __init__(self, work: Work, encoded: Buffer, decode: Callable[[Buffer], Image]) -> None:
+        self.work = work
+        self._encoded = encoded
+        self._image = Once(decode, encoded)
+        self._digest = Once(digest_of, encoded)
 
-    @staticmethod
-    def of(work: Work, image: Buffer) -> "_Job":
-        frame = FrameInput(work.frame_number, image, work.options, work.timestamp_ms, work.fps)
-        return _Job(work, frame, (work.frame_number, digest_of(image), asked_of(work.options)))
+    def begin(self, ahead: Ahead) -> None:
+        """Make ready what can be made ready without the session."""
+        ahead.begin(self._digest)
+        ahead.begin(self._image)
+
+    @property
+    def frame(self) -> FrameInput:
+        """The frame as the pipeline takes it."""
+        work = self.work
+        return FrameInput(
+            work.frame_number, self._encoded, work.options, work.timestamp_ms, work.fps, self._image
+        )
+
+    @property
+    def key(self) -> FrameKey:
+        """What makes it the same frame when it comes again."""
+        return self.work.frame_number, self._digest(), asked_of(self.work.options)
 
 
 class NewConnection:
@@ -155,6 +170,7 @@ class WorkerLoop(Generic[StateT]):
         self._watchdog = watchdog
         self._settings = settings
         self._inbox: deque[_Job] = deque()
+        self._ahead = Ahead()
         self._leaving = False  # we take no more frames
         self._parted = False  # the broker sends no more
         self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
@@ -170,6 +186,8 @@ class WorkerLoop(Generic[StateT]):
         self._receive_all(idle_s=0 if self._inbox else idle_s)
         if self._inbox:
             jobs = self._next_batch()
+            for job in self._waiting():
+                job.begin(self._ahead)
             with self._watchdog.limit(self._settings.frame_limit_s * len(jobs)):
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
@@ -204,12 +222,13 @@ class WorkerLoop(Generic[StateT]):
         match message:
             case Work():
                 if len(payload) == 1:
-                    self._inbox.append(_Job.of(message, payload[0]))
+                    self._inbox.append(_Job(message, payload[0], self._pipeline.decode))
                 else:
                     reply, _ = _failure(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
                     self._socket.send(reply)
             case Forget():
-                self._sessions.forget(message.session_id, message.generation, now=time.time())
+                session_id, generation, epoch = message.session_id, message.generation, message.epoch
+                self._sessions.forget(session_id, generation, epoch=epoch, now=time.time())
             case WhoAreYou():
                 self._introduce()
             case Goodbye():
@@ -243,6 +262,10 @@ class WorkerLoop(Generic[StateT]):
                 batch[job.work.session_id] = job
         self._inbox = later
         return list(batch.values())
+
+    def _waiting(self) -> list[_Job]:
+        """The frames whose turn comes next."""
+        return list({job.work.session_id: job for job in reversed(self._inbox)}.values())
 
     def _fold_batch(self, jobs: list[_Job]) -> list[_Reply]:
         """The answers to one frame of each of several sessions, stored; a repeat is not folded again."""

@@ -4,8 +4,9 @@ from collections import defaultdict
 
 from msgspec.structs import replace
 
-from wire.messages import HeldSession
+from wire.messages import HeldSession, Origin
 from workers.store import (
+    ALL_SESSIONS,
     Figures,
     SessionHead,
     StoredAnswer,
@@ -14,6 +15,7 @@ from workers.store import (
     check_owner,
     claimed,
     is_expired,
+    matching,
     newest,
     to_be_listed,
     tombstone,
@@ -61,11 +63,11 @@ class MemoryStore:
         self._own[video] = StoredSession(head, state, answers[-self._kept_answers :])
         return True
 
-    def forget(self, session_id: str, generation: int, *, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
         """As `Store.forget` says."""
         video = (session_id, generation)
         counting = newest(record.head for record in self._records(video, now))
-        if counting is not None and not counting.dropped:
+        if counting is not None and not counting.dropped and counting.epoch <= epoch:
             self._own[video] = StoredSession(tombstone(counting, now=now), b"", ())
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
@@ -82,6 +84,11 @@ class MemoryStore:
         return [
             as_held(head, frames[head.session_id, head.generation, head.epoch], now=now) for head in listed
         ]
+
+    def find(self, *, session_id: str | None, origin: Origin | None, now: float) -> list[HeldSession]:
+        """As `Store.find` says."""
+        every = self.held(now=now, max_sessions=ALL_SESSIONS)
+        return matching(every, session_id=session_id, origin=origin)
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 from msgspec.structs import replace
 
-from wire.messages import HeldSession, SeenFrame
+from wire.messages import HeldSession, Origin, SeenFrame
 from workers.redis_link import Client, Link, StoreUnavailable
 from workers.redis_scripts import COMMIT, DROP, SWEEP, TAKE_OVER
 from workers.store import (
@@ -23,9 +23,9 @@ from workers.store import (
     SessionHead,
     StoredAnswer,
     StoredSession,
-    Superseded,
     as_held,
     claimed,
+    superseded,
     to_be_listed,
 )
 
@@ -40,8 +40,8 @@ _LARGEST_BYTES = 8 * 2**20
 #: Videos that are dropped in one step; records that are looked through for each session that is wanted.
 _SWEPT, _LOOKED_THROUGH = 500, 4
 
-#: An epoch above all.
-_ANY_EPOCH = 2**53
+#: Videos from one origin that are looked at: the broker keeps no more apart.
+_OF_ONE_ORIGIN = 16
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(SessionHead).decode
@@ -62,8 +62,9 @@ class RedisStore:
         self._kept_answers = kept_answers
         self._idle_s = idle_s
         self._lifetime_ms = max(1, round(idle_s * 1000))
-        self._videos = f"everyframe:{_FORMAT}:{space}:video:"
-        self._index = f"everyframe:{_FORMAT}:{space}:videos".encode()
+        self._space = f"everyframe:{_FORMAT}:{space}:"
+        self._videos = f"{self._space}video:"
+        self._index = f"{self._space}videos".encode()
         self._writer = uuid4().hex
         self._writes = 0
         self._figures = Figures(sessions=0, used_bytes=0, evicted=0, failed_writes=0)
@@ -77,7 +78,7 @@ class RedisStore:
         try:
             at = self._server_time(now)
             arguments = (epoch, at, self._lifetime_ms, name, at - self._idle_s)
-            owner, *found = self._link.run(TAKE_OVER, self._keys(name), arguments)
+            owner, *found = self._link.run(TAKE_OVER, self._keys(session_id, generation), arguments)
         except StoreUnavailable as reason:
             log.warning("session=%s cannot be looked up in the store: %s", session_id, reason)
             return None
@@ -87,35 +88,46 @@ class RedisStore:
 
     def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
         """As `Store.commit` says; what cannot be dropped is outdated, and `Work.folded` tells."""
-        name = _name_of(head.session_id, head.generation)
         encoded = _encode(answer)
         try:
             if max(len(state), len(encoded)) > _LARGEST_BYTES:
                 raise StoreUnavailable(f"{len(state)} and {len(encoded)} bytes are too many")
-            self._store(name, head, state, encoded, answer.seen)
+            self._store(head, state, encoded, answer.seen)
         except StoreUnavailable as reason:
             self._count(failed_writes=self._figures.failed_writes + 1)
             log.log(_level(reason), "session=%s could not be stored: %s", head.session_id, reason)
             if not reason.is_away:
-                self._forget(name, head.session_id, epoch=head.epoch)
+                self._forget(head.session_id, head.generation, epoch=head.epoch)
             return False
         return True
 
-    def forget(self, session_id: str, generation: int, *, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
         """As `Store.forget` says."""
         del now  # the server knows the time
-        self._forget(_name_of(session_id, generation), session_id, epoch=_ANY_EPOCH)
+        self._forget(session_id, generation, epoch=epoch)
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """As `Store.held` says."""
         try:
-            heads = self._heads(_LOOKED_THROUGH * max_sessions)
-            listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
-            frames = self._frames(listed)
+            names = self._newest(self._index, _LOOKED_THROUGH * max_sessions)
+            return self._held(names, now=now, max_sessions=max_sessions)
         except StoreUnavailable as reason:
             log.warning("the sessions in the store cannot be listed: %s", reason)
             return []
-        return [as_held(head, seen, now=now) for head, seen in zip(listed, frames, strict=True)]
+
+    def find(self, *, session_id: str | None, origin: Origin | None, now: float) -> list[HeldSession]:
+        """As `Store.find` says."""
+        try:
+            if session_id is not None:
+                session = self._session_key(session_id)
+                newest: Any = self._link.ask(lambda client: client.hget(session, "g"))
+                names = [] if newest is None else [_name_of(session_id, int(newest))]
+            else:
+                names = self._newest(self._origin_key(origin), _OF_ONE_ORIGIN)
+            return self._held(names, now=now, max_sessions=_OF_ONE_ORIGIN)
+        except StoreUnavailable as reason:
+            log.warning("sessions in the store cannot be looked for: %s", reason)
+            return []
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says; records go by themselves, and this tidies the list of them."""
@@ -138,22 +150,24 @@ class RedisStore:
 
     # ------------------------------------------------------------------------ writing
 
-    def _store(self, name: str, head: SessionHead, state: bytes, answer: bytes, seen: SeenFrame) -> None:
+    def _store(self, head: SessionHead, state: bytes, answer: bytes, seen: SeenFrame) -> None:
         """Raises `Superseded`, `StoreUnavailable`."""
         stored_at = self._server_time(head.stored_at)
         self._writes += 1
+        origins = [] if head.source is None else [self._origin_key(head.source.origin)]
         owner, *sessions = self._link.run(
             COMMIT,
-            self._keys(name),
+            [*self._keys(head.session_id, head.generation), *origins],
             (
                 head.epoch,
                 stored_at,
                 self._lifetime_ms,
-                name,
+                _name_of(head.session_id, head.generation),
                 self._writer,
                 self._writes,
                 head.folded,
                 self._kept_answers,
+                head.generation,
                 _encode(head),
                 state,
                 answer,
@@ -163,10 +177,11 @@ class RedisStore:
         _check_owner(head.session_id, owner, epoch=head.epoch)
         self._count(sessions=sessions[0])
 
-    def _forget(self, name: str, session_id: str, *, epoch: int) -> None:
-        """Leave nothing of a video but its epoch, unless a later owner has it."""
+    def _forget(self, session_id: str, generation: int, *, epoch: int) -> None:
+        """Leave nothing of a video, unless its session has a later owner."""
+        arguments = (epoch, _name_of(session_id, generation), generation)
         try:
-            owner, *sessions = self._link.run(DROP, self._keys(name), (epoch, self._lifetime_ms, name))
+            owner, *sessions = self._link.run(DROP, self._keys(session_id, generation), arguments)
         except StoreUnavailable as reason:
             # It is quiet from now on, and goes as all that are.
             log.log(_level(reason), "session=%s could not be dropped from the store: %s", session_id, reason)
@@ -198,11 +213,18 @@ class RedisStore:
         at = float(stored_at) - (self._ahead_s or 0)
         return replace(claimed(known, epoch=int(epoch), now=at), stored_at=at)
 
-    def _heads(self, most: int) -> list[SessionHead]:
-        """Of the videos that were stored last. Raises `StoreUnavailable`."""
-        names: Any = self._link.ask(lambda client: client.zrevrange(self._index, 0, most - 1))
-        rows = self._fields([(name.decode(), ("h", "e", "t")) for name in names])
-        return [head for row in rows if (head := self._head(*row)) is not None]
+    def _newest(self, index: bytes, most: int) -> list[str]:
+        """The names of the videos in an index that were stored last. Raises `StoreUnavailable`."""
+        names: Any = self._link.ask(lambda client: client.zrevrange(index, 0, most - 1))
+        return [name.decode() for name in names]
+
+    def _held(self, names: Sequence[str], *, now: float, max_sessions: int) -> list[HeldSession]:
+        """The sessions of these videos that can be gone on with. Raises `StoreUnavailable`."""
+        rows = self._fields([(name, ("h", "e", "t")) for name in names])
+        heads = [head for row in rows if (head := self._head(*row)) is not None]
+        listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
+        frames = self._frames(listed)
+        return [as_held(head, seen, now=now) for head, seen in zip(listed, frames, strict=True)]
 
     def _frames(self, heads: Sequence[SessionHead]) -> list[list[SeenFrame]]:
         """The last frames of each video, the oldest first. Raises `StoreUnavailable`."""
@@ -225,8 +247,15 @@ class RedisStore:
         found = iter(self._link.ask(question) if named else [])
         return [next(found) if fields else [] for _, fields in wanted]
 
-    def _keys(self, name: str) -> list[bytes]:
-        return [(self._videos + name).encode(), self._index]
+    def _keys(self, session_id: str, generation: int) -> list[bytes]:
+        video = f"{self._videos}{_name_of(session_id, generation)}".encode()
+        return [video, self._session_key(session_id), self._index]
+
+    def _session_key(self, session_id: str) -> bytes:
+        return f"{self._space}session:{_digest(session_id.encode())}".encode()
+
+    def _origin_key(self, origin: Origin | None) -> bytes:
+        return f"{self._space}origin:{_digest(_encode(origin))}".encode()
 
     def _server_time(self, now: float) -> float:
         """`now` by the server's clock, to the second: those of its workers may be of many machines.
@@ -241,7 +270,11 @@ class RedisStore:
 
 def _name_of(session_id: str, generation: int) -> str:
     """The name of a video: whatever is in an id, the key is plain."""
-    return f"{hashlib.blake2b(session_id.encode(), digest_size=16).hexdigest()}:{generation}"
+    return f"{_digest(session_id.encode())}:{generation}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _level(reason: StoreUnavailable) -> int:
@@ -252,7 +285,7 @@ def _level(reason: StoreUnavailable) -> int:
 def _check_owner(session_id: str, owner: bytes, *, epoch: int) -> None:
     """Raises `Superseded` if a script told of an owner."""
     if owner:
-        raise Superseded(f"session {session_id!r} belongs to epoch {int(owner)}, not to {epoch} any more")
+        raise superseded(session_id, owner=int(owner), epoch=epoch)
 
 
 def _answers(fields: dict[bytes, bytes], head: SessionHead, *, kept: int) -> list[StoredAnswer]:

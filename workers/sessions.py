@@ -15,7 +15,7 @@ import msgspec
 from isal import isal_zlib
 from msgspec.structs import replace
 
-from wire.messages import Buffer, HeldSession, History, Options, SeenFrame, Work
+from wire.messages import Buffer, HeldSession, History, Options, Origin, SeenFrame, Work
 from workers.store import SessionHead, Store, StoredAnswer, StoredSession, Superseded, claimed
 
 log = logging.getLogger(__name__)
@@ -163,16 +163,20 @@ class Sessions(Generic[StateT, AnswerT]):
             session.answers.popitem(last=False)
         return given
 
-    def forget(self, session_id: str, generation: int, *, now: float) -> None:
-        """Drop a session that nobody will ask for any more."""
+    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+        """Drop a session that nobody will ask for any more, unless it has a later owner than `epoch`."""
         held = self._held.get(session_id)
-        if held is not None and held.head.generation <= generation:
+        if held is not None and held.head.generation <= generation and held.head.epoch <= epoch:
             del self._held[session_id]
-        self._store.forget(session_id, generation, now=now)
+        self._store.forget(session_id, generation, epoch=epoch, now=now)
 
     def recalled(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """The sessions that a broker which has just started can go on with, the last used first."""
         return self._store.held(now=now, max_sessions=max_sessions)
+
+    def find(self, *, session_id: str | None, origin: Origin | None, now: float) -> list[HeldSession]:
+        """What a broker asks for that has not seen a session before."""
+        return self._store.find(session_id=session_id, origin=origin, now=now)
 
     def sweep(self, *, now: float) -> None:
         """Drop what was quiet for too long from the store."""

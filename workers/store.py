@@ -15,7 +15,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wire.errors import Internal
-from wire.messages import HeldSession, History, SeenFrame, Source
+from wire.messages import HeldSession, History, Origin, SeenFrame, Source
+
+#: More sessions than any store has.
+ALL_SESSIONS = 10**9
 
 #: Bytes of a `HeldSession` beside its id and thumbnails, and of a frame in it; from above.
 _HELD_BYTES = 512
@@ -25,8 +28,12 @@ _SEEN_BYTES = 24
 class Superseded(Internal):
     """A later owner has the session: whatever a former one still does with it is void.
 
-    No caller hears of it: the broker drops the answers of former owners.
+    No caller hears of it: the broker drops the answers of former owners. epoch: the later owner's.
     """
+
+    def __init__(self, message: str, *, epoch: int = 0) -> None:
+        super().__init__(message)
+        self.epoch = epoch
 
 
 class SessionHead(Struct, frozen=True, array_like=True):
@@ -92,11 +99,14 @@ class Store(Protocol):
         video over before a later commit starts cold. Raises `Superseded` where a higher epoch owns it.
         """
 
-    def forget(self, session_id: str, generation: int, *, now: float) -> None:
-        """Drop a video that nobody will ask for any more."""
+    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+        """Drop a video that nobody will ask for any more, unless it is owned by a later epoch than this."""
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """The sessions that could be gone on with, whoever stored them; the last used first."""
+
+    def find(self, *, session_id: str | None, origin: Origin | None, now: float) -> list[HeldSession]:
+        """The session of this id; without one, those of callers at `origin` who named none."""
 
     def sweep(self, *, now: float) -> None:
         """Drop what was quiet for too long; to be called now and then."""
@@ -126,9 +136,14 @@ def _rank(head: SessionHead) -> tuple[int, bool]:
 def check_owner(counting: SessionHead | None, *, epoch: int) -> None:
     """Raises `Superseded` if the record that counts was written under a higher epoch than `epoch`."""
     if counting is not None and counting.epoch > epoch:
-        raise Superseded(
-            f"session {counting.session_id!r} belongs to epoch {counting.epoch}, not to {epoch} any more"
-        )
+        raise superseded(counting.session_id, owner=counting.epoch, epoch=epoch)
+
+
+def superseded(session_id: str, *, owner: int, epoch: int) -> Superseded:
+    """What `epoch` is told that does something with a session of the epoch `owner`."""
+    return Superseded(
+        f"session {session_id!r} belongs to epoch {owner}, not to {epoch} any more", epoch=owner
+    )
 
 
 def claimed(head: SessionHead, *, epoch: int, now: float) -> SessionHead:
@@ -176,6 +191,15 @@ def as_held(head: SessionHead, seen: Iterable[SeenFrame], *, now: float) -> Held
         skipped=head.skipped,
         expired=head.expired,
     )
+
+
+def matching(
+    sessions: Iterable[HeldSession], *, session_id: str | None, origin: Origin | None
+) -> list[HeldSession]:
+    """Those that `Store.find` is asked for."""
+    if session_id is not None:
+        return [held for held in sessions if held.session_id == session_id]
+    return [held for held in sessions if held.source is not None and held.source.origin == origin]
 
 
 def first_within(sessions: Iterable[HeldSession], max_bytes: int) -> list[HeldSession]:

@@ -168,7 +168,8 @@ class SimulatedWorker:
                     assert isinstance(picture, Picture)
                     self._inbox.append((message, picture))
                 case Forget():
-                    self._sessions.forget(message.session_id, message.generation, now=self._world.now)
+                    now, epoch = self._world.now, message.epoch
+                    self._sessions.forget(message.session_id, message.generation, epoch=epoch, now=now)
                 case WhoAreYou() if not self._is_draining:
                     self._say_ready()
         if self._inbox:

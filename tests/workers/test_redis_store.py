@@ -330,7 +330,7 @@ def test_a_user_needs_no_more_than_the_page_says(server: RedisServer) -> None:
     store.sweep(now=1000.0)
     assert store.figures().used_bytes > 0
     assert store.figures().sessions == 0
-    store.forget("dance", 1, now=0.0)
+    store.forget("dance", 1, epoch=9, now=0.0)
     assert store.figures().failed_writes == 0
 
 

@@ -224,7 +224,7 @@ def test_a_forgotten_video_is_dropped_from_memory_and_store(memory: Memory) -> N
     worker = sessions(memory)
     fold(worker, work(0))
 
-    worker.forget("dance", 1, now=1.0)
+    worker.forget("dance", 1, epoch=9, now=1.0)
 
     assert worker.recalled(now=1.0, max_sessions=9) == []
     assert fold(worker, work(1, epoch=2), now=1.0)[0].head.history == "cold"
@@ -235,7 +235,7 @@ def test_a_late_word_to_forget_spares_the_video_after(memory: Memory) -> None:
     fold(worker, work(0))
     fold(worker, work(0, generation=5))
 
-    worker.forget("dance", 1, now=1.0)
+    worker.forget("dance", 1, epoch=9, now=1.0)
 
     assert fold(worker, work(1, generation=5), now=1.0)[1] == (0, 1)
 
@@ -260,7 +260,7 @@ class _FullStore(MemoryStore):
 
     def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
         super().commit(head, state, answer)
-        self.forget(head.session_id, head.generation, now=head.stored_at)
+        self.forget(head.session_id, head.generation, epoch=head.epoch, now=head.stored_at)
         return False
 
 

@@ -157,7 +157,7 @@ def test_a_forgotten_session_is_gone_wherever_it_was_stored(workers: Workers) ->
     commit(former, epoch=7, folded=1)
     owner.take_over("dance", 1, 9, now=1.0)
 
-    owner.forget("dance", 1, now=2.0)
+    owner.forget("dance", 1, epoch=9, now=2.0)
 
     for store in workers:
         assert store.take_over("dance", 1, 11, now=2.0) is None
@@ -169,7 +169,7 @@ def test_who_never_had_a_session_can_forget_it_for_all(workers: Workers) -> None
     owner, other = workers
     commit(owner, epoch=7, folded=1)
 
-    other.forget("dance", 1, now=2.0)
+    other.forget("dance", 1, epoch=9, now=2.0)
 
     assert owner.take_over("dance", 1, 9, now=2.0) is None
     assert owner.held(now=2.0, max_sessions=10) == []
@@ -218,6 +218,38 @@ def test_a_listed_session_knows_its_last_frames_and_its_first(workers: Workers) 
 
     assert held.quiet_s == 3.5 - facts.stored_at
     assert held.frames == [first, *(SeenFrame(number, 1000 + number, b"grey") for number in (4, 5, 6, 7))]
+
+
+def test_a_later_owners_session_is_not_forgotten(workers: Workers) -> None:
+    former, owner = workers
+    commit(former, epoch=7, folded=1)
+    owner.take_over("dance", 1, 9, now=1.0)
+
+    former.forget("dance", 1, epoch=7, now=2.0)
+
+    assert owner.take_over("dance", 1, 9, now=2.0).head.folded == 1
+
+
+def test_a_session_and_the_videos_from_one_place_can_be_looked_for(workers: Workers) -> None:
+    store, other = workers
+    small = Source(client="a", width_px=640, height_px=360)
+    large = Source(client="a", width_px=64, height_px=36)
+    commit(store, epoch=7, folded=1)
+    commit(store, generation=5, epoch=7, folded=1)
+    commit(store, session_id="stream-1", epoch=8, folded=1, source=small)
+    commit(store, session_id="stream-2", epoch=9, folded=1, source=small)
+    commit(store, session_id="stream-3", epoch=10, folded=1, source=large)
+
+    def found(session_id: str | None = None, source: Source = small) -> set[tuple[str, int]]:
+        held = other.find(session_id=session_id, origin=source.origin, now=1.0)
+        return {(session.session_id, session.generation) for session in held}
+
+    assert found("dance") == {("dance", 5)}
+    assert found("dancer") == set()
+    assert found() == {("stream-1", 1), ("stream-2", 1)}
+    assert found(source=large) == {("stream-3", 1)}
+    store.forget("stream-1", 1, epoch=9, now=1.0)
+    assert found() == {("stream-2", 1)}
 
 
 def test_ids_of_any_characters_are_told_apart(workers: Workers) -> None:
