@@ -15,6 +15,7 @@ from wire import settings as wire_settings
 from wire.messages import Ready
 from wire.settings import Settings
 from workers import selftest
+from workers.alive import SignOfLife
 from workers.build import Parts, build, open_store, sessions
 from workers.loop import BrokerSocket, WorkerLoop, report_load_failure
 from workers.watchdog import Watchdog
@@ -54,6 +55,7 @@ def main() -> int:
 
 def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
     try:
+        wire_settings.make_runtime_dir(settings)
         parts = _load(settings, index)
         store = open_store(settings, parts.pipeline.tracker.name, index=index)
     except Exception as error:
@@ -70,7 +72,14 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
         tracker=parts.pipeline.tracker.name,
     )
     log.info("ready: %s, %s on %s", ready.observer, ready.tracker, ready.device)
-    with closing(store):
+
+    def asked_to_stop() -> bool:
+        """Whether we are; asked in every turn of the loop, so it tells that the loop turns."""
+        if socket.can_send():
+            sign.give()
+        return stopping.is_set()
+
+    with closing(store), SignOfLife(settings, index) as sign:
         WorkerLoop(
             socket=socket,
             pipeline=parts.pipeline,
@@ -78,7 +87,7 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
             ready=ready,
             watchdog=Watchdog(),
             settings=settings,
-        ).run(stopping.is_set)
+        ).run(asked_to_stop)
     log.info("stopped")
     return 0
 
