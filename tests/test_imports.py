@@ -31,7 +31,7 @@ HOMES = {
         "broker/door.py",
         "broker/gatekeeper.py",  # libzmq asks over a socket whose keys are allowed
         "broker/server.py",
-        "workers/loop.py",
+        "workers/brokers.py",
     },
     "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
     "torchvision": {"workers/detectors/"},
@@ -46,6 +46,7 @@ HOMES = {
     "ai_edge_litert": {"workers/blazepose/"},
     "lmdb": {"workers/lmdb_"},
     "redis": {"workers/redis_link.py"},
+    "ray": {"workers/cluster/", "client/cluster.py"},
     "urllib3": {"workers/assets/"},
     "pickle": {"unpickle/__init__.py"},  # restricted there; nobody else unpickles what came from outside
     "joblib": {"client/exports/phalp.py"},  # writes with it; a test below holds it to that

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 #: An extra that brings another one names the project itself.
-OURSELVES = "everyframe[exports,hmr2,remote]"
+OURSELVES = "everyframe[cluster,exports,hmr2,remote]"
 
 
 def pins(lines: list[str]) -> set[str]:
