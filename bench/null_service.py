@@ -22,12 +22,12 @@ from body.model import Body
 from client.backend import is_ready
 from tools.serve import environment
 from wire import settings as wire_settings
-from wire.messages import Person
+from wire.messages import Buffer, Person
 from workers import images
 from workers.build import open_store
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
 from workers.sessions import Codec
-from workers.types import Array, Progress
+from workers.types import Array, Image, Progress
 
 _READY_WITHIN_S = 60.0
 _MAX_PIXELS = 40_000_000
@@ -60,6 +60,10 @@ class NullPipeline:
     def start(self) -> None:
         """No state."""
 
+    def decode(self, encoded: Buffer) -> Image | None:
+        """The picture, if pictures are decoded at all."""
+        return images.decode(encoded, max_pixels=_MAX_PIXELS) if self._decodes else None
+
     def fold(
         self,
         batch: Sequence[tuple[None, FrameInput]],
@@ -67,9 +71,8 @@ class NullPipeline:
         on_progress: Progress,  # noqa: ARG002
     ) -> list[Folded]:
         """The same for every frame, whose picture is at most decoded."""
-        if self._decodes:
-            for _, frame in batch:
-                images.decode(frame.encoded, max_pixels=_MAX_PIXELS)
+        for _, frame in batch:
+            frame.decoded()
         return [self._folded if frame.options.meshes else self._unmeshed for _, frame in batch]
 
 

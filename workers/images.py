@@ -19,6 +19,7 @@ _UPRIGHT = 1
 
 #: What is before the pixels of a PPM of eight bits that has no comment.
 _PLAIN_PPM = re.compile(rb"P6\n(\d+) (\d+)\n255\n")
+_PPM_HEADER_BYTES = 32
 
 
 def decode(encoded: Buffer, *, max_pixels: int) -> Image:
@@ -27,10 +28,10 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
     16-bit pictures are reduced to 8 bits, palettes and grey become RGB, transparency is
     dropped. Raises `InvalidImage`, `TruncatedImage` or `ImageTooLarge`.
     """
+    if (bare := _bare(encoded, max_pixels)) is not None:
+        return bare
     encoded = bytes(encoded)
     header = images.check(encoded, max_pixels=max_pixels)
-    if (bare := _bare(encoded)) is not None:
-        return bare
     try:
         # The format is named, or Pillow would sniff its way through dozens of parsers.
         with PillowImage.open(io.BytesIO(encoded), formats=[header.format]) as picture:
@@ -49,13 +50,14 @@ def decode(encoded: Buffer, *, max_pixels: int) -> Image:
         raise InvalidImage(f"the picture is broken: {error}") from None
 
 
-def _bare(encoded: bytes) -> Image | None:
-    """The pixels of a plain PPM where they are, without a copy; None: something else, or cut off."""
-    found = _PLAIN_PPM.match(encoded)
+def _bare(encoded: Buffer, max_pixels: int) -> Image | None:
+    """The pixels of a plain PPM where they are, not copied; None: something else, cut off, or too large."""
+    view = memoryview(encoded)
+    found = _PLAIN_PPM.match(bytes(view[:_PPM_HEADER_BYTES]))
     if found is None:
         return None
     width, height = int(found[1]), int(found[2])
-    if len(encoded) - found.end() != 3 * width * height:
+    if not 0 < width * height <= max_pixels or view.nbytes - found.end() != 3 * width * height:
         return None
     return np.frombuffer(encoded, np.uint8, offset=found.end()).reshape(height, width, 3)
 

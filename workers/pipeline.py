@@ -5,7 +5,7 @@ one picture, and gives the next state with the answer. It keeps nothing between 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol
 
@@ -53,7 +53,8 @@ class Eyes:
 class FrameInput:
     """One encoded picture, its number in the session, and what the caller wants beside the pose.
 
-    timestamp_ms, fps: its time in the video and the video's rate, as far as the caller says them.
+    timestamp_ms, fps: its time in the video and the video's rate, as far as the caller says them. decoded:
+    gives what `Pipeline.decode` makes of it, where somebody had that done ahead, or raises as it does.
     """
 
     frame_number: int
@@ -61,6 +62,7 @@ class FrameInput:
     options: Options
     timestamp_ms: float | None = None
     fps: float | None = None
+    decoded: Callable[[], Image] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +136,10 @@ class Pipeline(Generic[StateT]):
         """The state of a session that has seen nothing."""
         return self.tracker.start()
 
+    def decode(self, encoded: Buffer) -> Image:
+        """The pixels of a picture, by any thread. Raises `InvalidImage` and its like."""
+        return images.decode(encoded, max_pixels=self._max_image_pixels)
+
     def fold(
         self, batch: Sequence[tuple[StateT, FrameInput]], *, on_progress: Progress = unnoticed
     ) -> list[Folded[StateT] | PoseError]:
@@ -172,7 +178,7 @@ class Pipeline(Generic[StateT]):
         """Decode the picture, and check what is asked of it."""
         started = time.perf_counter()
         try:
-            image = self._decode(frame)
+            image = self._image(frame)
             height, width = image.shape[:2]
             boxes.check(frame.options, width=width, height=height, most=self._max_boxes)
         except PoseError as error:
@@ -188,8 +194,8 @@ class Pipeline(Generic[StateT]):
         )
         return _Opened(state, frame.options, facts, image, _since(started))
 
-    def _decode(self, frame: FrameInput) -> Image:
-        return images.decode(frame.encoded, max_pixels=self._max_image_pixels)
+    def _image(self, frame: FrameInput) -> Image:
+        return frame.decoded() if frame.decoded else self.decode(frame.encoded)
 
     def _told(
         self,
@@ -216,7 +222,7 @@ class Pipeline(Generic[StateT]):
 
     def repeat(self, answer: FrameAnswer, frame: FrameInput) -> Drawn:
         """Complete an answer that was given before: nothing is folded, only drawn as it is wanted now."""
-        return self._draw(answer, frame.options, self._decode(frame) if frame.options.visualize else None)
+        return self._draw(answer, frame.options, self._image(frame) if frame.options.visualize else None)
 
     def _bodies(self, people: Sequence[TrackedPerson], facts: FrameFacts) -> dict[str, Array]:
         rotations = _stacked([person.pose.rotations for person in people], (24, 3, 3))

@@ -21,6 +21,7 @@ from bench.stand_in import serve
 from tests.fake_worker import body_arrays
 from wire import settings as wire_settings
 from wire.errors import InvalidImage, PoseError
+from wire.messages import Buffer
 from wire.settings import Settings
 from workers.lmdb_store import LmdbStore
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput
@@ -53,6 +54,10 @@ class CountingPipeline:
     def start(self) -> int:
         """Nothing counted yet."""
         return 0
+
+    def decode(self, encoded: Buffer) -> bytes:
+        """The picture's bytes: they say what is to be done."""
+        return bytes(encoded)
 
     def fold(
         self, batch: Sequence[tuple[int, FrameInput]], *, on_progress: Progress = unnoticed
