@@ -133,9 +133,10 @@ class Service:
         return self._folder / "keys" / f"{name}.secret"
 
     def _start_ray(self, host: Host, arguments: Sequence[str]) -> None:
-        """Return when Ray runs there: two that start at once would take one name for their sockets."""
-        command = [str(_RAY), "start", *arguments, f"--node-ip-address={host.address}", "--disable-usage-stats",
-            f"--object-store-memory={_OBJECT_STORE_BYTES}"]  # fmt: skip
+        """Return when Ray runs there: two that start at once would take the same name for a socket."""
+        memory = f"--object-store-memory={_OBJECT_STORE_BYTES}"
+        own = [f"--node-ip-address={host.address}", memory, "--disable-usage-stats"]
+        command = [str(_RAY), "start", *arguments, *own]
         with self.log("ray").open("ab") as output:
             subprocess.run(
                 host.command(*command), env=self._environment, stdout=output, stderr=output, check=True
