@@ -10,7 +10,8 @@ import zmq
 from wire.messages import Ready
 from wire.settings import Settings
 from workers import answers
-from workers.loop import BrokerSocket, WorkerLoop
+from workers.brokers import Brokers
+from workers.loop import WorkerLoop
 from workers.sessions import Codec, Sessions
 from workers.store import Store
 from workers.watchdog import Watchdog
@@ -37,9 +38,9 @@ def serve(
         models={},
         observer=name,
     )
-    with zmq.Context() as context, closing(store), closing(BrokerSocket(context, settings)) as socket:
+    with zmq.Context() as context, closing(store), closing(Brokers(context, settings)) as brokers:
         WorkerLoop(
-            socket=socket,
+            brokers=brokers,
             pipeline=pipeline,
             sessions=Sessions(
                 store=store,

@@ -28,7 +28,7 @@ from wire.line import Lines
 from wire.links import make_key
 from wire.messages import Frame, Ready, Result, Work
 from wire.settings import Settings, load
-from workers.loop import BrokerSocket, NewConnection
+from workers.brokers import Brokers, NewConnection
 
 _WARM_UP = 30
 
@@ -82,7 +82,7 @@ def answer(environ: dict[str, str], out_bytes: int) -> None:
     """Answer every frame with the same arrays, over the socket that workers use."""
     settings: Settings = load(environ)
     with zmq.Context() as context:
-        broker = BrokerSocket(context, settings)
+        broker = Brokers(context, settings)
         arrays = bytes(out_bytes)
         while True:
             match broker.receive(timeout_s=60):

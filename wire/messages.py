@@ -302,7 +302,7 @@ class Forget(Message, frozen=True, kw_only=True, tag="forget"):
 
     session_id: str
     generation: int
-    epoch: int = 0  # under which it was owned last; a session with a higher one is another broker's: keep it
+    epoch: int | None = None  # under which it was owned last: one with a higher epoch is another broker's
 
 
 class Recall(Message, frozen=True, kw_only=True, tag="recall"):

@@ -16,8 +16,9 @@ from wire.messages import Ready
 from wire.settings import Settings
 from workers import selftest
 from workers.alive import SignOfLife
+from workers.brokers import Brokers
 from workers.build import Parts, build, open_store, sessions
-from workers.loop import BrokerSocket, WorkerLoop, report_load_failure
+from workers.loop import WorkerLoop, report_load_failure
 from workers.watchdog import Watchdog
 
 log = logging.getLogger("workers")
@@ -43,17 +44,17 @@ def main() -> int:
         signal.signal(signum, lambda *_: stopping.set())
     with zmq.Context() as context:
         try:
-            socket = BrokerSocket(context, settings)
+            brokers = Brokers(context, settings)
         except ValueError as error:
             log.error("%s", error)
             return EXIT_CANNOT_SERVE
         try:
-            return _serve(name, index, settings, socket, stopping)
+            return _serve(name, index, settings, brokers, stopping)
         finally:
-            socket.close()
+            brokers.close()
 
 
-def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stopping: threading.Event) -> int:
+def _serve(name: str, index: int, settings: Settings, brokers: Brokers, stopping: threading.Event) -> int:
     try:
         wire_settings.make_runtime_dir(settings)
         parts = _load(settings, index)
@@ -61,7 +62,7 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
     except Exception as error:
         # Whatever keeps a worker from serving, those who wait for it should hear of it.
         log.exception("cannot serve")
-        report_load_failure(socket, name=name, reason=f"{type(error).__name__}: {error}")
+        report_load_failure(brokers, name=name, reason=f"{type(error).__name__}: {error}")
         return EXIT_CANNOT_SERVE
     ready = Ready(
         name=name,
@@ -75,13 +76,13 @@ def _serve(name: str, index: int, settings: Settings, socket: BrokerSocket, stop
 
     def asked_to_stop() -> bool:
         """Whether we are; asked in every turn of the loop, so it tells that the loop turns."""
-        if socket.can_send():
+        if brokers.can_send():
             sign.give()
         return stopping.is_set()
 
     with closing(store), SignOfLife(settings, index) as sign:
         WorkerLoop(
-            socket=socket,
+            brokers=brokers,
             pipeline=parts.pipeline,
             sessions=sessions(settings, parts.pipeline, store),
             ready=ready,

@@ -39,6 +39,7 @@ from workers.store import (
     check_owner,
     claimed,
     is_expired,
+    is_later,
     matching,
     newest,
     to_be_listed,
@@ -112,11 +113,11 @@ class LmdbStore:
             self._disown(name, tombstone(head, now=head.stored_at))
         return stored
 
-    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int | None, now: float) -> None:
         """As `Store.forget` says."""
         name = name_of(session_id, generation)
         counting = newest(self._places(name, now))
-        if counting is None or counting.dropped or counting.epoch > epoch:
+        if counting is None or counting.dropped or is_later(counting, epoch):
             return
         try:
             self._bury(name, tombstone(counting, now=now))

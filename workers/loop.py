@@ -11,29 +11,29 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Generic
 
-import zmq
 from msgspec.structs import replace
 
-from wire import keys, links, messages, parts
+from wire import messages
 from wire.errors import Internal, PoseError, ProtocolError
-from wire.links import Handshakes
 from wire.messages import (
     BrokerToWorker,
     Buffer,
-    Decoder,
     Failure,
     Forget,
     Goodbye,
     Heartbeat,
+    HeldSession,
     LoadFailed,
-    Message,
     Ready,
+    Recall,
+    Recalled,
     Result,
     WhoAreYou,
     Work,
 )
 from wire.settings import Settings
 from workers.ahead import Ahead, Once
+from workers.brokers import Brokers, NewConnection
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
 from workers.sessions import FrameKey, Given, Session, Sessions, asked_of, digest_of
 from workers.store import Superseded, first_within
@@ -47,17 +47,6 @@ _Reply = tuple[Result | Failure, list[Buffer]]
 
 #: How often in the time after which a session is forgotten the store is looked through.
 _SWEEPS_PER_IDLE_TIME = 4
-
-#: A broker that was restarted has callers who wait for the first worker.
-_RECONNECT_MS = 50
-_RECONNECT_MAX_MS = 200
-
-#: Parts up to this are copied when they are sent: a few meshes. To lend one to ZeroMQ costs a wake-up of the
-#: thread that takes it back.
-_COPIED_BYTES = 2**20
-
-#: Time that closing the socket gives the last messages to leave.
-_LINGER_MS = 1000
 
 
 class _Job:
@@ -88,74 +77,13 @@ class _Job:
         return self.work.frame_number, self._digest(), asked_of(self.work.options)
 
 
-class NewConnection:
-    """The broker can be reached over a connection on which nothing was said yet."""
-
-
-class BrokerSocket:
-    """The worker's DEALER socket: typed messages in and out."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], settings: Settings) -> None:
-        """Raises `ValueError` for an endpoint that may not be used, or for keys."""
-        endpoint = settings.workers_address()
-        own_keys = keys.for_endpoint(endpoint, settings, role="worker")
-        self._decode: Decoder[BrokerToWorker] = Decoder(BrokerToWorker)
-        self._socket = context.socket(zmq.DEALER)
-        # A frame queued to a broker that is not there would be answered by nobody.
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)
-        self._socket.setsockopt(zmq.SNDTIMEO, int(settings.worker_silence_s * 1e3))
-        self._socket.setsockopt(zmq.LINGER, _LINGER_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, settings.max_body_bytes + links.SEALED_MORE_BYTES)
-        self._socket.copy_threshold = _COPIED_BYTES
-        links.keep_alive(self._socket)
-        links.seal_as_peer(self._socket, own_keys)
-        self._handshakes = Handshakes(self._socket, endpoint)
-        self._poller = zmq.Poller()
-        self._poller.register(self._handshakes.monitor, zmq.POLLIN)
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._socket.connect(endpoint)
-
-    def send(self, message: Message, *payload: Buffer) -> None:
-        """Send; a broker that stays away longer than its own patience with us has forgotten the frame."""
-        try:
-            parts.send(self._socket, [messages.encode(message), *payload], wait=True)
-        except zmq.Again:
-            log.warning("the broker is away; a %s is dropped", type(message).__name__)
-
-    def can_send(self) -> bool:
-        """Whether a message would leave at once, over a connection on which we have said who we are."""
-        return bool(self._socket.poll(0, zmq.POLLOUT)) and not self._handshakes.pending()
-
-    def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
-        """What happened next; None: nothing did in time, or what came was not readable."""
-        ready = dict(self._poller.poll(int(timeout_s * 1e3)))
-        # First: what came before was said over another connection.
-        if self._handshakes.monitor in ready and self._handshakes.succeeded():
-            return NewConnection()
-        if self._socket not in ready:
-            return None
-        header, *payload = parts.receive(self._socket)
-        try:
-            return self._decode(header.buffer), [frame.buffer for frame in payload]
-        except ProtocolError as error:
-            log.warning("message from the broker refused: %s", error)
-            return None
-
-    def close(self) -> None:
-        """Close; what was sent still leaves within the linger time."""
-        self._handshakes.close()
-        self._socket.close()
-
-
 class WorkerLoop(Generic[StateT]):
     """Folds the frames that the broker hands over, until told to stop."""
 
     def __init__(
         self,
         *,
-        socket: BrokerSocket,
+        brokers: Brokers,
         pipeline: Pipeline[StateT],
         sessions: Sessions[StateT, FrameAnswer],
         ready: Ready,
@@ -163,7 +91,7 @@ class WorkerLoop(Generic[StateT]):
         settings: Settings,
     ) -> None:
         """`ready` says who this worker is; the sessions in it are added when it is sent."""
-        self._socket = socket
+        self._brokers = brokers
         self._pipeline = pipeline
         self._sessions = sessions
         self._ready = ready
@@ -171,8 +99,7 @@ class WorkerLoop(Generic[StateT]):
         self._settings = settings
         self._inbox: deque[_Job] = deque()
         self._ahead = Ahead()
-        self._leaving = False  # we take no more frames
-        self._parted = False  # the broker sends no more
+        self._parted = False  # no broker sends more
         self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
         self._sweep_at = time.monotonic() + settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
 
@@ -191,7 +118,7 @@ class WorkerLoop(Generic[StateT]):
             with self._watchdog.limit(self._settings.frame_limit_s * len(jobs)):
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
-                self._socket.send(reply, *payload)
+                self._brokers.send(reply, *payload)
             for reply, _ in replies:  # now that nobody waits for it
                 if isinstance(reply, Result):
                     _tell(reply)
@@ -204,19 +131,19 @@ class WorkerLoop(Generic[StateT]):
     def _beat(self) -> None:
         """A sign of life when one is due: also between the parts of a batch that takes long."""
         now = time.monotonic()
-        if now >= self._beat_at and self._socket.can_send():
-            self._socket.send(Heartbeat(store=self._sessions.figures()))
+        if now >= self._beat_at and self._brokers.can_send():
+            self._brokers.send(Heartbeat(store=self._sessions.figures()))
             self._beat_at = now + self._settings.heartbeat_s
 
     def _receive_all(self, *, idle_s: float) -> None:
         """Take everything that has come; wait up to `idle_s` for the first."""
-        received = self._socket.receive(timeout_s=idle_s)
+        received = self._brokers.receive(timeout_s=idle_s)
         while received is not None:
             if isinstance(received, NewConnection):
                 self._introduce()
             else:
                 self._take(*received)
-            received = self._socket.receive(timeout_s=0)
+            received = self._brokers.receive(timeout_s=0)
 
     def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
         match message:
@@ -225,15 +152,15 @@ class WorkerLoop(Generic[StateT]):
                     self._inbox.append(_Job(message, payload[0], self._pipeline.decode))
                 else:
                     reply, _ = _failure(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
-                    self._socket.send(reply)
+                    self._brokers.send(reply)
             case Forget():
                 session_id, generation, epoch = message.session_id, message.generation, message.epoch
                 self._sessions.forget(session_id, generation, epoch=epoch, now=time.time())
-            case WhoAreYou():
-                self._introduce()
+            case Recall():
+                self._tell_what_is_known(message)
             case Goodbye():
                 self._parted = True
-            case Heartbeat():
+            case Heartbeat() | WhoAreYou():
                 pass
 
     def _introduce(self) -> None:
@@ -241,15 +168,21 @@ class WorkerLoop(Generic[StateT]):
 
         It gives what we hold to whom it likes, under new epochs, and drops our answers to it.
         """
-        if self._inbox:
-            log.warning("the broker is a new one, or gave us up: %d frames are others' now", len(self._inbox))
-            self._inbox.clear()
-        if self._leaving:
-            self._parted = True
-            return
-        sessions = self._sessions.recalled(now=time.time(), max_sessions=self._settings.max_sessions)
+        in_hand = len(self._inbox)
+        self._inbox = deque(job for job in self._inbox if self._brokers.waits_for(job.work))
+        if lost := in_hand - len(self._inbox):
+            log.warning("the broker is a new one, or gave us up: %d frames are others' now", lost)
+        sessions: list[HeldSession] = []
+        if not self._brokers.ask_for_each_session:
+            sessions = self._sessions.recalled(now=time.time(), max_sessions=self._settings.max_sessions)
         fitting = first_within(sessions, self._settings.max_body_bytes // 2)
-        self._socket.send(replace(self._ready, sessions=fitting))
+        self._brokers.send(replace(self._ready, sessions=fitting))
+
+    def _tell_what_is_known(self, question: Recall) -> None:
+        """Answer a broker that sees a session for the first time, and may not be the first to see it."""
+        session_id, origin = question.session_id, question.origin
+        known = self._sessions.find(session_id=session_id, origin=origin, now=time.time())
+        self._brokers.send(Recalled(session_id=session_id, origin=origin, sessions=known))
 
     def _next_batch(self) -> list[_Job]:
         """The first frame of every session in hand; later frames of a session wait for its state."""
@@ -357,8 +290,7 @@ class WorkerLoop(Generic[StateT]):
     def _drain(self) -> None:
         """Ask for no more frames, answer those in hand or under way, and leave."""
         log.info("draining, %d frames in hand", len(self._inbox))
-        self._leaving = True
-        self._socket.send(Goodbye())
+        self._brokers.send(Goodbye())
         asked_at = time.monotonic()
         while self._inbox or not self._parted:
             heard = self._inbox or self._parted
@@ -370,9 +302,9 @@ class WorkerLoop(Generic[StateT]):
             self._turn(idle_s=self._settings.heartbeat_s / 2)
 
 
-def report_load_failure(socket: BrokerSocket, *, name: str, reason: str) -> None:
+def report_load_failure(brokers: Brokers, *, name: str, reason: str) -> None:
     """Tell the broker why this worker cannot serve, so that waiting callers hear it."""
-    socket.send(LoadFailed(name=name, reason=reason))
+    brokers.send(LoadFailed(name=name, reason=reason))
 
 
 def _tell(result: Result) -> None:
@@ -401,5 +333,6 @@ def _failure(work: Work, error: PoseError) -> _Reply:
         retry_after_s=error.retry_after_s,
         session_id=work.session_id,
         epoch=work.epoch,
+        superseded_by=error.epoch if isinstance(error, Superseded) else 0,
     )
     return failure, []

@@ -15,6 +15,7 @@ from workers.store import (
     check_owner,
     claimed,
     is_expired,
+    is_later,
     matching,
     newest,
     to_be_listed,
@@ -63,11 +64,11 @@ class MemoryStore:
         self._own[video] = StoredSession(head, state, answers[-self._kept_answers :])
         return True
 
-    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int | None, now: float) -> None:
         """As `Store.forget` says."""
         video = (session_id, generation)
         counting = newest(record.head for record in self._records(video, now))
-        if counting is not None and not counting.dropped and counting.epoch <= epoch:
+        if counting is not None and not counting.dropped and not is_later(counting, epoch):
             self._own[video] = StoredSession(tombstone(counting, now=now), b"", ())
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:

@@ -40,6 +40,9 @@ _LARGEST_BYTES = 8 * 2**20
 #: Videos that are dropped in one step; records that are looked through for each session that is wanted.
 _SWEPT, _LOOKED_THROUGH = 500, 4
 
+#: Above every epoch.
+_ANY_EPOCH = 2**53
+
 #: Videos from one origin that are looked at: the broker keeps no more apart.
 _OF_ONE_ORIGIN = 16
 
@@ -101,10 +104,10 @@ class RedisStore:
             return False
         return True
 
-    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int | None, now: float) -> None:
         """As `Store.forget` says."""
         del now  # the server knows the time
-        self._forget(session_id, generation, epoch=epoch)
+        self._forget(session_id, generation, epoch=_ANY_EPOCH if epoch is None else epoch)
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """As `Store.held` says."""

@@ -16,7 +16,7 @@ from isal import isal_zlib
 from msgspec.structs import replace
 
 from wire.messages import Buffer, HeldSession, History, Options, Origin, SeenFrame, Work
-from workers.store import SessionHead, Store, StoredAnswer, StoredSession, Superseded, claimed
+from workers.store import SessionHead, Store, StoredAnswer, StoredSession, Superseded, claimed, is_later
 
 log = logging.getLogger(__name__)
 
@@ -163,10 +163,10 @@ class Sessions(Generic[StateT, AnswerT]):
             session.answers.popitem(last=False)
         return given
 
-    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
+    def forget(self, session_id: str, generation: int, *, epoch: int | None, now: float) -> None:
         """Drop a session that nobody will ask for any more, unless it has a later owner than `epoch`."""
         held = self._held.get(session_id)
-        if held is not None and held.head.generation <= generation and held.head.epoch <= epoch:
+        if held is not None and held.head.generation <= generation and not is_later(held.head, epoch):
             del self._held[session_id]
         self._store.forget(session_id, generation, epoch=epoch, now=now)
 

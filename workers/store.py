@@ -99,8 +99,8 @@ class Store(Protocol):
         video over before a later commit starts cold. Raises `Superseded` where a higher epoch owns it.
         """
 
-    def forget(self, session_id: str, generation: int, *, epoch: int, now: float) -> None:
-        """Drop a video that nobody will ask for any more, unless it is owned by a later epoch than this."""
+    def forget(self, session_id: str, generation: int, *, epoch: int | None, now: float) -> None:
+        """Drop a video that nobody will ask for any more, unless its owner's epoch is later than this one."""
 
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """The sessions that could be gone on with, whoever stored them; the last used first."""
@@ -121,6 +121,11 @@ class Store(Protocol):
 def is_expired(head: SessionHead, *, now: float, idle_s: float) -> bool:
     """Whether the video was quiet for so long that the broker has forgotten it."""
     return now - head.stored_at > idle_s
+
+
+def is_later(head: SessionHead, epoch: int | None) -> bool:
+    """Whether the video has a later owner than `epoch`; None: whoever that is."""
+    return epoch is not None and head.epoch > epoch
 
 
 def newest(heads: Iterable[SessionHead]) -> SessionHead | None:
