@@ -23,6 +23,7 @@ Buffer = bytes | bytearray | memoryview
 
 #: Array element types that may travel; nothing that needs unpickling.
 DTYPES = {name: np.dtype(name) for name in ("uint8", "int32", "int64", "float32", "float64")}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}  # numpy takes a microsecond to find a name out
 
 _MAX_DIMENSIONS = 4
 
@@ -363,10 +364,11 @@ def pack_arrays(
     specs: list[ArraySpec] = []
     buffers: list[Buffer] = []
     for name, array in arrays.items():
-        if array.dtype.name not in DTYPES:
+        dtype = _NAMES.get(array.dtype)
+        if dtype is None:
             raise ValueError(f"{name}: arrays of {array.dtype} do not travel")
         contiguous = np.ascontiguousarray(array)
-        specs.append(ArraySpec(name, array.dtype.name, contiguous.shape))
+        specs.append(ArraySpec(name, dtype, contiguous.shape))
         buffers.append(contiguous.reshape(-1).view(np.uint8).data)
     return specs, buffers
 
