@@ -60,10 +60,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
     logs.configure("cluster", level=settings.log_level, log_format=settings.log_format)
-    stopping = threading.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stopping.set())
     ray.init(address=given.address, log_to_driver=True, configure_logging=False)
+    stopping = threading.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has just taken them
+        signal.signal(signum, lambda *_: stopping.set())
     share = _share(settings)
     placing = Placing(
         share=share,
