@@ -33,7 +33,8 @@ class Sharing:
         """When the youngest edge that lives began: a time of day."""
         files = [str(path) for path in self._directory.glob("gauge_livemax_*.db")]
         metrics = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
-        return max(sample.value for metric in metrics for sample in metric.samples if sample.name == _BEGAN)
+        values = [sample.value for metric in metrics for sample in metric.samples if sample.name == _BEGAN]
+        return float(max(values))
 
     def forget_the_dead(self) -> None:
         """Take out what edges held that have been killed."""

@@ -385,5 +385,8 @@ def unpack_arrays(specs: Sequence[ArraySpec], frames: Sequence[Buffer]) -> dict[
         expected = dtype.itemsize * math.prod(spec.shape)
         if memoryview(frame).nbytes != expected:
             raise ProtocolError(f"array {spec.name!r}: {memoryview(frame).nbytes} bytes, not {expected}")
-        arrays[spec.name] = np.ndarray(spec.shape, dtype, frame)
+        try:
+            arrays[spec.name] = np.ndarray(spec.shape, dtype, frame)
+        except ValueError as error:  # no numbers, in more rows than there can be
+            raise ProtocolError(f"array {spec.name!r}: {error}") from None
     return arrays

@@ -9,9 +9,9 @@ import numpy as np
 from tests.contract.running import Service
 from tests.pictures import ACCEPTED, mangled
 
-_BOUNDARY = "a-boundary"
+BOUNDARY = "a-boundary"
 _JSON = "application/json"
-_FORM = f"multipart/form-data; boundary={_BOUNDARY}"
+_FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 _SEED = 20
 
@@ -40,21 +40,23 @@ def _request(number: int, picture: bytes, random: np.random.Generator) -> tuple[
     """What is mutated, the media type and the body; by turns."""
     match number % 4:
         case 0:
-            return "picture in JSON", _JSON, _json(number, mangled(picture, random))
+            return "picture in JSON", _JSON, json_body(number, mangled(picture, random))
         case 1:
-            return "picture in a form", _FORM, _form(number, mangled(picture, random))
+            return "picture in a form", _FORM, form_body(number, mangled(picture, random))
         case 2:
-            return "JSON", _JSON, mangled(_json(number, picture), random)
-    return "form", _FORM, mangled(_form(number, picture), random)
+            return "JSON", _JSON, mangled(json_body(number, picture), random)
+    return "form", _FORM, mangled(form_body(number, picture), random)
 
 
-def _json(number: int, picture: bytes) -> bytes:
+def json_body(number: int, picture: bytes) -> bytes:
+    """A request for a picture, with nearly all that it may say."""
     fields = {"session_id": f"mutated-{number}", "frame_number": 3, "visualize": False, "fps": 29.97}
     places = {"boxes": [[1, 2, 30, 20]], "target": {"x": 8, "y": 9}, "timestamp_ms": 100.5}
     return json.dumps({**fields, **places, "image_base64": base64.b64encode(picture).decode()}).encode()
 
 
-def _form(number: int, picture: bytes) -> bytes:
+def form_body(number: int, picture: bytes) -> bytes:
+    """The same in a form, between `BOUNDARY`s."""
     texts = {
         "sessionId": f"mutated-{number}",
         "frameNumber": "3",
@@ -62,8 +64,8 @@ def _form(number: int, picture: bytes) -> bytes:
         "boxes": "[[1, 2, 30, 20]]",
     }
     parts = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'.encode()
         for name, text in texts.items()
     ]
-    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="frame"; filename="1.png"\r\n\r\n'.encode()
-    return b"".join([*parts, head, picture, f"\r\n--{_BOUNDARY}--\r\n".encode()])
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="frame"; filename="1.png"\r\n\r\n'.encode()
+    return b"".join([*parts, head, picture, f"\r\n--{BOUNDARY}--\r\n".encode()])

@@ -163,6 +163,7 @@ def test_other_element_types_do_not_travel(dtype):
         pytest.param(ArraySpec("a", "uint8", (-1, -1)), [b"1"], id="negative"),
         pytest.param(ArraySpec("a", "uint8", (1, 1, 1, 1, 1)), [b"1"], id="five dimensions"),
         pytest.param(ArraySpec("a", "uint8", (2**62, 4)), [b""], id="overflow"),
+        pytest.param(ArraySpec("a", "float32", (0, 2**70)), [b""], id="no numbers, beyond all measure"),
     ],
 )
 def test_arrays_that_do_not_fit_their_frames_are_refused(spec, frames):
