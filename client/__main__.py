@@ -27,6 +27,10 @@ from rich.logging import RichHandler
 from body import stated
 from client import bulk, progress
 from client.bulk import Report
+from client.exports import command as export
+from client.exports import formats, live
+from client.exports.afterwards import Afterwards
+from client.exports.formats import Choice
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.service import NoService, service
 from client.work import Parts, Place, Stopped
@@ -45,16 +49,24 @@ EXIT_SIGNAL = 128
 
 REPORT = "report.json"
 
+#: Commands that begin with their name; a video of that name is `./export`.
+_OTHERS = {"export": export.main, "live": live.main}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
-    given = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in _OTHERS:
+        return _OTHERS[words[0]](words[1:])
+    given = _parser().parse_args(words)
     console = Console(stderr=True, quiet=given.quiet)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
     try:
         settings = wire_settings.load(os.environ)
+        choice = Choice(formats.named(given.format), camera_origin=given.origin == "camera")
+        afterwards = Afterwards(choice, settings.assets_directory())
         wanted = videos(_listed(given.videos))
         given.output.parent.mkdir(parents=True, exist_ok=True)
         where = list(zip(wanted, bulk.places(wanted, given.output), strict=True))
@@ -63,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _stopping() as stop:
             started = time.monotonic()
             try:
-                reports = _work(where, given, settings, stop, console, folder)
+                reports = _work(where, given, settings, stop, console, folder, afterwards)
             except Stopped:  # before any video was begun
                 reports = bulk.as_they_are(where)
     except (NotFound, ValueError, OSError) as error:
@@ -73,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"[red]{error}[/]", soft_wrap=True)
         return EXIT_NO_SERVICE
     _tell(reports, given.report or folder / REPORT, time.monotonic() - started, console)
-    return _status(reports, stop.signum)
+    for failure in afterwards.failures:
+        console.print(f"[red]not exported[/] {failure}", soft_wrap=True)
+    return _status(reports, stop.signum) or (EXIT_SOME_FAILED if afterwards.failures else EXIT_COMPLETE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rate", type=_rate, default=DEFAULT_RATE, metavar="FPS",
         help="of folders of pictures, frames per second (default: %(default)g)")  # fmt: skip
     add("--again", action="store_true", help="also work on videos whose result is there")
+    export.add_choices(add)
     add(
         "--report",
         type=Path,
@@ -110,9 +125,14 @@ def _work(
     stop: "_Stop",
     console: Console,
     folder: Path,
+    afterwards: Afterwards,
 ) -> list[Report]:
     if not given.again and all(bulk.finished(video, place) for video, place in where):
-        return bulk.as_they_are(where)
+        reports = bulk.as_they_are(where)
+        for report in reports:
+            stop.go_on()
+            afterwards.ended(report)
+        return reports
     with ExitStack() as stack:
         running = stack.enter_context(
             service(
@@ -140,12 +160,17 @@ def _work(
             body=stated.of_models(status.workers[0].models),
         )
         board = stack.enter_context(progress.board(console, len(where)))
+
+        def ended(report: Report) -> None:
+            board.ended(report)
+            afterwards.ended(report)
+
         return bulk.run(
             where,
             parts,
             again=given.again,
             watch=board.watcher,
-            done=board.ended,
+            done=ended,
         )
 
 

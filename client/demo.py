@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image as PillowImage
 from rich.console import Console
@@ -19,16 +18,10 @@ from rich.table import Table
 
 from client import video
 from client.backend import Answer, Backend
+from client.exports.overlay import STATE_COLOURS, labelled
 from client.private_service import private_service
 from client.video import Image
 
-#: Colour of a frame's border by where its pose came from, RGB.
-_STATE_COLOURS = {
-    "detected": (40, 180, 60),
-    "recovered": (240, 170, 20),
-    "predicted": (220, 60, 50),
-    "nobody": (120, 120, 120),
-}
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_CELL_PX = 5, 4, 384
 
 
@@ -61,7 +54,10 @@ def main() -> int:
         with video.writing(overlay, rate=video.frame_rate(given.clip)) as add:
             cells = []
             for number, picture in enumerate(progress.track(pictures, description="overlay")):
-                drawn = _label(_drawn(backend, number, picture), given.first + number, shown[number])
+                now = shown[number]
+                drawn = labelled(
+                    _drawn(backend, number, picture), given.first + number, now.state, now.confidence
+                )
                 add(drawn)
                 if number in _chosen(len(pictures)):
                     cells.append(drawn)
@@ -103,16 +99,6 @@ def _jpeg(frame: Image) -> bytes:
     return stream.getvalue()
 
 
-def _label(picture: Image, number: int, shown: Shown) -> Image:
-    """The picture in a border of its state's colour, with the frame's number and confidence."""
-    framed, colour = picture.copy(), _STATE_COLOURS[shown.state]
-    cv2.rectangle(framed, (0, 0), (picture.shape[1] - 1, picture.shape[0] - 1), colour, 16)
-    text = f"{number}  {shown.state}  {shown.confidence:.2f}"
-    scale = picture.shape[0] / 700
-    cv2.putText(framed, text, (30, int(50 * scale)), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 3)
-    return framed
-
-
 def _chosen(count: int) -> set[int]:
     """Which of `count` frames the contact sheet shows: evenly spaced ones."""
     return set(np.linspace(0, count - 1, min(count, _SHEET_COLUMNS * _SHEET_ROWS)).astype(int).tolist())
@@ -135,7 +121,7 @@ def _report(console: Console, shown: list[Shown], elapsed_s: float) -> int:
     states = Counter(frame.state for frame in shown)
     covered = len(shown) - states["nobody"]
     table = Table(title=f"{len(shown)} frames sent, {covered} of {len(shown)} have a pose", show_header=False)
-    for state in _STATE_COLOURS:
+    for state in STATE_COLOURS:
         table.add_row(state, str(states[state]))
     table.add_row("frames per second", f"{len(shown) / elapsed_s:.1f}")
     for name, share in (("median", 50), ("90th percentile", 90), ("99th percentile", 99), ("slowest", 100)):

@@ -52,7 +52,7 @@ class Video:
 
     def identity(self) -> dict[str, Any]:
         """What changes when the video does: where it is, how large, and since when. Raises `OSError`."""
-        files = _pictures_in(self.path) if self.path.is_dir() else [self.path]
+        files = pictures_in(self.path) if self.path.is_dir() else [self.path]
         stats = [file.stat() for file in files]
         return {
             "path": str(self.path.resolve()),
@@ -82,7 +82,7 @@ def _meant(text: str) -> list[Video]:
     if path.is_file():
         return [Video(path)]
     if path.is_dir():
-        if _pictures_in(path):
+        if pictures_in(path):
             return [Video(path)]
         inside = sorted((file for file in path.rglob("*") if file.suffix.lower() in _VIDEOS), key=_by_number)
         if not inside:
@@ -106,7 +106,7 @@ def _of_film(film: footage.Footage) -> Callable[[int, Callable[[], None]], Itera
 
 
 def _of_folder(folder: Path, rate: float) -> Opened:
-    files = _pictures_in(folder)
+    files = pictures_in(folder)
     if not files:
         raise NoVideo("the folder has no pictures")
 
@@ -118,7 +118,8 @@ def _of_folder(folder: Path, rate: float) -> Opened:
     return Opened(rate, len(files), read)
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder, in the order of the numbers in their names."""
     return sorted((file for file in folder.iterdir() if file.suffix.lower() in _PICTURES), key=_by_number)
 
 

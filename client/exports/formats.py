@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from body import stated
 from body.model import Body
-from client.exports import amass, bvh, glb, lines, phalp, table, trc, world
+from client.exports import amass, bvh, glb, lines, overlay, phalp, table, trc, world
 from client.exports.scene import Scene
-from client.motion import Motion
+from client.exports.world import World
+from client.inputs import Video
+from client.motion import Motion, about
 
 Write = Callable[[Motion, Scene, Path], None]
 
@@ -34,6 +36,7 @@ FORMATS = {
     "trc": Format(".trc", True, trc.write, "markers for OpenSim, y up, millimetres"),
     "csv": Format(".csv", False, table.write, "a row for each person and frame"),
     "jsonl": Format(".jsonl", False, lines.write, "an object for each frame, a line each"),
+    "overlay": Format(".overlay.mp4", False, overlay.write, "the bodies drawn over the video"),
 }
 
 
@@ -64,11 +67,28 @@ def scene_of(motion: Motion, choice: Choice, *, assets_dir: Path, video: Path | 
 
     regressor = assets_dir / "SMPL_to_J19.pkl"
     return Scene(
-        world=world.of_camera() if choice.camera_origin else world.of_start(motion),
+        world=world_of(motion, choice),
         body=body,
         regressor=regressor if regressor.is_file() else None,
         video=video,
     )
+
+
+def world_of(motion: Motion, choice: Choice) -> World:
+    """The world of a whole motion, the same for all its people."""
+    return world.of_camera() if choice.camera_origin else world.of_start(motion)
+
+
+def filmed(result: Path) -> Path | None:
+    """The video that a result is of, where it was, if it is there unchanged."""
+    if result.is_dir():
+        return None
+    identity = about(result)["identity"]
+    path = Path(identity["path"])
+    try:
+        return path if Video(path).identity() == identity else None
+    except OSError:
+        return None
 
 
 def targets(motion: Motion, choice: Choice, stem: Path) -> list[tuple[str, Motion, Path]]:

@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from client.exports.world import World
 from client.motion import Motion, Track
 from client.records import STATES
+from client.results import Person
 from wire.skeleton import SMPL_PARENTS
 
 Array = npt.NDArray[np.floating]
@@ -65,6 +66,22 @@ def of_track(track: Track, world: World, *, rate: float) -> Skeleton:
     return Skeleton(
         times_s=np.where(np.isnan(track.times_s), track.frames / rate, track.times_s),
         betas=track.betas[rows].astype(float).mean(axis=0),
+        rest=rest,
+        rotations=rotations,
+        pelvis=places[:, 0],
+        points=places,
+    )
+
+
+def of_person(person: Person, world: World, *, time_s: float) -> Skeleton:
+    """The person of one frame; `points` are the 24 joints."""
+    rotations, joints = person.rotations.astype(float)[None], person.joints.astype(float)[None]
+    places = world.places(joints + person.translation)
+    rest = rest_joints(rotations, joints)[0]
+    rotations[:, 0] = world.turns(rotations[:, 0])
+    return Skeleton(
+        times_s=np.array([time_s]),
+        betas=person.betas.astype(float),
         rest=rest,
         rotations=rotations,
         pelvis=places[:, 0],
