@@ -86,6 +86,8 @@ def service(
             "POSE_SESSION_IDLE_S": str(_IDLE_S),
             "POSE_FRAMES_ENDPOINT": "",
             "POSE_WORKERS_ENDPOINT": "",
+            "POSE_FRAMES_LISTEN": "",
+            "POSE_WORKERS_LISTEN": "",
         }
         try:
             with private_service(folder / "service.log", own, go_on=go_on) as running:
