@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from client import video
+from client import motion, video
 from client.results import FrameResult
 from client.tracking import Client
 from tests.broker.running import BrokerProcess, running_broker
 from tests.service.running import wait_for
+from tests.videos import write
 from tests.workers.redis_server import redis_server
 
 RAY = Path(sys.executable).with_name("ray")
@@ -30,6 +31,7 @@ RAY = Path(sys.executable).with_name("ray")
 @dataclass
 class Cluster:
     broker: BrokerProcess
+    address: str  # Ray's
     command: "subprocess.Popen[bytes]"
 
     def workers(self) -> list[int]:
@@ -50,7 +52,7 @@ def cluster() -> Iterator[Cluster]:
         broker = stack.enter_context(
             running_broker(folder, workers_endpoint=f"tcp://127.0.0.1:{broker_port}", worker_silence_s=2)
         )
-        head = ["--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=1", "--block"]
+        head = ["--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--block"]
         light = ["--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats"]
         stack.enter_context(running([str(RAY), "start", *head, *light, f"--temp-dir={folder}"], folder))
         wait_for(lambda: listens(port))
@@ -60,9 +62,17 @@ def cluster() -> Iterator[Cluster]:
             "POSE_STORE_URL": server.url,
             "POSE_THREADS": "1",
         }
-        command = [sys.executable, "-m", "workers.cluster", "--address", f"127.0.0.1:{port}"]
+        command = [
+            sys.executable,
+            "-m",
+            "workers.cluster",
+            "--address",
+            f"127.0.0.1:{port}",
+            "--workers",
+            "1",
+        ]
         process = stack.enter_context(running(command, folder, **settings))
-        placed = Cluster(broker, process)
+        placed = Cluster(broker, f"127.0.0.1:{port}", process)
         wait_for(lambda: bool(placed.workers()) or process.poll() is not None)
         yield placed
 
@@ -81,6 +91,26 @@ def test_a_worker_whose_actor_is_killed_is_placed_anew_and_goes_on_with_the_sess
     assert cluster.workers() != [first]
     assert [numbers(result) for result in before + after] == [numbers(result) for result in undisturbed]
     assert after[0].history == "restored"
+
+
+def test_videos_are_tasks_and_a_second_run_finds_them_done(cluster: Cluster, tmp_path: Path) -> None:
+    clips = [write(tmp_path / f"{name}.mp4", frames=5) for name in ("one", "two")]
+    command = [
+        sys.executable,
+        "-m",
+        "client.cluster",
+        "--address",
+        cluster.address,
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    environ = {**os.environ, "POSE_FRAMES_ENDPOINT": cluster.broker.frames}
+    for expected in ("of 2)", ""):
+        told = subprocess.run([*command, *map(str, clips)], env=environ, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        assert (expected in told.stdout) if expected else not told.stdout
+    for clip in clips:
+        assert motion.load(tmp_path / "out" / f"{clip.name}.npz").times_s.shape == (5,)
 
 
 def test_told_to_stop_it_drains_its_workers_and_leaves_nothing_behind(cluster: Cluster) -> None:

@@ -1,7 +1,8 @@
 """Three hosts on one machine, workers placed by Ray, and what happens to them; root: `python -m tools.hosts`.
 
-Two clips are streamed over HTTP, first undisturbed. Then a worker's actor is killed, then a whole host, and
-the link of the other is cut for a while. Every frame must be answered, bit for bit as in the undisturbed run.
+Two clips are streamed over HTTP, first undisturbed. Then a worker's actor is killed, then a whole host; the
+link of the other is cut for a while, and at last a host is told to go. Every frame must be answered, bit for
+bit as in the undisturbed run.
 """
 
 import argparse
@@ -143,6 +144,7 @@ def _events(service: Service, cut_s: float) -> list[Event]:
         Event("a whole host killed", B.kill, workers=1),
         Event("the host back", lambda: service.join(B), workers=2),
         Event(f"the other host's link cut for {cut_s:g} s", cut_the_link, workers=2),
+        Event("a host told to go", lambda: service.leave(B), workers=1),
     ]
 
 

@@ -25,6 +25,13 @@ _RAY_PORT, _STORE_PORT, _WORKERS_PORT = 6379, 6380, 5556
 _OBJECT_STORE_BYTES = 100_000_000
 _RAY = Path(sys.executable).with_name("ray")
 
+#: Prints Ray's id of the machine with an address; in a process of its own, to leave no part of Ray in ours.
+_NODE_ID = """
+import ray, sys
+ray.init(sys.argv[1], logging_level=40)
+print(next(n["NodeID"] for n in ray.nodes() if n["Alive"] and n["NodeManagerAddress"] == sys.argv[2]))
+"""
+
 _READY_WITHIN_S = 180.0
 _ENDS_WITHIN_S = 60.0
 
@@ -77,6 +84,14 @@ class Service:
     def join(self, host: Host) -> None:
         """A host, new or back again, is one of the cluster's."""
         self._start_ray(host, [f"--address={self._ray()}", "--num-cpus=1"])
+
+    def leave(self, host: Host) -> None:
+        """The cluster hears that a host is to go, as when a cloud takes it back."""
+        asked = [sys.executable, "-c", _NODE_ID, self._ray(), host.address]
+        node = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+        why = ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=it is taken back"]
+        drain = [str(_RAY), "drain-node", f"--address={self._ray()}", f"--node-id={node}", *why]
+        subprocess.run([*drain, "--deadline-remaining-seconds=600"], check=True, capture_output=True)
 
     def http(self) -> PrivateService:
         """The edge, for clients on A."""
