@@ -86,6 +86,10 @@ class Dispatch:
                 session_id=session.session_id, generation=session.video.generation, epoch=session.epoch
             )
             self._outbox.to_worker(worker.address, forget)
+        self.let_go(session)
+
+    def let_go(self, session: Session) -> None:
+        """The session is in no line and has no owner any more."""
         self.disown(session)
         self._homeless.pop(session, None)
 

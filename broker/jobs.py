@@ -103,6 +103,7 @@ class Session:
     outstanding: int = 0  # open requests, waiting or in flight
     open_jobs: dict[tuple[int, int], Job] = field(default_factory=dict)  # (generation, frame number)
     gap_timer: float = 0.0  # latest time for which a gap timer is set
+    is_gone: bool = False  # another broker had it, and it is learnt anew under its id
 
     @property
     def quiet(self) -> bool:

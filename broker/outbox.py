@@ -25,6 +25,7 @@ COUNTERS = (
     "sessions_moved",
     "sessions_recalled",  # sessions of an earlier broker, taken over from the workers' store
     "sessions_forgotten",
+    "sessions_superseded",  # sessions that another broker had taken over, learnt anew
     "undelivered",  # answers whose client is gone or does not read
     "protocol_errors",
     "refused_keys",  # connections over tcp whose key is not allowed

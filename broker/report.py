@@ -1,6 +1,7 @@
 """How the broker is, as `Status` tells it; who waits, who works, and what the limits are."""
 
 from broker.fleet import Fleet
+from broker.inquiries import Inquiries
 from broker.lobby import Lobby
 from broker.outbox import Outbox
 from broker.sessions import Sessions
@@ -28,6 +29,7 @@ def status(
     sessions: Sessions,
     lobby: Lobby,
     waiting_room: WaitingRoom,
+    inquiries: Inquiries,
     outbox: Outbox,
     load_error: str | None,
     uptime_s: float,
@@ -52,9 +54,10 @@ def status(
         ],
         sessions=len(sessions),
         streams=sessions.streams,
-        queued_frames=len(lobby) + len(waiting_room) + len(pictures),
+        queued_frames=len(lobby) + len(waiting_room) + len(inquiries) + len(pictures),
         queued_bytes=lobby.held_bytes
         + waiting_room.held_bytes
+        + inquiries.held_bytes
         + sum(picture.size_bytes for picture in pictures if picture),
         in_flight=sum(len(worker.in_flight) for worker in fleet),
         counters=dict(outbox.counters),

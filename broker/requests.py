@@ -78,6 +78,15 @@ class OpenRequests:
         job.session.outstanding += 1
         self._travelling.add(job.frame.request_id)
 
+    def part(self, request: Request, picture: Picture) -> None:
+        """The request is to be placed anew; its picture, which its job may share, is held for it alone."""
+        assert request.job is not None
+        if len(request.job.requests) > 1:
+            self._held_bytes += picture.size_bytes
+        request.job.requests.remove(request)
+        request.job.session.outstanding -= 1
+        request.job = None
+
     def answer(self, request: Request, message: Result | Failure, payload: Sequence[object]) -> None:
         """Pass a worker's answer on, under the id and the number that the client gave."""
         self._outbox.counters["answered" if isinstance(message, Result) else "failed"] += 1

@@ -14,6 +14,7 @@ from broker import report
 from broker.choice import Undecided
 from broker.dispatch import Dispatch
 from broker.fleet import Fleet
+from broker.inquiries import Inquiries, subject_of
 from broker.jobs import Job, Picture, Request, Worker
 from broker.lobby import Lobby
 from broker.outbox import Action, Outbox
@@ -23,7 +24,7 @@ from broker.sessions import Sessions
 from broker.streams import Streams
 from broker.waiting_room import WaitingRoom
 from wire.errors import DeadlineExceeded, ModelNotLoaded, PoisonFrame, PoseError
-from wire.messages import Failure, Frame, Goodbye, LoadFailed, Ready, Result, StatusRequest
+from wire.messages import Failure, Frame, Goodbye, LoadFailed, Ready, Recalled, Result, StatusRequest
 from wire.settings import Settings
 
 #: How often silence and idleness are looked at, as a part of `heartbeat_s`.
@@ -45,17 +46,19 @@ class Routing:
     calls no method until `wake_at` has to call `tick` then.
     """
 
-    def __init__(self, settings: Settings, *, streams: Streams, first_serial: int, now: float) -> None:
-        """Begin without a session: the first `ready` tells which there are.
+    def __init__(
+        self, settings: Settings, *, streams: Streams, first_serial: int, serial_step: int = 1, now: float
+    ) -> None:
+        """Begin without a session: the first `ready` tells which there are, or workers do when asked.
 
         `streams` places frames without a session id; nobody else uses it. `first_serial` is above
         every epoch and generation of earlier brokers as far as is known; those that are recalled
-        raise it.
+        raise it. Brokers beside this one draw from other remainders of `serial_step`.
         """
         self._settings = settings
         self._started_at = now
         self._outbox = Outbox()
-        serials = Serials(first=first_serial)
+        self._serials = serials = Serials(first=first_serial, step=serial_step)
         self._fleet = Fleet(settings, self._outbox)
         self._dispatch = Dispatch(self._fleet, self._outbox, serials)
         self._sessions = Sessions(
@@ -64,6 +67,8 @@ class Routing:
         self._requests = OpenRequests(settings, self._outbox, now=now)
         self._lobby = Lobby(max_session_frames=settings.max_session_frames)
         self._waiting_room = WaitingRoom()
+        self._inquiries = Inquiries(self._fleet, self._outbox)
+        self._is_one_of_several = len(settings.broker_addresses()) > 1
         self._arrivals = count()
         self._next_look = now
         self._load_error: str | None = None
@@ -151,6 +156,7 @@ class Routing:
             sessions=self._sessions,
             lobby=self._lobby,
             waiting_room=self._waiting_room,
+            inquiries=self._inquiries,
             outbox=self._outbox,
             load_error=self._load_error,
             uptime_s=now - self._started_at,
@@ -171,7 +177,17 @@ class Routing:
             for request, picture in self._lobby.let_in():
                 self._admit(request, picture, now)
         worker = self._fleet.join(address, message, now=now)
+        self._inquiries.worker_joined()
         self._dispatch.hand_out(worker, now=now)
+
+    def recalled(self, address: bytes, message: Recalled, *, now: float) -> None:
+        """A worker tells what is known of a session, or of the videos from one place, that was asked for."""
+        self._fleet.heard(address, now=now)
+        waiting = self._inquiries.answered(message)
+        if waiting is not None:
+            self._sessions.learn(message.sessions, now=now)
+            for request, picture in waiting:
+                self._admit(request, picture, now, is_known=True)
 
     def load_failed(self, message: LoadFailed) -> None:
         """A worker cannot serve; its supervisor starts another, which may."""
@@ -180,7 +196,7 @@ class Routing:
         if self._fleet.serves:
             return
         self._nobody_loads = True
-        for request in [*self._lobby, *self._waiting_room]:
+        for request in [*self._lobby, *self._waiting_room, *self._inquiries]:
             reason = ModelNotLoaded(message.reason)
             self._end_unplaced(request, self._take_out(request), reason, "not_loaded")
         for session in self._sessions:
@@ -218,6 +234,10 @@ class Routing:
             return
         del worker.in_flight[message.request_id]
         job.session.in_flight -= 1
+        if isinstance(message, Failure) and message.superseded_by:
+            self._supersede(job, message.superseded_by, now)
+            self._dispatch.hand_out(worker, now=now)
+            return
         if isinstance(message, Result) and message.folded:
             job.video.folded, job.video.folded_under = message.folded, message.epoch
         self._requests.measure_pace(now=now)
@@ -244,8 +264,11 @@ class Routing:
 
     # ------------------------------------------------------------ taking a frame in
 
-    def _admit(self, request: Request, picture: Picture, now: float) -> None:
-        """Give a request its place in a session, or turn it away."""
+    def _admit(self, request: Request, picture: Picture, now: float, *, is_known: bool = False) -> None:
+        """Give a request its place in a session, or turn it away; `is_known`: all that can be of it."""
+        if self._is_one_of_several and not is_known and self._sessions.is_stranger(request.frame):
+            self._inquiries.enter(subject_of(request.frame), request, picture)
+            return
         try:
             session, number = self._sessions.place(request.frame, digest=picture.digest, now=now)
         except Undecided as doubt:
@@ -274,11 +297,37 @@ class Routing:
         session.add(job)
         self._dispatch.consider(session, now=now)
 
+    def _supersede(self, job: Job, by: int, now: float) -> None:
+        """Another broker has the job's session by now: learn it anew, and place its frames again."""
+        self._serials.rise_above(by)
+        if not self._is_one_of_several:  # one before this one, whose clock was ahead of ours
+            self._dispatch.disown(job.session)
+            self._take_back(job, now)
+            self._dispatch.consider(job.session, now=now)
+            return
+        jobs = [job, *job.session.queue]
+        job.session.queue.clear()
+        self._sessions.superseded(job.session)
+        for each in jobs:
+            self._place_again(each, now)
+
+    def _place_again(self, job: Job, now: float) -> None:
+        job.session.close(job)
+        self._requests.landed(job)
+        if (picture := job.picture) is None:
+            return
+        requests, job.picture = list(job.requests), None
+        for request in requests:
+            self._requests.part(request, picture)
+            self.counters["accepted"] -= 1
+            self._admit(request, picture, now)
+
     # ----------------------------------------------------------------- lost workers
 
     def _lose(self, worker: Worker, reason: str, now: float, *, died: bool) -> None:
         """Give a worker up: its frames go back to the front, its sessions to others."""
         self._fleet.remove(worker)
+        self._inquiries.worker_lost(worker.address)
         if worker.draining and not worker.in_flight:
             self._outbox.note(logging.INFO, "worker %s left", worker.ready.name)
         else:
@@ -290,7 +339,7 @@ class Routing:
             job.session.in_flight -= 1
             job.deaths += died
             job.silences += not died
-            self._take_back(job)
+            self._take_back(job, now)
         worker.in_flight.clear()
         sessions = sorted(worker.sessions, key=lambda session: session.epoch)
         for session in sessions:
@@ -298,8 +347,10 @@ class Routing:
         for session in sessions:
             self._dispatch.consider(session, now=now)
 
-    def _take_back(self, job: Job) -> None:
-        if not job.requests:
+    def _take_back(self, job: Job, now: float) -> None:
+        if job.session.is_gone:
+            self._place_again(job, now)
+        elif not job.requests:
             job.session.give_up(job, expired=True)
             self._end(job)
         elif job.deaths >= _POISON_DEATHS or job.losses >= _POISON_LOSSES:
@@ -342,6 +393,8 @@ class Routing:
         if request in self._waiting_room:
             self._sessions.give_up(request.frame, digest=request.digest)
             return self._waiting_room.leave(request)
+        if request in self._inquiries:
+            return self._inquiries.leave(request)
         return self._lobby.leave(request)
 
     def _end_unplaced(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:

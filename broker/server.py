@@ -31,6 +31,7 @@ from wire.messages import (
     Heartbeat,
     LoadFailed,
     Ready,
+    Recalled,
     Result,
     StatusRequest,
     ToBroker,
@@ -55,6 +56,10 @@ _COMPLAIN_EVERY_S = 1.0
 #: Stands for the request id where none could be read.
 _NO_REQUEST_ID = bytes(16)
 
+#: More than there can be brokers: each draws its epochs and generations from another remainder. With a
+#: hundred thousand a second they stay below 2**53 until 2059.
+_SERIALS_APART = 32
+
 
 class _RequestId(Struct):
     """The one field that lets a refusal reach its request, read from a header that is otherwise wrong."""
@@ -71,8 +76,8 @@ class Server:
         self._resources = ExitStack()
         self._complained_at = 0.0
         self._to_broker: Decoder[Frame | StatusRequest] = Decoder(ToBroker)
-        self._from_worker: Decoder[Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure] = Decoder(
-            WorkerToBroker
+        self._from_worker: Decoder[Ready | LoadFailed | Heartbeat | Goodbye | Result | Failure | Recalled] = (
+            Decoder(WorkerToBroker)
         )
         self._request_id = msgspec.msgpack.Decoder(_RequestId)
         with self._resources:
@@ -99,7 +104,8 @@ class Server:
                     new_session_id=lambda: f"stream-{uuid4().hex}", pause_s=settings.new_video_pause_s
                 ),
                 # Ownerships and videos of this broker come after those of the one before it.
-                first_serial=time.time_ns() // 1000,
+                first_serial=_SERIALS_APART * (time.time_ns() // 10_000) + settings.broker_place(),
+                serial_step=_SERIALS_APART,
                 now=time.monotonic(),
             )
             self._resources = self._resources.pop_all()
@@ -202,6 +208,8 @@ class Server:
                 self._routing.ready(worker, message, now=now)
             case Goodbye():
                 self._routing.goodbye(worker, now=now)
+            case Recalled():
+                self._routing.recalled(worker, message, now=now)
             case LoadFailed():
                 self._routing.load_failed(message)
 

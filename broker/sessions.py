@@ -43,6 +43,12 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
 
+    def is_stranger(self, frame: Frame) -> bool:
+        """Whether nothing is known of where the frame belongs: another broker may know it."""
+        if frame.session_id is None:
+            return not self._streams.knows(frame.source.origin)
+        return frame.session_id not in self._sessions
+
     def place(self, frame: Frame, *, digest: int, now: float) -> tuple[Session, int]:
         """The session of a frame that arrived, and the frame's number in it.
 
@@ -66,6 +72,8 @@ class Sessions:
     def answered(self, session: Session, *, now: float) -> None:
         """A frame of it was answered."""
         session.answered_at = now
+        if session.is_gone:
+            return
         self._touch(session, now)
         self._streams.answered(session.session_id, now=now)
 
@@ -79,6 +87,29 @@ class Sessions:
             self._sessions[known.session_id] = self._recalled(known, now)
             self._streams.recall(known, now=now)
         self._outbox.counters["sessions_recalled"] += len(self._sessions)
+
+    def learn(self, held: Sequence[HeldSession], *, now: float) -> None:
+        """Go on with sessions of which another broker may know more than this one did."""
+        for known in held:
+            self._serials.rise_above(max(known.epoch, known.generation))
+            if known.session_id in self._sessions:
+                continue
+            try:
+                self._make_room()
+            except Busy:
+                return
+            self._sessions[known.session_id] = self._recalled(known, now)
+            self._streams.recall(known, now=now)
+            self._outbox.counters["sessions_recalled"] += 1
+
+    def superseded(self, session: Session) -> None:
+        """Another broker has the session, under a later epoch: what is known here is outdated."""
+        if not session.is_gone:
+            self._outbox.counters["sessions_superseded"] += 1
+            session.is_gone = True
+            self._dispatch.let_go(session)
+            self._streams.forget(session.session_id)
+            del self._sessions[session.session_id]
 
     def forget_idle(self, *, now: float) -> None:
         """Forget who was quiet for too long."""

@@ -46,6 +46,10 @@ class Streams:
     def __len__(self) -> int:
         return len(self._by_session)
 
+    def knows(self, origin: Origin) -> bool:
+        """Whether a video from there is open, or a frame waits to be placed."""
+        return origin in self._callers
+
     def place(
         self,
         source: Source,
