@@ -127,6 +127,19 @@ class Followed:
             state, people, _ = self._tracker.track(state, self.recording.facts[frame], [])
             yield _by_id(self._track_id, state.tracks), _by_id(self._track_id, people)
 
+    def answered(self, frames: range) -> list[TrackedPerson | None]:
+        """The person in `frames`, as answered; None: he is not."""
+        return [_find(self._track_id, self._people[frame]) for frame in frames]
+
+    def answered_after(self, gap: Gap, *, frames: int) -> list[TrackedPerson | None]:
+        """The person in `gap`, in which nobody is observed, and in the next `frames`, which show everyone."""
+        state, answered = self._states[gap.first - 1], []
+        for frame in range(gap.first, min(gap.frames.stop + frames, len(self._states))):
+            seen = [] if frame in gap.frames else self.recording.observations[frame]
+            state, people, _ = self._tracker.track(state, self.recording.facts[frame], seen)
+            answered.append(_find(self._track_id, people))
+        return answered
+
     def errors(self, predicted: Poses, frames: range, *, betas: Floats) -> Errors:
         """How far `predicted`, poses of a body of shape `betas` in `frames`, are off the reference."""
         facts = self.recording.facts[frames[0]]
@@ -220,6 +233,10 @@ def followed_clips() -> Iterator[Followed]:
     recorder = Recorder(config)
     for path in fetched_clips(assets.directory(config)):
         yield from recorder.followed(path)
+
+
+def _find(track_id: int, people: Sequence[TrackedPerson]) -> TrackedPerson | None:
+    return next((one for one in people if one.track_id == track_id), None)
 
 
 def _by_id(track_id: int, people: Sequence[_Person]) -> _Person:

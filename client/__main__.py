@@ -32,6 +32,7 @@ from client.exports import formats, live
 from client.exports.afterwards import Afterwards
 from client.exports.formats import Choice
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
+from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
 from client.work import Parts, Place, Stopped
 from wire import keys
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         afterwards = Afterwards(choice, settings.assets_directory())
         wanted = videos(_listed(given.videos))
         given.output.parent.mkdir(parents=True, exist_ok=True)
-        where = list(zip(wanted, bulk.places(wanted, given.output), strict=True))
+        before_s = None if given.online else given.before
+        where = list(zip(wanted, bulk.places(wanted, given.output, before_s=before_s), strict=True))
         folder = given.output.parent if given.output.suffix == ".npz" else given.output
         folder.mkdir(parents=True, exist_ok=True)
         with _stopping() as stop:
@@ -106,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--at-once", type=_count, metavar="N", help="videos worked on at a time (default: twice the workers)")
     add("--rate", type=_rate, default=DEFAULT_RATE, metavar="FPS",
         help="of folders of pictures, frames per second (default: %(default)g)")  # fmt: skip
+    add("--online", action="store_true",
+        help="each frame as answered, from what came before alone: no second pass fills gaps, smooths, and "
+        "keeps feet where they stand")  # fmt: skip
+    add("--before", type=_seconds, default=BEFORE_S, metavar="SECONDS",
+        help="how long before they are first seen people are filled in (default: %(default)g)")  # fmt: skip
     add("--again", action="store_true", help="also work on videos whose result is there")
     export.add_choices(add)
     add(
@@ -237,6 +244,12 @@ def _count(text: str) -> int:
     if (number := int(text)) < 1:
         raise ValueError
     return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 <= (seconds := float(text)) <= 60:
+        raise ValueError
+    return seconds
 
 
 def _rate(text: str) -> float:

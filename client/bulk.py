@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from client import motion, spool
 from client.inputs import Video
+from client.second_pass.story import BEFORE_S
 from client.work import Parts, Place, Stopped, Watcher, Work
 from wire.errors import PoseError
 
@@ -51,7 +52,7 @@ class Report:
         return asdict(self)
 
 
-def places(videos: Sequence[Video], out: Path) -> list[Place]:
+def places(videos: Sequence[Video], out: Path, *, before_s: float | None = BEFORE_S) -> list[Place]:
     """Where each video's result goes: one file when `out` is an `.npz`, else one for each in a folder.
 
     The second of two videos of one name gets a name made from where it is, the same in every run.
@@ -60,7 +61,7 @@ def places(videos: Sequence[Video], out: Path) -> list[Place]:
     if out.suffix == ".npz":
         if len(videos) > 1:
             raise ValueError(f"{out} can hold one video, and {len(videos)} are given: name a folder")
-        return [Place(out)]
+        return [Place(out, before_s)]
     taken: dict[str, str] = {}
     found = []
     for video in videos:
@@ -71,7 +72,7 @@ def places(videos: Sequence[Video], out: Path) -> list[Place]:
             digest = hashlib.sha256(path.encode()).hexdigest()[:8]
             plain = out / f"{video.name}-{digest}.npz"
         taken.setdefault(video.name, owner)
-        found.append(Place(plain))
+        found.append(Place(plain, before_s))
     return found
 
 
@@ -172,7 +173,7 @@ def finished(video: Video, place: Place) -> Mapping[str, Any] | None:
     """What the result of this very video says of itself; None: there is none."""
     with suppress(OSError, ValueError):
         told = motion.about(place.result)
-        if told["identity"] == video.identity():
+        if told["identity"] == video.identity() and told["before_s"] == place.before_s:
             return told
     return None
 

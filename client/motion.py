@@ -42,8 +42,9 @@ class About(NamedTuple):
 
     error: why it ends before its end; None: it does not. passes: 1: each frame as answered, knowing only what
     came before; 2: with a second look at the whole. merged: track ids that the second pass gave up, each with
-    the one that it found to be the same person. body: that of all poses, as `body.stated` says it;
-    empty: the workers did not say.
+    the one that it found to be the same person. body: that of all poses, as `body.stated` says it; empty: the
+    workers did not say. before_s: how long before they are first seen the second pass fills people in; None:
+    there was none.
     """
 
     source: str
@@ -53,6 +54,7 @@ class About(NamedTuple):
     passes: int = 1
     merged: Mapping[int, int] = MappingProxyType({})
     body: str = ""
+    before_s: float | None = None
 
 
 class Counts(NamedTuple):

@@ -24,6 +24,8 @@ from client import motion, records, spool
 from client.inputs import Opened, Video
 from client.motion import About
 from client.records import Record
+from client.second_pass import story as second_pass
+from client.second_pass.story import BEFORE_S
 from client.sending import Interrupted, Outcome, Question, Sending
 from client.spool import Spool
 from client.window import FRAMES, Window
@@ -77,9 +79,13 @@ class Parts:
 
 
 class Place(NamedTuple):
-    """Where a video's result goes, and what is there of it until it is whole."""
+    """Where a video's result goes, and what is there of it until it is whole.
+
+    before_s: people are filled in so long before they are first seen; None: only one pass is wanted.
+    """
 
     result: Path
+    before_s: float | None = BEFORE_S
 
     @property
     def folder(self) -> Path:
@@ -209,9 +215,13 @@ class Work:
             error=None if error is None else f"{error.code}: {error.message}",
             body=self._parts.body,
         )
-        motion.write(
-            motion.as_answered(self._place.folder), self._place.result, told, identity=self._identity
-        )
+        before_s = self._place.before_s
+        if before_s is None:
+            rows = motion.as_answered(self._place.folder)
+        else:
+            rows, merged = second_pass.finish(self._place.folder, before_s=before_s)
+            told = told._replace(passes=2, merged=merged, before_s=before_s)
+        motion.write(rows, self._place.result, told, identity=self._identity)
         spool.remove(self._place.folder)
 
     def _question(self, opened: Opened) -> Question:

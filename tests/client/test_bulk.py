@@ -62,11 +62,11 @@ def report(out: Path) -> dict[str, dict[str, object]]:
 def test_every_video_in_a_folder_gets_a_file_with_the_people_of_every_frame(
     broker: BrokerProcess, worker: Worker, clips: Path, out: Path
 ) -> None:
-    assert run(broker, clips, "-o", out) == 0
+    assert run(broker, clips, "-o", out, "--online") == 0
 
     assert sorted(path.name for path in out.iterdir()) == ["jump.mov.npz", "report.json", "ride.mp4.npz"]
     told = motion.load(out / "ride.mp4.npz")
-    assert told.about == ("ride.mp4", 25.0, "fake-1", None, 1, {}, "")
+    assert told.about == ("ride.mp4", 25.0, "fake-1", None, 1, {}, "", None)
     np.testing.assert_allclose(told.times_s, np.arange(20) / 25, atol=1e-9)
     assert told.sizes_px.tolist() == [[640, 360]] * 20
     assert told.primary_tracks.tolist() == [8] * 20
@@ -199,7 +199,7 @@ def test_a_video_whose_past_is_forgotten_is_begun_anew(
     stopped(process, signal.SIGINT)
     worker.open_until, worker.seed = 10**9, 1
 
-    assert run(broker, ride, "-o", out) == 0
+    assert run(broker, ride, "-o", out, "--online") == 0
 
     track = motion.load(out / "ride.mp4.npz").tracks[0]
     sent = np.stack([worker.arrays(number)["joints"][0] for number in range(20)])

@@ -1,0 +1,166 @@
+"""The second pass over a video: from the answers in a spool's folder to what its result file is made of.
+
+Who is one person (`identity`), when is he there (`timeline`), how does he move (`person`). One person's
+motion is in memory at a time; what is finished lies in the folder until the file is written. The answers are
+left as they are, and the same answers give the same result.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from client import spool
+from client.motion import Rows
+from client.records import FINISHED, FRAME, NOBODY, PERSON, as_answered
+from client.second_pass import identity, person
+from client.second_pass.timeline import Timeline, Video, timeline
+from client.second_pass.turns import Counts
+
+Records = npt.NDArray[np.void]
+
+#: How long before they are first seen people are filled in, unless somebody says otherwise, seconds.
+BEFORE_S: Final = 0.5
+
+#: Frames a second of a video that does not say when its frames are.
+_RATE: Final = 30.0
+#: In the folder: people as finished.
+_FINISHED: Final = "finished"
+
+
+class Finished(NamedTuple):
+    """What a result file is made of, and which track ids were given up for which."""
+
+    rows: Rows
+    merged: Mapping[int, int]
+
+
+class _Answers(NamedTuple):
+    """The answers in a folder: `FRAME` records (F,), and `PERSON` records (R,) on disk.
+
+    frames, track_ids: (R,), the frame that each is of, and whose it is.
+    """
+
+    headers: Records
+    people: Records
+    frames: Counts
+    track_ids: Counts
+
+    def of(self, ids: Counts) -> Counts:
+        """Which of the R belong to a person, by the track ids that he had."""
+        return np.flatnonzero(np.isin(self.track_ids, ids))
+
+
+def finish(folder: Path, *, before_s: float = BEFORE_S) -> Finished:
+    """Look at the answers in `folder` again; people are filled in up to `before_s` before they are seen."""
+    answers = _answers(folder)
+    video = _video(answers.headers)
+    merged = _merged(answers, video)
+    final_ids = np.array([merged.get(track_id, track_id) for track_id in answers.track_ids.tolist()], int)
+    whose = [
+        (track_id, _shown(answers, np.flatnonzero(final_ids == track_id)))
+        for track_id in np.unique(final_ids)
+    ]
+    when = [
+        timeline(answers.frames[rows], _seen(answers.people[rows]), video, before_s=before_s)
+        for _, rows in whose
+    ]
+    people = np.zeros(len(video.times_s), int)
+    for one in when:
+        people[one.frames] += 1
+    finished = _room(folder / _FINISHED, int(people.sum()))
+    free = np.cumsum(people) - people  # by rising track id within a frame
+    for (track_id, rows), one in zip(whose, when, strict=True):
+        told = _looked_at(answers.people[rows], one, video)
+        told["track_ids"] = track_id
+        finished[free[one.frames]] = told
+        free[one.frames] += 1
+    if isinstance(finished, np.memmap):
+        finished.flush()
+    headers = answers.headers.copy()
+    headers["people"] = people
+    headers["primary_tracks"] = _primary(headers, when, [track_id for track_id, _ in whose], merged, video)
+    return Finished(
+        Rows(len(headers), len(finished), lambda: _chunks(headers, folder / _FINISHED)),
+        merged,
+    )
+
+
+def _answers(folder: Path) -> _Answers:
+    frames, people = spool.whole(folder)
+    headers = np.fromfile(folder / "frames", FRAME, frames)
+    on_disk = np.memmap(folder / "people", PERSON, "r", shape=(people,)) if people else np.zeros(0, PERSON)
+    return _Answers(
+        headers,
+        on_disk,
+        np.repeat(np.arange(frames), headers["people"]),
+        np.array(on_disk["track_ids"], int),
+    )
+
+
+def _video(headers: Records) -> Video:
+    times_s = headers["times_s"].astype(np.float64)
+    if not np.isfinite(times_s).all() or (np.diff(times_s) <= 0).any():
+        times_s = np.arange(len(times_s)) / _RATE
+    return Video(
+        times_s=times_s,
+        sizes_px=headers["sizes_px"],
+        shots=np.cumsum(headers["new_shots"]),
+        failed=headers["errors"] != b"",
+    )
+
+
+def _merged(answers: _Answers, video: Video) -> Mapping[int, int]:
+    lives = []
+    for track_id in np.unique(answers.track_ids):
+        rows = answers.of(track_id)
+        lived = identity.life(answers.people[rows], answers.frames[rows], video)
+        lives += [] if lived is None else [lived]
+    return identity.merged(lives, video)
+
+
+def _shown(answers: _Answers, rows: Counts) -> Counts:
+    """Of the answers that are one person's, one a frame: the one that shows him, if any does."""
+    order = np.lexsort([~_seen(answers.people[rows]), answers.frames[rows]])
+    ordered = rows[order]
+    return ordered[np.unique(answers.frames[ordered], return_index=True)[1]]
+
+
+def _seen(people: Records) -> npt.NDArray[np.bool_]:
+    return np.asarray(people["states"] != person.PREDICTED)
+
+
+def _looked_at(rows: Records, when: Timeline, video: Video) -> Records:
+    if not when.stretches:  # nobody was seen: what the service says is all that there is
+        return as_answered(rows)
+    return person.finished(rows, when, video)
+
+
+def _primary(
+    headers: Records, when: list[Timeline], ids: list[int], merged: Mapping[int, int], video: Video
+) -> Counts:
+    """(F,): the person to show, as answered; before anybody was, the next one, where he is filled in."""
+    primary = np.array([merged.get(shown, shown) for shown in headers["primary_tracks"].tolist()], int)
+    there = dict(zip(ids, (np.isin(np.arange(len(primary)), one.frames) for one in when), strict=True))
+    for frame in range(len(primary) - 2, -1, -1):
+        following = int(primary[frame + 1])
+        if primary[frame] == NOBODY and following != NOBODY and video.shots[frame] == video.shots[frame + 1]:
+            primary[frame] = following if there[following][frame] else NOBODY
+    return primary
+
+
+def _room(path: Path, people: int) -> Records:
+    """Records on disk, to be written; a file without any cannot be looked at as such."""
+    if people:
+        return np.memmap(path, FINISHED, "w+", shape=(people,))
+    path.write_bytes(b"")
+    return np.zeros(0, FINISHED)
+
+
+def _chunks(headers: Records, path: Path) -> Iterator[tuple[Records, Records]]:
+    with path.open("rb") as people:
+        for first in range(0, len(headers), spool.CHUNK):
+            chunk = headers[first : first + spool.CHUNK]
+            yield chunk, np.fromfile(people, FINISHED, int(chunk["people"].sum()))
