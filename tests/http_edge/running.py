@@ -125,6 +125,12 @@ class Edge:
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Reply:
         return self.request("GET", path, headers=headers)
 
+    def metric(self, name: str) -> float:
+        """One sample of `/metrics` by its full name; 0 where there is none."""
+        exposed = self.get("/metrics").raw.decode()
+        found = re.search(rf"^{re.escape(name)} (\S+)$", exposed, re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
     def post(
         self, fields: object, *, path: str = "/pose/hybrid", headers: Mapping[str, str] | None = None
     ) -> Reply:

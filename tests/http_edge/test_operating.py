@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -18,37 +17,10 @@ from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
 from tests.fake_worker import STORE, FakeWorker, answer
 from tests.http_edge.conftest import LIMITS
 from tests.http_edge.running import Edge, Reply, picture, wait_for
+from tests.http_edge.snapshots import snapshot, worker
 from wire.connection import Connection
-from wire.messages import Status, WorkerStatus
 
 PNG = picture()
-
-
-def metric(edge: Edge, name: str) -> float:
-    """One sample, by its full name."""
-    found = re.search(rf"^{re.escape(name)} (\S+)$", edge.get("/metrics").raw.decode(), re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
-def snapshot(*states: str, load_error: str | None = None) -> Snapshot:
-    workers = [
-        WorkerStatus(
-            name=f"w{n}", state=state, sessions=0, in_flight=0, device="cpu", models={}, observer="fake"
-        )
-        for n, state in enumerate(states)
-    ]
-    status = Status(
-        request_id=bytes(16),
-        workers=workers,
-        sessions=0,
-        queued_frames=0,
-        queued_bytes=0,
-        in_flight=0,
-        counters={},
-        limits={},
-        load_error=load_error,
-    )
-    return Snapshot(status=status, ever_answered=True)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +30,9 @@ def snapshot(*states: str, load_error: str | None = None) -> Snapshot:
         pytest.param(Snapshot(None, ever_answered=True), "not_ready", "does not answer", id="broker gone"),
         pytest.param(snapshot(), "warming_up", None, id="models load"),
         pytest.param(snapshot(load_error="no file"), "not_ready", "no file", id="models cannot load"),
-        pytest.param(snapshot("draining"), "warming_up", None, id="the only worker leaves"),
-        pytest.param(snapshot("ready"), "ready", None, id="one worker"),
-        pytest.param(snapshot("ready", "draining", load_error="x"), "ready", None, id="one of two"),
+        pytest.param(snapshot(worker("draining")), "warming_up", None, id="the only worker leaves"),
+        pytest.param(snapshot(worker()), "ready", None, id="one worker"),
+        pytest.param(snapshot(worker(), worker("draining"), load_error="x"), "ready", None, id="one of two"),
     ],
 )
 def test_health_is_ready_only_with_a_ready_worker(known: Snapshot, status: str, error: str | None) -> None:
@@ -74,8 +46,8 @@ def test_health_is_ready_only_with_a_ready_worker(known: Snapshot, status: str, 
 
 
 def test_warmup_tells_a_part_of_the_pool_from_all_of_it() -> None:
-    assert warmup_body(snapshot("ready"), expected_workers=2)["status"] == "partial"
-    assert warmup_body(snapshot("ready", "ready"), expected_workers=2)["status"] == "ready"
+    assert warmup_body(snapshot(worker()), expected_workers=2)["status"] == "partial"
+    assert warmup_body(snapshot(worker(), worker()), expected_workers=2)["status"] == "ready"
     assert warmup_body(snapshot(), expected_workers=2)["status"] == "error"
 
 
@@ -105,24 +77,24 @@ def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -
     unknown = 'everyframe_http_requests_total{endpoint="unknown",status="404"}'
     mirrored = 'everyframe_contradictions_total{kind="mirrored"}'
     names = (requests, predicted, stage, unknown, mirrored)
-    before = [metric(edge, name) for name in names]
+    before = [edge.metric(name) for name in names]
     edge.pose(PNG, session_id="crowd:counted")
     edge.get("/a/path/that/a/stranger/chose")
-    after = [metric(edge, name) for name in names]
+    after = [edge.metric(name) for name in names]
 
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1, 2]
     for bound in ("max_body_bytes", "max_image_pixels", "http_threads", "max_queue_frames", "max_sessions"):
-        assert metric(edge, f'everyframe_limit{{name="{bound}"}}') > 0
-    assert metric(edge, "everyframe_http_in_flight") == 1  # the one that asks
+        assert edge.metric(f'everyframe_limit{{name="{bound}"}}') > 0
+    assert edge.metric("everyframe_http_in_flight") == 1  # the one that asks
     assert b"stranger" not in edge.get("/metrics").raw
 
 
 def test_metrics_count_what_is_refused_unread(edge: Edge) -> None:
     name = 'everyframe_http_refused_unread_total{status="413"}'
-    before = metric(edge, name)
+    before = edge.metric(name)
     edge.request("POST", "/pose/hybrid", bytes(edge.settings.max_body_bytes + 1))
 
-    assert metric(edge, name) == before + 1
+    assert edge.metric(name) == before + 1
 
 
 def test_metrics_tell_what_each_worker_holds_and_how_long_programs_run(edge: Edge) -> None:
@@ -130,23 +102,23 @@ def test_metrics_tell_what_each_worker_holds_and_how_long_programs_run(edge: Edg
     assert all(seconds > 0 for seconds in before.values())
     wait_for(lambda: all(uptime_s(edge, program) > seconds for program, seconds in before.items()))
     edge.pose(PNG, session_id="held")
-    wait_for(lambda: metric(edge, 'everyframe_worker_sessions{worker="fake-0"}') >= 1)
+    wait_for(lambda: edge.metric('everyframe_worker_sessions{worker="fake-0"}') >= 1)
     assert b'everyframe_worker_in_flight{worker="fake-0"} 0.0' in edge.get("/metrics").raw
 
 
 def uptime_s(edge: Edge, program: str) -> float:
-    return metric(edge, f'everyframe_uptime_seconds{{program="{program}"}}')
+    return edge.metric(f'everyframe_uptime_seconds{{program="{program}"}}')
 
 
 def test_metrics_tell_how_each_worker_stores(edge: Edge) -> None:
     gauge = 'everyframe_store_{}{{worker="fake-0"}}'
-    wait_for(lambda: metric(edge, gauge.format("sessions")) == STORE["sessions"])
+    wait_for(lambda: edge.metric(gauge.format("sessions")) == STORE["sessions"])
 
-    assert metric(edge, gauge.format("bytes")) == STORE["used_bytes"]
+    assert edge.metric(gauge.format("bytes")) == STORE["used_bytes"]
     for event in ("restored", "cold", "evicted", "failed_writes", "superseded"):
         name = f'everyframe_store_events_total{{event="{event}",worker="fake-0"}}'
-        assert metric(edge, name) == STORE[event]
-    assert metric(edge, 'everyframe_limit{name="store_max_bytes"}') > 0
+        assert edge.metric(name) == STORE[event]
+    assert edge.metric('everyframe_limit{name="store_max_bytes"}') > 0
 
 
 def test_health_never_waits_for_a_broker_that_is_gone(fresh_edge: Edge) -> None:
@@ -173,7 +145,7 @@ def test_a_request_outlives_the_brokers_restart(fresh_edge: Edge) -> None:
         replies: list[Reply] = []
         held = threading.Thread(target=lambda: replies.append(fresh_edge.pose(PNG)))
         held.start()
-        wait_for(lambda: metric(fresh_edge, "everyframe_http_in_flight") == 2)
+        wait_for(lambda: fresh_edge.metric("everyframe_http_in_flight") == 2)
         fresh_edge.start_broker()
         held.join()
 
@@ -215,7 +187,7 @@ def test_a_term_signal_lets_held_requests_finish_and_ends_with_0(fresh_edge: Edg
         replies: list[Reply] = []
         held = threading.Thread(target=lambda: replies.append(fresh_edge.pose(PNG)))
         held.start()
-        wait_for(lambda: metric(fresh_edge, "everyframe_http_in_flight") == 2)
+        wait_for(lambda: fresh_edge.metric("everyframe_http_in_flight") == 2)
 
         fresh_edge.process.send_signal(signal.SIGTERM)
         wait_for(lambda: refuses_connections(fresh_edge))

@@ -4,31 +4,9 @@ import pytest
 
 from http_edge.pool import pool_status_body, pose_health_body
 from http_edge.status import Snapshot
-from wire.messages import Status, WorkerStatus
+from tests.http_edge.snapshots import snapshot, worker
 
 QUIET = {"queued": 0, "processing": 0, "complete": 0, "error": 0}
-
-
-def snapshot(*in_flight: int, device: str = "cpu", load_error: str | None = None) -> Snapshot:
-    """A service of as many ready workers, each with so many frames."""
-    workers = [
-        WorkerStatus(
-            name=f"w{n}", state="ready", sessions=0, in_flight=held, device=device, models={}, observer="fake"
-        )
-        for n, held in enumerate(in_flight)
-    ]
-    status = Status(
-        request_id=bytes(16),
-        workers=workers,
-        sessions=0,
-        queued_frames=0,
-        queued_bytes=0,
-        in_flight=sum(in_flight),
-        counters={},
-        limits={},
-        load_error=load_error,
-    )
-    return Snapshot(status=status, ever_answered=True)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +16,8 @@ def snapshot(*in_flight: int, device: str = "cpu", load_error: str | None = None
         pytest.param(snapshot(), 0, "initializing", id="models load"),
         pytest.param(snapshot(load_error="no file"), 0, "error", id="models cannot load"),
         pytest.param(Snapshot(None, ever_answered=True), 0, "error", id="broker gone"),
-        pytest.param(snapshot(0), 10, "healthy", id="some videos wait"),
-        pytest.param(snapshot(0), 11, "degraded", id="many videos wait"),
+        pytest.param(snapshot(worker()), 10, "healthy", id="some videos wait"),
+        pytest.param(snapshot(worker()), 11, "degraded", id="many videos wait"),
     ],
 )
 def test_health_has_four_words(known: Snapshot, queued: int, status: str) -> None:
@@ -53,8 +31,8 @@ def test_health_has_four_words(known: Snapshot, queued: int, status: str) -> Non
 
 
 def test_a_gpu_is_told_by_the_workers_device() -> None:
-    assert pose_health_body(snapshot(0, device="cuda:0"), QUIET)["gpu_available"] is True
-    assert pose_health_body(snapshot(0), QUIET)["gpu_available"] is False
+    assert pose_health_body(snapshot(worker(device="cuda:0")), QUIET)["gpu_available"] is True
+    assert pose_health_body(snapshot(worker()), QUIET)["gpu_available"] is False
 
 
 @pytest.mark.parametrize(("typical_s", "wait_s"), [(None, 90.0), (10.0, 15.0)])
@@ -62,7 +40,9 @@ def test_the_pool_tells_who_is_busy_and_how_long_a_video_waits(
     typical_s: float | None, wait_s: float
 ) -> None:
     jobs = {"queued": 3, "processing": 2, "complete": 5, "error": 1}
-    body = pool_status_body(snapshot(4, 0), jobs, max_workers=3, jobs_at_once=2, typical_s=typical_s)
+    body = pool_status_body(
+        snapshot(worker(in_flight=4), worker()), jobs, max_workers=3, jobs_at_once=2, typical_s=typical_s
+    )
 
     assert body["pool"] == {
         "gpu_busy": True,

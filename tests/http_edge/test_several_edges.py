@@ -64,12 +64,6 @@ def own_port(connection: http.client.HTTPConnection) -> int:
     return int(connection.sock.getsockname()[1])
 
 
-def metrics(edges: Edge, name: str) -> list[float]:
-    """The samples of a name and labels; one, unless edges are shown apart."""
-    found = re.findall(rf"^{re.escape(name)} (\S+)$", edges.get("/metrics").raw.decode(), re.MULTILINE)
-    return [float(value) for value in found]
-
-
 def test_all_serve_and_one_that_is_killed_takes_its_own_callers_and_no_others(edges: Edge) -> None:
     first, second = edges.processes
     with opened(edges) as connections:
@@ -115,22 +109,22 @@ def test_a_session_is_one_whichever_edge_its_frames_come_through(edges: Edge) ->
 def test_whichever_edge_is_asked_tells_what_all_have_counted(edges: Edge) -> None:
     answered = 'everyframe_http_requests_total{endpoint="/health",status="200"}'
     with opened(edges):
-        assert metrics(edges, answered) == [CONNECTIONS]
-    assert metrics(edges, "everyframe_edges") == [2]
-    assert metrics(edges, 'everyframe_limit{name="edges"}') == [2]
-    (before_s,) = metrics(edges, 'everyframe_uptime_seconds{program="edge"}')
+        assert edges.metric(answered) == CONNECTIONS
+    assert edges.metric("everyframe_edges") == 2
+    assert edges.metric('everyframe_limit{name="edges"}') == 2
+    before_s = edges.metric('everyframe_uptime_seconds{program="edge"}')
 
     first, _ = edges.processes
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert metrics(edges, answered) == [CONNECTIONS]
-    assert metrics(edges, "everyframe_edges") == [1]
-    assert metrics(edges, "everyframe_http_in_flight") == [1]  # the one that asks
+    assert edges.metric(answered) == CONNECTIONS
+    assert edges.metric("everyframe_edges") == 1
+    assert edges.metric("everyframe_http_in_flight") == 1  # the one that asks
 
     edges.start_another()
-    (after_s,) = metrics(edges, 'everyframe_uptime_seconds{program="edge"}')
+    after_s = edges.metric('everyframe_uptime_seconds{program="edge"}')
     assert 0 < after_s < before_s
-    assert metrics(edges, "everyframe_edges") == [2]
+    assert edges.metric("everyframe_edges") == 2
 
 
 def test_an_edge_that_stops_answers_whoever_has_reached_it(edges: Edge) -> None:

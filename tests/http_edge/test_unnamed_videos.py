@@ -11,7 +11,6 @@ from PIL import Image as PillowImage
 from http_edge.asking import RecentlyWanted
 from tests.fake_worker import FakeWorker, answer
 from tests.http_edge.running import Edge, wait_for
-from tests.http_edge.test_operating import metric
 from wire import thumbnail
 from wire.messages import Source
 
@@ -54,7 +53,7 @@ def session(edge: Edge, video: str, number: int) -> str:
 
 
 def events(edge: Edge, event: str) -> float:
-    return metric(edge, f'everyframe_broker_events_total{{event="{event}"}}')
+    return edge.metric(f'everyframe_broker_events_total{{event="{event}"}}')
 
 
 def test_two_videos_sent_in_turns_are_two_sessions(fresh_edge: Edge) -> None:
@@ -95,8 +94,8 @@ def test_a_frame_is_sent_again_with_a_thumbnail_once_a_burst(fresh_edge: Edge) -
         # The 0 had its thumbnail from the start, 1 was asked for its own, and the others had theirs.
         wait_for(lambda: events(fresh_edge, "accepted") == FRAMES)
         assert events(fresh_edge, "thumbnails_wanted") == 1
-        assert metric(fresh_edge, "everyframe_thumbnail_seconds_count") == FRAMES
-        assert metric(fresh_edge, "everyframe_streams") == 1
+        assert fresh_edge.metric("everyframe_thumbnail_seconds_count") == FRAMES
+        assert fresh_edge.metric("everyframe_streams") == 1
 
 
 def test_who_names_his_session_pays_for_no_thumbnail(fresh_edge: Edge) -> None:
@@ -104,7 +103,7 @@ def test_who_names_his_session_pays_for_no_thumbnail(fresh_edge: Edge) -> None:
         fresh_edge.wait_until_ready()
         for number in range(3):
             fresh_edge.pose(VIDEOS["rider"][number], frame_number=number, session_id="named")
-        assert metric(fresh_edge, "everyframe_thumbnail_seconds_count") == 0
+        assert fresh_edge.metric("everyframe_thumbnail_seconds_count") == 0
 
 
 def test_a_broken_picture_is_refused_by_the_worker_for_what_it_is(fresh_edge: Edge) -> None:
