@@ -2,12 +2,13 @@
 
 It minimises
 
-    sum w |x - z|²  +  integral of stiffness |x''|² + tension |x'|²
+    sum w |x - z|²  +  integral of stiffness |x''|² + tension |x' - s'|²
 
-over the values x in N moments, z seen with weights w. With tension 0 that is the mean that a Kalman smoother
-with white accelerations gives (Rauch, Tung and Striebel 1965; Wahba 1978: a smoothing spline), found by
-one banded system for all series instead of a pass through time for each. Where nothing was seen the motion
-goes on between its neighbours, with tension as straight as velocities measured badly deserve.
+over the values x in N moments, z seen with weights w, s the straight way between what was seen. With
+tension 0 that is the mean that a Kalman smoother with white accelerations gives (Rauch, Tung and Striebel
+1965; Wahba 1978: a smoothing spline), found by one banded system for all series instead of a pass through
+time for each. Where nothing was seen the motion goes on between its neighbours, with tension as straight as
+velocities measured badly deserve.
 
 Rotations are smoothed on the group: the current turns are moved by the vectors that solve the system around
 them (Gauss and Newton), so a constant angular velocity has no curvature, however far it leads.
@@ -31,7 +32,7 @@ _RIDGE: Final = 1e-9
 _STEPS: Final = 3
 #: Frames that are solved at a time, and frames beside them that are solved for their sake.
 _BLOCK: Final = 1024
-_MARGIN: Final = 64
+_MARGIN: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,8 @@ def smoothed(
 
     stiffness (S, N - 2): at the moments inside. tension (S, N - 1): of the steps.
     """
-    return _solve(_System(weights, times_s, stiffness, tension), weights * values)
+    system = _System(weights, times_s, stiffness, tension, np.zeros_like(tension))
+    return _solve(system, weights * values)
 
 
 def stiffness_of(cutoff_hz: Floats | float, times_s: Floats) -> Floats:
@@ -115,9 +117,10 @@ def _turns(seen: Floats, weights: Floats, times_s: Floats, manner: Manner) -> Fl
     believed = _series(weights[:, None, None] * _believed(_bends(straight), known, manner)[..., None], joints)
     tension = _tension(known, np.tile(manner.tension, joints))
     stiffness = np.broadcast_to(stiffness_of(manner.low_hz, times_s), (3 * joints, len(seen) - 2))
+    straight_steps = _series(between(straight[:-1], straight[1:]), joints)
     motion = straight
     for step in range(_STEPS + 1):
-        system = _System(believed, times_s, stiffness, tension)
+        system = _System(believed, times_s, stiffness, tension, straight_steps)
         off = between(motion, seen) * known[:, None, None]
         right = believed * _series(off, joints) - system.pull(
             _series(between(motion[:-1], motion[1:]), joints)
@@ -133,20 +136,19 @@ def _turns(seen: Floats, weights: Floats, times_s: Floats, manner: Manner) -> Fl
 def _vectors(seen: Floats, weights: Floats, times_s: Floats, manner: Manner) -> Floats:
     known = weights > 0
     axes = seen.shape[1]
-    straight = np.stack([np.interp(times_s, times_s[known], column) for column in seen[known].T], axis=1)
-    middle = np.zeros_like(straight)
-    middle[1:-1] = straight[1:-1] - (straight[:-2] + straight[2:]) / 2
-    believed = np.tile(weights * _believed(middle[:, None], known, manner)[:, 0], (axes, 1))
-    tension = _tension(known, manner.tension)
+    straight = np.stack([np.interp(times_s, times_s[known], column) for column in seen[known].T])  # (D, N)
+    middle = np.zeros((len(seen), 1, axes))
+    middle[1:-1, 0] = (straight[:, 1:-1] - (straight[:, :-2] + straight[:, 2:]) / 2).T
     system = _System(
-        believed,
+        np.tile(weights * _believed(middle, known, manner)[:, 0], (axes, 1)),
         times_s,
         np.broadcast_to(stiffness_of(manner.low_hz, times_s), (axes, len(seen) - 2)),
-        tension,
+        _tension(known, manner.tension),
+        np.diff(straight, axis=1),
     )
-    motion = _solve(system, believed * straight.T)
+    motion = _from(straight, system)
     stiffness = _adaptive(np.diff(motion, axis=1), times_s, manner, together=axes)
-    return _solve(replace(system, stiffness=stiffness), believed * straight.T).T
+    return _from(straight, replace(system, stiffness=stiffness)).T
 
 
 def _bends(motion: Floats) -> Floats:
@@ -187,6 +189,7 @@ class _System:
     times_s: Floats
     stiffness: Floats
     tension: Floats
+    straight: Floats  # (S, N - 1) steps of the straight way
 
     def bands(self) -> Floats:
         """The upper three diagonals (3, S, N) of its matrix."""
@@ -212,8 +215,9 @@ class _System:
         pull[:, :-2] += bend * before
         pull[:, 1:-1] += bend * now
         pull[:, 2:] += bend * after
-        pull[:, 1:] += drawn * steps
-        pull[:, :-1] -= drawn * steps
+        drawn = drawn * (steps - self.straight)
+        pull[:, 1:] += drawn
+        pull[:, :-1] -= drawn
         return pull
 
     def _parts(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
@@ -222,6 +226,11 @@ class _System:
         before, after = 1 / spacing[:-1], 1 / spacing[1:]
         bent = self.stiffness * 2 / (spacing[:-1] + spacing[1:])
         return before, -(before + after), after, bent, self.tension / spacing
+
+
+def _from(values: Floats, system: _System) -> Floats:
+    """The solution (S, N) for values (S, N), found by what pulls at them."""
+    return values + _solve(system, -system.pull(np.diff(values, axis=1)))
 
 
 def _solve(system: _System, right: Floats) -> Floats:
