@@ -18,7 +18,7 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error, RequestEntityTooLarge
 
 from http_edge import contract
@@ -58,8 +58,9 @@ _FORM_BYTES = 64 * 2**10
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _CODING = re.compile(rb"\r\nTransfer-Encoding:([^\r]*)", re.IGNORECASE)
 
-#: Who has just connected is about to ask.
+#: Who has just connected is about to ask, and so is who asked a moment ago.
 _FIRST_REQUEST_S = 0.5
+_NEXT_REQUEST_S = 2.0
 
 _LOOP_TIMEOUT_S = 1.0
 _DRAIN_STEP_S = 0.05
@@ -134,6 +135,19 @@ class _Refusal(ErrorTask):  # type: ignore[misc]  # waitress has no types
         self.write(body)
 
 
+class _Task(WSGITask):  # type: ignore[misc]  # waitress has no types
+    """An answer that says, while the server stops, that it is the last one on its connection.
+
+    Closed without a word, a connection would take along the request that is on its way.
+    """
+
+    def build_response_header(self) -> bytes:
+        if self.channel.adj.stopping.is_set():
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
 def _named(status: int, message: str) -> PoseError:
     if status == BodyTooLarge.status:
         return BodyTooLarge(message)
@@ -158,13 +172,16 @@ def _refusal(access: Access | None) -> Callable[[str | None], _NoToken | None]:
 
 class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     parser_class = _Parser
+    task_class = _Task
     error_task_class = _Refusal
 
     @property
     def holds_work(self) -> bool:
         """Whether a request is being read, served or answered here, or is about to come."""
-        is_new = self.last_activity == self.creation_time > time.time() - _FIRST_REQUEST_S
-        return is_new or bool(self.requests) or self.total_outbufs_len > 0 or self.request is not None
+        is_new = self.last_activity == self.creation_time
+        comes_within_s = _FIRST_REQUEST_S if is_new else _NEXT_REQUEST_S
+        is_expected = self.last_activity > time.time() - comes_within_s
+        return is_expected or bool(self.requests) or self.total_outbufs_len > 0 or self.request is not None
 
 
 class CannotListen(Exception):
@@ -218,10 +235,10 @@ class Server:
         self._waitress.channel_class = _Channel
         self._waitress.adj.refusal = _refusal(access)
         self._waitress.adj.refused_unread = refused_unread or (lambda _status: None)
+        self._stopping = self._waitress.adj.stopping = threading.Event()
         uploads = copy(self._waitress.adj)
         uploads.max_request_body_size = settings.max_video_bytes + _FORM_BYTES
         self._waitress.adj.for_uploads = uploads
-        self._stopping = threading.Event()
 
     @property
     def port(self) -> int:

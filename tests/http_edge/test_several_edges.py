@@ -141,6 +141,27 @@ def test_an_edge_that_stops_answers_whoever_has_reached_it(edges: Edge) -> None:
     assert first.returncode == 0
 
 
+def test_who_keeps_asking_over_one_connection_is_told_when_to_open_another(edges: Edge) -> None:
+    first, second = edges.processes
+    with FakeWorker(edges.workers_address), opened(edges) as connections:
+        edges.wait_until_ready()
+        held = held_by(first, edges.port)
+        assert 0 < len(held) < CONNECTIONS
+        first.send_signal(signal.SIGTERM)
+        told = set()
+        while first.poll() is None:
+            for connection in connections:
+                port = connection.sock.getsockname()[1] if connection.sock else None
+                reply = exchange(connection, "GET", "/health")
+                assert reply.status == 200
+                if reply.headers.get("connection") == "close":
+                    told.add(port)
+        assert held <= told
+
+    assert first.returncode == 0
+    assert second.poll() is None
+
+
 def test_several_need_a_folder_to_count_in(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="POSE_EDGES: PROMETHEUS_MULTIPROC_DIR names no folder"):
         Edge(tmp_path, {"POSE_EDGES": "2", "POSE_PORT": str(free_port())}).__enter__()
