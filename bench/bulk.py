@@ -1,19 +1,24 @@
 """Bulk work over ZeroMQ beside HTTP and beside the worker alone, by `python -m bench.bulk`.
 
 One video at 1080p, one worker. The worker alone is its pipeline in this process, on frames that are decoded
-already; bulk reads and decodes the video file, and writes the result. HTTP is one kept connection that sends
-JPEGs made beforehand, one at a time, as a backend does. Rounds take turns, for machines whose pace changes.
+already; bulk reads the video file, decodes it, sends its pixels and writes the result. HTTP is one kept
+connection that sends JPEGs made beforehand, one at a time, as a backend does; bulk gets the same JPEGs as a
+folder of pictures, too. Rounds take turns, for machines whose pace changes;
+where others use the machine, processor time says more than frames per second: on two cores no way of working
+makes more frames than two seconds of it have room for.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,10 +27,12 @@ import numpy as np
 import simplejpeg
 from PIL import Image as PillowImage
 
+from bench.broker import cpu_s
 from client import pictures, video
 from client.pictures import Image, Picture
 from client.private_service import PrivateService, private_service
 from tools.clip import clip_path
+from tools.supervised import Supervised
 from wire import settings as wire_settings
 from wire.messages import Options
 from workers.build import build
@@ -34,6 +41,17 @@ from workers.pipeline import FrameInput, Pipeline
 _SIZE = (1920, 1080)
 _FIRST = 60
 _RATE = Fraction(30)
+
+_ALONE, _HTTP = "worker alone", "HTTP"
+_VIDEO, _PICTURES = "bulk, video file", "bulk, JPEGs"
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Of a whole video. cpu_s: of all processes, the start of the command left out."""
+
+    seconds: float
+    cpu_s: float
 
 
 def main() -> None:
@@ -47,7 +65,7 @@ def main() -> None:
         for frame in islice(video.frames(clip_path("sports2d_demo.mp4"), first=_FIRST), given.frames)
     ]
     pipeline = build(wire_settings.load(os.environ)).pipeline
-    rates: dict[str, list[float]] = {"worker alone": [], "bulk over ZeroMQ": [], "HTTP": []}
+    took: dict[str, list[Took]] = {name: [] for name in (_ALONE, _VIDEO, _PICTURES, _HTTP)}
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         with video.writing(folder / "video.mp4", rate=_RATE) as add:
@@ -56,58 +74,89 @@ def main() -> None:
         sent = list(video.frames(folder / "video.mp4"))  # the same pixels for all
         travelling = [pictures.of_array(image, number=n, time_s=None) for n, image in enumerate(sent)]
         jpegs = [simplejpeg.encode_jpeg(image, quality=75) for image in sent]
-        with private_service(folder / "service.log", {"POSE_WORKERS": "1"}) as service:
+        (folder / "pictures").mkdir()
+        for number, jpeg in enumerate(jpegs):
+            (folder / "pictures" / f"{number:04}.jpg").write_bytes(jpeg)
+        with (
+            private_service(folder / "service.log", {"POSE_WORKERS": "1"}) as service,
+            Supervised(service.runtime_dir) as supervised,
+        ):
+            pids = [program.pid for program in supervised.programs().values()]
             for number in range(given.rounds + 1):  # the first warms up
-                round_rates = {
-                    "worker alone": _alone(pipeline, travelling),
-                    "bulk over ZeroMQ": _bulk(service, folder, number),
-                    "HTTP": _http(service, jpegs, number),
+                of_round = {
+                    _ALONE: _alone(pipeline, travelling),
+                    _VIDEO: _bulk(service, pids, folder / "video.mp4"),
+                    _PICTURES: _bulk(service, pids, folder / "pictures"),
+                    _HTTP: _http(service, pids, jpegs, number),
                 }
-                for name, seconds in round_rates.items():
-                    if number:
-                        rates[name].append(len(sent) / seconds)
-    _show(rates, images)
+                if number:
+                    for name, one in of_round.items():
+                        took[name].append(one)
+    _show(took, images)
 
 
-def _alone(pipeline: Pipeline, travelling: Sequence[Picture]) -> float:
-    """Seconds of the fold alone; bare pixels are decoded by pointing at them."""
+def _alone(pipeline: Pipeline, travelling: Sequence[Picture]) -> Took:
+    """The fold alone; bare pixels are decoded by pointing at them."""
     state = pipeline.start()
-    started = time.perf_counter()
+    started, cpu_before_s = time.perf_counter(), time.process_time()
     for picture in travelling:
-        frame = FrameInput(picture.number, picture.encoded, Options())
+        frame = FrameInput(picture.number, picture.encoded, Options(meshes=False))
         folded = pipeline.fold([(state, frame)])[0]
         state = folded.state
-    return time.perf_counter() - started
+    return Took(time.perf_counter() - started, time.process_time() - cpu_before_s)
 
 
-def _bulk(service: PrivateService, folder: Path, number: int) -> float:
-    """Seconds that the command's own report says, which leave out the interpreter's start."""
-    command = [sys.executable, "-m", "client", str(folder / "video.mp4"), "-q"]
-    command += ["--endpoint", f"ipc://{service.runtime_dir}/frames.ipc", "-o", str(folder / f"{number}.npz")]
-    command += ["--report", str(folder / "report.json")]
-    subprocess.run(command, check=True)
-    return float(json.loads((folder / "report.json").read_text())["videos"][0]["seconds"])
+def _bulk(service: PrivateService, pids: Sequence[int], path: Path) -> Took:
+    """Seconds are those of the command's own report, which leave out the interpreter's start."""
+    report = path.with_name("report.json")
+    command = [sys.executable, "-m", "client", str(path), "-q", "--online", "--report", str(report)]
+    command += ["--endpoint", f"ipc://{service.runtime_dir}/frames.ipc", "-o", str(path.with_suffix(".npz"))]
+    used_s = _cpu_s(pids, lambda: subprocess.run([*command, "--again"], check=True))
+    seconds = float(json.loads(report.read_text())["videos"][0]["seconds"])
+    nothing_to_do_s = _cpu_s(pids, lambda: subprocess.run(command, check=True))
+    return Took(seconds, used_s - nothing_to_do_s)
 
 
-def _http(service: PrivateService, jpegs: Sequence[bytes], number: int) -> float:
-    with service.backend() as backend:
-        started = time.perf_counter()
+def _http(service: PrivateService, pids: Sequence[int], jpegs: Sequence[bytes], number: int) -> Took:
+    def send() -> None:
         for frame, jpeg in enumerate(jpegs):
             backend.pose(jpeg, frame_number=frame, session_id=f"round-{number}")
-        return time.perf_counter() - started
+
+    with service.backend() as backend:
+        started = time.perf_counter()
+        used_s = _cpu_s(pids, send)
+        return Took(time.perf_counter() - started, used_s)
 
 
-def _show(rates: dict[str, list[float]], images: Sequence[Image]) -> None:
+def _cpu_s(pids: Sequence[int], work: Callable[[], object]) -> float:
+    """Processor time that `work` costs in those processes, in this one and in those that it starts."""
+
+    def used_s() -> float:
+        return sum(
+            map(cpu_s, pids), time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        )
+
+    before_s = used_s()
+    work()
+    return used_s() - before_s
+
+
+def _show(took: dict[str, list[Took]], images: Sequence[Image]) -> None:
     height, width, _ = images[0].shape
-    print(
-        f"{len(images)} frames of {width}x{height}; frames per second, median of {len(rates['HTTP'])} rounds"
-    )
-    for name, found in rates.items():
-        print(f"  {name:18}{statistics.median(found):7.1f}   ({min(found):.1f} to {max(found):.1f})")
-    bulk = rates["bulk over ZeroMQ"]
-    for other, wanted in (("HTTP", 1.3), ("worker alone", 0.95)):
-        ratio = statistics.median(a / b for a, b in zip(bulk, rates[other], strict=True))
-        print(f"  bulk is {ratio:.2f} times {other} (wanted: {wanted})")
+    count = len(images)
+    print(f"{count} frames of {width}x{height}; medians of {len(took[_HTTP])} rounds")
+    for name, found in took.items():
+        rates = [count / one.seconds for one in found]
+        cpu_ms = statistics.median(one.cpu_s / count * 1e3 for one in found)
+        print(
+            f"  {name:18}{statistics.median(rates):7.1f} frames/s ({min(rates):.1f} to {max(rates):.1f}),"
+            f" {cpu_ms:.1f} ms of CPU a frame"
+        )
+    for bulk in (_VIDEO, _PICTURES):
+        for other, wanted in ((_HTTP, 1.3), (_ALONE, 0.95)):
+            pairs = zip(took[bulk], took[other], strict=True)
+            ratio = statistics.median(than.seconds / one.seconds for one, than in pairs)
+            print(f"  {bulk}: {ratio:.2f} times {other} (wanted: {wanted})")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,9 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Footage]:
     with container:
         stream = _pictures(container)
         _check_size(stream.width, stream.height, max_pixels)
-        stream.thread_type = "AUTO"
+        # Not a thread for each frame: libav keeps a kilobyte of every frame then, and bodies take longer to
+        # find than frames to decode.
+        stream.thread_type = "SLICE"
         # Sizes may grow on the way; decoders count whole blocks, so they get some more than the limit.
         stream.codec_context.options = {"max_pixels": str(2 * max_pixels)}
         rate = float(stream.average_rate or stream.guessed_rate or 0) or None
