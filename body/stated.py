@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from body.model import OPEN_BODY, Array, Body
-from body.official import open_body
 from wire.errors import ModelNotLoaded
 
 OPEN: Final = OPEN_BODY.name
@@ -53,6 +52,8 @@ def opened(stated: str, assets_dir: Path) -> Body:
     if path is None:
         raise AnotherBody(f"the result was made with {SMPL}, which is not in {assets_dir}")
     _check(path, digest, stated)
+    from body.official import open_body  # whoever has nothing to do with SMPL loads nothing of it
+
     return open_body(path)
 
 

@@ -64,13 +64,20 @@ def of_track(track: Track, world: World, *, rate: float) -> Skeleton:
     points = np.concatenate([track.joints, track.keypoints[:, :5]], axis=1) + track.translation[:, None]
     places = world.places(points.astype(float))
     return Skeleton(
-        times_s=np.where(np.isnan(track.times_s), track.frames / rate, track.times_s),
+        times_s=_ascending(track, rate),
         betas=track.betas[rows].astype(float).mean(axis=0),
         rest=rest,
         rotations=rotations,
         pelvis=places[:, 0],
         points=places,
     )
+
+
+def _ascending(track: Track, rate: float) -> Array:
+    """The times of a track; by the numbers of its frames where the video's say nothing, or stand still."""
+    times_s = track.times_s.astype(float)
+    told = np.isfinite(times_s).all() and (np.diff(times_s) > 0).all()
+    return times_s if told else track.frames / rate
 
 
 def of_person(person: Person, world: World, *, time_s: float) -> Skeleton:

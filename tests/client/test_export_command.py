@@ -12,12 +12,14 @@ import pytest
 from body.model import Body
 from client import motion, video
 from client.__main__ import main
+from client.bulk import Report
 from client.exports import overlay
-from client.exports.formats import FORMATS
+from client.exports.afterwards import Afterwards
+from client.exports.formats import FORMATS, Choice
 from client.inputs import Video
 from client.motion import Motion, Rows
 from client.records import FINISHED, FRAME
-from tests import videos
+from tests import smpl_files, videos
 from tests.client.motions import SIZE_PX, moving
 from tests.client.running import Worker, service
 
@@ -155,15 +157,16 @@ def test_the_bulk_command_writes_formats_and_does_not_write_them_again(tmp_path:
     assert {name for name in written if written[name] != again[name]} == {"ride.mp4.csv"}
 
 
-def test_a_format_that_cannot_be_written_leaves_the_result_and_fails_the_run(tmp_path: Path) -> None:
-    runtime_dir, out = tmp_path / "run", tmp_path / "out"
-    runtime_dir.mkdir(mode=0o700)
-    clip = tmp_path / "ride.mp4"
-    videos.write(clip, frames=5)
-    with service(runtime_dir, Worker()) as broker:
-        # The made-up people have joints that no body has.
-        assert main([str(clip), "-o", str(out), "-q", "--endpoint", broker.frames, "-f", "glb"]) == 1
-    assert names(out) == ["report.json", "ride.mp4.npz"]
+def test_a_format_that_cannot_be_written_leaves_the_result_and_is_told(result: Path, tmp_path: Path) -> None:
+    other = save(moving(smpl_files.smpl_body("a"), frames=4), tmp_path / "jump.mp4.npz")  # not as it says
+    afterwards = Afterwards(Choice(("glb",)), tmp_path)
+    for path in (other, result):
+        afterwards.ended(Report(str(path.with_suffix("")), str(path), "complete"))
+
+    (failure,) = afterwards.failures
+    assert failure.startswith(f"{other}: the joints of the result are up to")
+    assert names(tmp_path) == ["jump.mp4.npz", "motion"]
+    assert names(result.parent) == ["ride.mp4.npz", "ride.mp4.track3.glb", "ride.mp4.track5.glb"]
 
 
 _LANE = """
@@ -182,6 +185,7 @@ from client.__main__ import main
 assert main(["export", "-q", *sys.argv[1:]]) == 0
 files = [name for name in touched if not name.endswith((".py", ".pyc"))]
 assert not [name for name in files if "smpl" in Path(name).name.lower()], files
+assert "body.stated" in files and "body.official" not in files, files
 assert not [name for name in files if name.endswith(".pkl") and "phalp" not in name], files
 print(len(touched))
 """
@@ -205,3 +209,11 @@ def test_all_formats_are_written_with_no_smpl_file_anywhere(moved: Motion, tmp_p
     suffixes = {kind.suffix for kind in FORMATS.values()}
     assert all(any(name.endswith(suffix) for name in names(out)) for suffix in suffixes)
     assert not list(assets.iterdir())
+
+
+def test_the_page_of_formats_has_them_all() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in page.splitlines() if line.startswith("| `")}
+
+    for name, kind in FORMATS.items():
+        assert f"`{'.trackN' if kind.each_track else ''}{kind.suffix}`" in rows[f"`{name}`"]

@@ -202,3 +202,13 @@ def test_somebody_seen_in_one_frame_alone_is_a_motion_of_one_frame(body: Body, t
     at, _, _ = read_bvh(tmp_path / "ride.track5.bvh")
 
     assert len(at) == 1
+
+
+@pytest.mark.parametrize("times_s", [np.full(FRAMES, np.nan), np.repeat(np.arange(FRAMES // 2) / 10, 2)])
+def test_where_times_say_nothing_the_numbers_of_frames_do(
+    body: Body, tmp_path: Path, times_s: np.ndarray
+) -> None:
+    written(moving(body, times_s=times_s), tmp_path, "trc")
+    told, _, _ = read_trc(tmp_path / "ride.track3.trc")
+
+    np.testing.assert_allclose(told, np.arange(FRAMES) / RATE, atol=1e-6)
