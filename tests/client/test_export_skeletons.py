@@ -12,6 +12,7 @@ from body.model import Body
 from client.exports import formats
 from client.exports.formats import Choice
 from client.motion import Motion, Track
+from tests import smpl_files
 from tests.client.motions import (
     DEGREES,
     FRAMES,
@@ -142,6 +143,18 @@ def test_amass_has_what_its_readers_ask_for(out: Path, body: Body) -> None:
     assert str(arrays["body"]) == "open_body.npz"
     assert not fingers[:, :, :, 1:].any()
     np.testing.assert_array_equal(fingers[:, :, :, 0], np.repeat(fingers[:, :, :1, 0], 5, axis=2))
+
+
+def test_amass_of_smpl_has_smpls_shape_and_turns_about_its_pelvis(tmp_path: Path) -> None:
+    smpl = smpl_files.smpl_body("a")  # whose pelvis is not where its origin is
+    motion = moving(smpl, said="SMPL_NEUTRAL.pkl sha256:00", frames=4)
+    written(motion, tmp_path, "amass")
+    at, _, arrays = read_amass(tmp_path / "ride.track3.amass.npz", smpl)
+    z_up = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+    assert off_mm(at, places(motion, motion.tracks[0]) @ z_up.T) < MM
+    np.testing.assert_allclose(arrays["betas"][:10], motion.tracks[0].betas[0], atol=1e-6)
+    assert not arrays["betas"][10:].any()
 
 
 def read_trc(path: Path) -> tuple[np.ndarray, np.ndarray, TRCData]:
