@@ -15,6 +15,7 @@ BENCHES = (
     "transport",
     "edge",
     "service",
+    "renewal",
     "bulk",
     "quality",
     "withheld",
