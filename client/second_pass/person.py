@@ -27,12 +27,9 @@ _HALF_MM: Final = 60.0
 _ENOUGH: Final = 5
 
 
-def finished(rows: Records, when: Timeline, video: Video) -> Records:
-    """The `FINISHED` records (N,) of somebody's frames, whose `PERSON` records (M,) are in their order.
-
-    Everyone was seen in a frame at least.
-    """
-    shape, seen = _as_seen(rows)
+def finished(rows: Records, when: Timeline, video: Video, shape: Skeleton) -> Records:
+    """The `FINISHED` records (N,) of somebody's frames, whose `PERSON` records (M,) are in their order."""
+    seen = _as_seen(rows, shape)
     weights = _weights(rows)
     motion = Motion(_gathered(seen.turns, when), _gathered(seen.pelvis, when))
     stands = np.zeros((len(when.frames), 2), bool)
@@ -42,20 +39,28 @@ def finished(rows: Records, when: Timeline, video: Video) -> Records:
     return _told(rows, when, video, motion, stands, shape)
 
 
-def _as_seen(rows: Records) -> tuple[Skeleton, Motion]:
-    """The person's shape, and how each answer (M,) showed, or predicted, a body of that shape."""
+def shape_of(rows: Records) -> Skeleton:
+    """The shape on which answers (M,) agree, of which one at least shows the person."""
+    return skeletons.skeleton_of(
+        turns_of(rows["rotations"]),
+        joints=rows["joints"].astype(np.float64),
+        keypoints=rows["keypoints"],
+        betas=rows["betas"],
+        weights=_weights(rows),
+    )
+
+
+def _as_seen(rows: Records, shape: Skeleton) -> Motion:
+    """How each answer (M,) showed, or predicted, a body of that shape."""
     turns = turns_of(rows["rotations"])
     joints = rows["joints"].astype(np.float64)
-    shape = skeletons.skeleton_of(
-        turns, joints=joints, keypoints=rows["keypoints"], betas=rows["betas"], weights=_weights(rows)
-    )
     # A larger body is farther away where it looks the same.
     scale = skeletons.length(shape.bones) / skeletons.length(skeletons.bones_of(turns, joints))
     pelvis = joints[:, 0] + rows["translation"]
     measured = np.linalg.norm(rows["measured_turns"], axis=-1).min(axis=-1) > 0.5
     turns[measured] = of_quaternions(rows["measured_turns"][measured].astype(np.float64))
     pelvis[measured] = rows["measured_pelvis"][measured]
-    return shape, Motion(turns, pelvis * scale[:, None])
+    return Motion(turns, pelvis * scale[:, None])
 
 
 def _weights(rows: Records) -> Floats:

@@ -26,6 +26,11 @@ BEFORE_S: Final = 0.5
 
 #: Frames a second of a video that does not say when its frames are.
 _RATE: Final = 30.0
+#: Frames of a person that are in memory at a time, and frames beside them that are looked at for their sake.
+_PIECE: Final = 2048
+_BESIDE: Final = 256
+#: Answers that a shape is the mean of, at most.
+_FOR_SHAPE: Final = 2000
 #: In the folder: people as finished.
 _FINISHED: Final = "finished"
 
@@ -73,10 +78,10 @@ def finish(folder: Path, *, before_s: float = BEFORE_S) -> Finished:
     finished = _room(folder / _FINISHED, int(people.sum()))
     free = np.cumsum(people) - people  # by rising track id within a frame
     for (track_id, rows), one in zip(whose, when, strict=True):
-        told = _looked_at(answers.people[rows], one, video)
-        told["track_ids"] = track_id
-        finished[free[one.frames]] = told
-        free[one.frames] += 1
+        for frames, told in _looked_at(answers.people, rows, one, video):
+            told["track_ids"] = track_id
+            finished[free[frames]] = told
+            free[frames] += 1
     if isinstance(finished, np.memmap):
         finished.flush()
     headers = answers.headers.copy()
@@ -132,10 +137,24 @@ def _seen(people: Records) -> npt.NDArray[np.bool_]:
     return np.asarray(people["states"] != person.PREDICTED)
 
 
-def _looked_at(rows: Records, when: Timeline, video: Video) -> Records:
-    if not when.stretches:  # nobody was seen: what the service says is all that there is
-        return as_answered(rows)
-    return person.finished(rows, when, video)
+def _looked_at(
+    people: Records, rows: Counts, when: Timeline, video: Video
+) -> Iterator[tuple[Counts, Records]]:
+    """Frames of a person, whose answers are `rows` of `people`, with what is finished of them, in pieces."""
+    shown = rows[when.rows[when.seen]]
+    if not len(shown):  # nobody was seen: what the service says is all that there is
+        yield when.frames, as_answered(people[rows])
+        return
+    some = shown[np.linspace(0, len(shown) - 1, min(len(shown), _FOR_SHAPE)).astype(int)]
+    shape = person.shape_of(people[some])
+    for start in range(0, len(when.frames), _PIECE):
+        end = min(start + _PIECE, len(when.frames))
+        first, last = max(start - _BESIDE, 0), min(end + _BESIDE, len(when.frames))
+        part = when.part(first, last)
+        own = part.rows >= 0
+        part.rows[own] = np.arange(own.sum())
+        told = person.finished(people[rows[when.rows[first:last][own]]], part, video, shape)
+        yield when.frames[start:end], told[start - first : end - first]
 
 
 def _primary(

@@ -39,6 +39,21 @@ class Timeline:
     seen: Flags
     stretches: tuple[slice, ...]
 
+    def part(self, first: int, last: int) -> "Timeline":
+        """The frames `first`, ..., `last - 1` of the N; their answers are counted as before."""
+        inside = [
+            slice(max(stretch.start - first, 0), min(stretch.stop, last) - first)
+            for stretch in self.stretches
+            if stretch.start < last and stretch.stop > first
+        ]
+        seen = self.seen[first:last]
+        return Timeline(
+            self.frames[first:last],
+            self.rows[first:last].copy(),
+            seen,
+            tuple(stretch for stretch in inside if seen[stretch].any()),
+        )
+
 
 def timeline(frames: Counts, seen: Flags, video: Video, *, before_s: float) -> Timeline:
     """That of somebody who was answered in `frames` (M,), ascending, and is `seen` (M,) in some of them."""
