@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -50,6 +50,8 @@ EXIT_SIGNAL = 128
 
 REPORT = "report.json"
 
+_HIGHEST_RATE = 100_000
+
 #: Commands that begin with their name; a video of that name is `./export`.
 _OTHERS = {"export": export.main, "live": live.main}
 
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choice = Choice(formats.named(given.format), camera_origin=given.origin == "camera")
         afterwards = Afterwards(choice, settings.assets_directory())
         wanted = videos(_listed(given.videos))
+        if not wanted:
+            raise NotFound("no videos are given")
         given.output.parent.mkdir(parents=True, exist_ok=True)
         before_s = None if given.online else given.before
         where = list(zip(wanted, bulk.places(wanted, given.output, before_s=before_s), strict=True))
@@ -241,9 +245,9 @@ def _status(reports: Sequence[Report], signum: int | None) -> int:
 
 
 def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, 1 or more")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -253,9 +257,10 @@ def _seconds(text: str) -> float:
 
 
 def _rate(text: str) -> float:
-    if not 0 < (rate := float(text)) <= 100_000:
-        raise ValueError
-    return rate
+    with suppress(ValueError):
+        if 0 < (rate := float(text)) <= _HIGHEST_RATE:
+            return rate
+    raise argparse.ArgumentTypeError(f"{text}: a number over 0, at most {_HIGHEST_RATE}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -147,21 +148,34 @@ def board(console: Console, videos: int) -> Iterator[Board]:
 
 
 def summary(reports: Sequence[Report]) -> Table:
-    """What came of each video."""
-    table = Table("video", "state")
-    for title in ("frames", "people", "detected", "recovered", "predicted", "nobody", "failed", "per s"):
+    """What came of each video; columns with nothing in them are left out, for terminals are narrow."""
+    columns = {
+        "frames": [str(report.frames) for report in reports],
+        "detected": [str(report.detected) for report in reports],
+        "recovered": [str(report.recovered) for report in reports],
+        "predicted": [str(report.predicted) for report in reports],
+        "nobody": [str(report.nobody) for report in reports],
+        "failed": [str(report.failed_frames) for report in reports],
+        "per s": [_pace(report) for report in reports],
+    }
+    told = {
+        title: column for title, column in columns.items() if any(text not in ("0", "") for text in column)
+    }
+    table = Table(box=SIMPLE_HEAD, padding=0)
+    table.add_column("video", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for title in told:
         table.add_column(title, justify="right", no_wrap=True)
-    for report in reports:
-        numbers = [report.frames, report.tracks, report.detected, report.recovered]
-        numbers += [report.predicted, report.nobody, report.failed_frames]
-        worked_on = report.frames - report.kept
-        table.add_row(
-            Path(report.video).name,
-            "was there" if report.was_there else report.state,
-            *map(str, numbers),
-            f"{worked_on / report.seconds:.1f}" if worked_on and report.seconds else "",
-        )
+    for row, report in enumerate(reports):
+        state = "was there" if report.was_there else report.state
+        table.add_row(Path(report.video).name, state, *(column[row] for column in told.values()))
     return table
+
+
+def _pace(report: Report) -> str:
+    """Frames a second of this run."""
+    worked_on = report.frames - report.kept
+    return f"{worked_on / report.seconds:.1f}" if worked_on and report.seconds else ""
 
 
 def _state(record: Record) -> str:

@@ -272,6 +272,26 @@ def test_a_missing_file_is_named_and_nothing_is_done(
     assert not out.exists()
 
 
+def test_an_empty_list_is_said_to_be_empty(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+
+    assert main(["-", "-o", str(out)]) == 2
+    assert "no videos are given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--at-once", "0"], ["--at-once", "few"], ["--rate", "0"], ["--rate", "x"]]
+)
+def test_a_number_that_cannot_be_is_named(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["ride.mp4", *words])
+
+    assert ended.value.code == 2
+    assert f"argument {words[0]}: {words[1]}: a " in capsys.readouterr().err
+
+
 def test_no_service_has_a_status_of_its_own(ride: Path, out: Path, tmp_path: Path) -> None:
     assert main(["--endpoint", f"ipc://{tmp_path}/nobody.ipc", "-q", str(ride), "-o", str(out)]) == 3
 

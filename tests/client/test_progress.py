@@ -1,0 +1,31 @@
+"""What bulk work shows at its end, in a terminal as narrow as they come."""
+
+import io
+
+from rich.console import Console
+
+from client import progress
+from client.bulk import Report
+
+
+def test_every_column_is_whole_in_eighty() -> None:
+    console = Console(width=80, file=io.StringIO())
+    counts = {"detected": 3000, "recovered": 1300, "predicted": 100, "nobody": 9, "failed_frames": 8}
+    ride = Report(
+        "/rides/a_ride_with_a_long_name.mp4", "ride.npz", "complete", frames=4417, seconds=30, **counts
+    )
+
+    console.print(progress.summary([ride, Report("/b.mp4", "b.npz", "unfinished", frames=44)]))
+
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    for word in ("video", "state", "frames", "recovered", "nobody", "failed", "per s", "unfinished", "147.2"):
+        assert word in told
+    assert "…" not in told
+
+
+def test_columns_with_nothing_in_them_are_left_out() -> None:
+    console = Console(width=80, file=io.StringIO())
+
+    console.print(progress.summary([Report("/b.mp4", "b.npz", "complete", frames=44, detected=44)]))
+
+    assert "failed" not in console.file.getvalue()  # type: ignore[attr-defined]
