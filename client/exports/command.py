@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 def add_choices(add: Any) -> None:
     """The options that the bulk command has as well."""
     add("-f", "--format", action="append", default=[], metavar="NAMES",
-        help=f"also write these, by comma or repeated: {', '.join(FORMATS)} (docs/formats.md)")  # fmt: skip
+        help=f"formats to write, by comma or repeated: {', '.join(FORMATS)} (docs/formats.md)")  # fmt: skip
     add("--origin", choices=("start", "camera"), default="start",
         help="of places in formats for animation: below the first pose of the person to show, or the camera "
         "(default: %(default)s)")  # fmt: skip
