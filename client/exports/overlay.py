@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from body.drawing import Figure, overlay
 from body.model import Body
@@ -29,6 +30,9 @@ STATE_COLOURS = {
     "predicted": (220, 60, 50),
     "nobody": (120, 120, 120),
 }
+
+#: Pictures of a folder, as workers read them: upright.
+_FORMATS = ("JPEG", "PNG", "WEBP", "PPM")
 
 #: The largest frames that are read, pixels; the results are of frames that a service took.
 _MAX_PIXELS = 1 << 28
@@ -82,7 +86,8 @@ def _frames(source: Path, count: int) -> Iterator[Image]:
     """The first `count` frames of a video, or of a folder of pictures."""
     if source.is_dir():
         for picture in pictures_in(source)[:count]:
-            yield np.asarray(PillowImage.open(picture).convert("RGB"))
+            with PillowImage.open(picture, formats=_FORMATS) as opened:
+                yield np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
         return
     with footage.opened(source, max_pixels=_MAX_PIXELS) as film:
         for shown in film.frames():

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from body.model import Body
 from client import motion, video
@@ -138,6 +139,21 @@ def test_an_overlay_has_every_frame_with_the_bodies_on_it(moved: Motion, tmp_pat
         row = 1
         x, y = track.keypoints_2d[row, 11:13].mean(axis=0).astype(int)  # between the hips
         assert np.abs(shown[track.frames[row]][y - 3 : y + 3, x - 3 : x + 3] - 90).mean() > 20
+
+
+def test_an_overlay_of_a_folder_has_its_pictures_upright(tmp_path: Path) -> None:
+    folder = tmp_path / "takes"
+    folder.mkdir()
+    lying = PillowImage.new("RGB", (SIZE_PX[1], SIZE_PX[0]), (90, 90, 90))
+    exif = lying.getexif()
+    exif[274] = 6  # to be turned by a quarter
+    for number in range(3):
+        lying.save(folder / f"frame{number}.jpg", exif=exif)
+    result = save(moving(Body.open(), frames=3), tmp_path / "takes.npz", clip=folder)
+
+    assert export(result, "-f", "overlay") == 0
+    with av.open(str(tmp_path / "takes.overlay.mp4")) as container:
+        assert [(frame.width, frame.height) for frame in container.decode(video=0)] == [SIZE_PX] * 3
 
 
 def test_the_bulk_command_writes_formats_and_does_not_write_them_again(tmp_path: Path) -> None:
