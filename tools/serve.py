@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from wire import keys
 from wire import settings as wire_settings
 from wire.environment import ALLOCATOR, LINEAR_ALGEBRA
 from wire.settings import Settings
@@ -42,6 +43,8 @@ def main(arguments: list[str]) -> NoReturn:
                 f"POSE_RUNTIME_DIR: longer than the {LONGEST_RUNTIME_DIR} bytes that sockets allow"
             )
         wire_settings.make_runtime_dir(settings)
+        if not arguments:
+            keys.check_listening(settings)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, cast, get_args
 
-from wire.endpoints import check_endpoint, is_tcp
+from wire.endpoints import check_endpoint, is_tcp, listens
 from wire.settings import Settings
 
 #: What a key is for: a client's opens the door for clients only, a worker's the one for workers.
@@ -84,6 +84,17 @@ def for_endpoint(endpoint: str, settings: Settings, *, role: Role) -> PeerKeys |
         own=read_secret(Path(settings.key_file), role=role),
         broker=read_public(Path(settings.broker_key_file), role="broker"),
     )
+
+
+def check_listening(settings: Settings) -> None:
+    """Raises `ValueError` with the reason why a broker of these settings could not listen for others."""
+    listening = listens(f"{settings.frames_listen},{settings.workers_listen}", key_file=settings.key_file)
+    for listen in listening:
+        read_secret(Path(listen.key_file), role="broker")
+    if listening and not settings.allowed_keys:
+        raise ValueError("POSE_ALLOWED_KEYS is not set: whom the broker lets in over tcp")
+    if listening and (unreadable := read_allowed(Path(settings.allowed_keys)).unreadable):
+        raise ValueError(unreadable[0])
 
 
 def read_secret(path: Path, *, role: Role) -> SecretKey:

@@ -29,6 +29,16 @@ def test_a_misspelt_setting_stops_at_the_start_with_its_name() -> None:
     assert "POSE_WORKRES" in ended.stderr
 
 
+def test_keys_that_would_not_do_stop_it_at_the_start_with_the_reason(tmp_path: Path) -> None:
+    ended = run(
+        POSE_RUNTIME_DIR=str(tmp_path),
+        POSE_WORKERS_LISTEN="tcp://127.0.0.1:5558",
+        POSE_KEY_FILE=str(tmp_path / "broker.secret"),
+    )
+    assert ended.returncode == 2
+    assert "broker.secret: No such file" in ended.stderr
+
+
 def test_a_runtime_directory_too_long_for_sockets_is_refused(tmp_path: Path) -> None:
     ended = run(POSE_RUNTIME_DIR=str(tmp_path / ("x" * 100)))
     assert ended.returncode == 2

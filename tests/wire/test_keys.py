@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tools import keys as tool
-from wire.keys import for_endpoint, read_allowed, read_public, read_secret, version
+from wire.keys import check_listening, for_endpoint, read_allowed, read_public, read_secret, version
 from wire.links import make_key
 from wire.settings import Settings
 
@@ -128,6 +128,23 @@ def test_what_leaves_this_machine_needs_both_keys(endpoint, files, tmp_path):
     both = Settings(key_file=str(files[0]), broker_key_file=str(broker_public))
     keys = for_endpoint(endpoint, both, role="client")
     assert (keys.own.public.name, keys.broker.name) == ("edge-1", "b")
+
+
+def test_what_a_broker_needs_to_listen_for_others_is_there_or_named(files, tmp_path):
+    client, allowed = files
+    broker, _ = tool.write(make_key("broker", "b"), tmp_path / "broker")
+    whole = {"workers_listen": "tcp://0.0.0.0:5558", "key_file": str(broker), "allowed_keys": str(allowed)}
+    check_listening(Settings())
+    check_listening(Settings(**whole))
+    for wrong, reason in [
+        ({"key_file": ""}, "has no key: set POSE_KEY_FILE"),
+        ({"key_file": str(client)}, "the key of a client"),
+        ({"allowed_keys": ""}, "POSE_ALLOWED_KEYS is not set"),
+        ({"allowed_keys": str(client)}, "not of the form ROLE NAME PUBLIC"),
+        ({"workers_listen": "ipc:///tmp/x"}, "only tcp:// is listened to"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            check_listening(Settings(**{**whole, **wrong}))
 
 
 def test_the_command_makes_a_private_pair_and_says_what_goes_where(tmp_path, capsys):

@@ -16,6 +16,7 @@ import msgspec
 import urllib3
 
 from tools.doctor.facts import Compute, Facts, File, Machine, Place, Port
+from wire import keys
 from wire import settings as wire_settings
 from wire.settings import Settings
 from workers import assets
@@ -31,6 +32,7 @@ def facts(environ: Mapping[str, str]) -> Facts:
     """Everything there is to know."""
     try:
         settings, settings_error = wire_settings.load(environ), None
+        keys.check_listening(settings)
     except ValueError as error:
         settings, settings_error = Settings(), str(error)
         environ = {
