@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.floating]
 
 #: Likeness from which an answer may be taken for a person.
 LIKE: Final = 0.5
-#: Worth of going on with the pair of the frame before, beside likenesses of 0..1.
+#: Worth of going on with the pair that a person was last in, beside likenesses of 0..1.
 _GOES_ON: Final = 1000.0
 
 
@@ -71,27 +71,25 @@ def score(frames: Sequence[Judged]) -> Score:
 def switches(frames: Sequence[Judged]) -> list[tuple[int, int, int, int]]:
     """(frame, person, id before, id now) wherever a person is matched to another id than the last time.
 
-    Pairs of the frame before go on where they may; the others are matched to be most alike.
+    The pair in which a person was last goes on where it may, however long ago that was, as motmetrics has it;
+    the others are matched to be most alike.
     """
     latest: dict[int, int] = {}
-    going_on: dict[int, int] = {}
     found = []
     for number, frame in enumerate(frames):
-        pairs = _matched(frame, going_on)
+        pairs = _matched(frame, latest)
         for person, track_id in pairs.items():
             if latest.get(person, track_id) != track_id:
                 found.append((number, person, latest[person], track_id))
         latest |= pairs
-        if frame.persons and frame.ids:
-            going_on = pairs
     return found
 
 
-def _matched(frame: Judged, going_on: dict[int, int]) -> dict[int, int]:
+def _matched(frame: Judged, latest: dict[int, int]) -> dict[int, int]:
     """Person -> id."""
     if not frame.persons or not frame.ids:
         return {}
-    goes_on = np.array([[going_on.get(person) == one for one in frame.ids] for person in frame.persons])
+    goes_on = np.array([[latest.get(person) == one for one in frame.ids] for person in frame.persons])
     worth = np.where(frame.likeness >= LIKE, frame.likeness + _GOES_ON * goes_on, 0.0)
     rows, columns = linear_sum_assignment(-worth)
     return {

@@ -6,7 +6,7 @@ two degrees of freedom, three for depth; its spread grows while a person is unse
 anywhere, in a new shot or who was forgotten by all but their looks, location says nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from workers.phalp.appearance import appearance_distance
-from workers.phalp.location import inner_share, moved_box, size_at
+from workers.phalp.hiding import RECENT, covered, unclear
+from workers.phalp.location import size_at
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
 
@@ -31,18 +32,15 @@ DEPTH_SPREAD: Final = 0.045
 #: Most that pose and depth may cost: people move, and how far a curled up body is away hardly shows.
 MAX_POSE: Final = 1.5
 MAX_DEPTH: Final = 4.0
-#: What appearance counts for beside the others, and the distance from which more does not matter.
+#: What appearance counts for beside the others, and the distance from which more does not matter; and the
+#: same for whom the observer found where this very track was looked for: a body that is seen badly.
 APPEARANCE_SHARE: Final = 8.0
-MOST_UNLIKE: Final = 1.8
+MOST_UNLIKE: Final = 2.6
+MOST_UNLIKE_LOOKED_FOR: Final = 1.8
 #: What it costs that joints are hidden, for each share of them, of whom nobody is expected to hide; and how
 #: much fewer than usual may be in view without.
 HIDDEN_COST: Final = 6.0
 HIDDEN_SLACK: Final = 0.1
-#: Log depth by which somebody is in front of somebody else, frames for which who is missed still is, and the
-#: share of a box in another one from which a person counts as covered.
-NEARER: Final = 0.03
-RECENT: Final = 10
-COVERED: Final = 0.67
 #: Being seen in the region that a track proposed speaks for that track, a little; much where nobody else
 #: had looked.
 PROPOSAL_BONUS: Final = 0.2
@@ -50,6 +48,8 @@ RECOVERED_BONUS: Final = 6.0
 #: What a track that was seen only once gives way to an old one by; nothing any more after `FAMILIAR` hits.
 NOVICE_COST: Final = 2.0
 FAMILIAR: Final = 10
+#: A pair of somebody half hidden that costs more is put off, see `hiding.unclear`.
+MAX_HIDDEN_COST: Final = 17.0
 #: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
 MAX_COST: Final = 25.0
 MAX_LOOKS_COST: Final = 12.0
@@ -79,7 +79,10 @@ ALL_CUES: Final = Cues()
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """Indices into the tracks, those asleep and the sightings that were given; a track in no pair is lost."""
+    """Indices into the tracks, those asleep and the sightings that were given; a track in no pair is lost.
+
+    A sighting that is in none of them says too little of who it is: a clearer one will come.
+    """
 
     pairs: tuple[tuple[int, int], ...]  # (track, sighting)
     woken: tuple[tuple[int, int], ...]  # (track asleep, sighting)
@@ -123,13 +126,21 @@ def associate(
     )
     woken = [(row - count, column) for row, column in pairs if row >= count]
     pairs = [pair for pair in pairs if pair[0] < count]
+    sure = [pair for pair in pairs if costs[pair] <= MAX_HIDDEN_COST]
+    put_off = unclear(
+        tracks,
+        sightings,
+        sure={column for _, column in sure + woken},
+        lost=sorted(set(range(count)) - {row for row, _ in pairs}),
+    )
+    pairs = [pair for pair in pairs if pair[1] not in put_off]
     found_rows = {row for row, _ in pairs}
     recent = {row for row, shown in enumerate(in_view) if shown}
     anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
     if not steady or 2 * len(recent & found_rows) < min(len(recent), len(sightings)):
         anywhere |= recent
     rows = sorted(anywhere - found_rows)
-    columns = _others(len(sightings), pairs + woken)
+    columns = _others(len(sightings), pairs + woken, put_off)
     if rows and columns:
         found = _cheapest(
             looks[np.ix_(rows, columns)],
@@ -138,8 +149,9 @@ def associate(
         )
         pairs += [(rows[row], columns[column]) for row, column in found]
     if not cut:
-        pairs += _left_over(tracks, sightings, pairs, _others(len(sightings), pairs + woken))
-    return Association(tuple(sorted(pairs)), tuple(woken), tuple(_others(len(sightings), pairs + woken)))
+        pairs += _left_over(tracks, sightings, pairs, _others(len(sightings), pairs + woken, put_off))
+    new = _others(len(sightings), pairs + woken, put_off)
+    return Association(tuple(sorted(pairs)), tuple(woken), tuple(new))
 
 
 def _left_over(
@@ -177,8 +189,8 @@ def _cheapest(costs: Floats, *, limit: Floats, handicap: Floats) -> list[tuple[i
     ]
 
 
-def _others(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    taken = {column for _, column in pairs}
+def _others(count: int, pairs: Sequence[tuple[int, int]], put_off: Set[int]) -> list[int]:
+    taken = put_off.union(column for _, column in pairs)
     return [index for index in range(count) if index not in taken]
 
 
@@ -208,7 +220,9 @@ def appearance_cost(
         np.array([seen.appearance for seen in sightings])[None],
         np.array([seen.patch_weight for seen in sightings])[None],
     )
-    return cues.appearance * APPEARANCE_SHARE * np.minimum(apart, MOST_UNLIKE)
+    looked_for = np.array([[seen.proposal == track.track_id for seen in sightings] for track in tracks])
+    most = np.where(looked_for, MOST_UNLIKE_LOOKED_FOR, MOST_UNLIKE)
+    return cues.appearance * APPEARANCE_SHARE * np.minimum(apart, most)
 
 
 def _pose_distances(joints: Floats, sightings: Sequence[Sighting]) -> Floats:
@@ -236,14 +250,4 @@ def _hiding_cost(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) ->
     """Costs (T, S) of joints out of view of whom nobody hides: who is half hidden is not the one in front."""
     visible = np.array([seen.visibility.mean() for seen in sightings])[None]
     usual = np.array([track.visibility.mean() for track in tracks])[:, None]
-    return HIDDEN_COST * np.maximum(usual - visible - HIDDEN_SLACK, 0) * (1 - _covered(tracks))[:, None]
-
-
-def _covered(tracks: Sequence[TrackState]) -> Floats:
-    """How much (T,) each track is expected to be covered by others, 0..1."""
-    boxes = np.array([moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks])
-    depth = np.array([track.place[2] for track in tracks])
-    there = np.array([track.unseen <= RECENT for track in tracks])
-    inside = np.array([inner_share(box, boxes) for box in boxes])  # (T, T)
-    in_front = (depth[None] < depth[:, None] - NEARER) & there[None]
-    return np.minimum(np.where(in_front, inside, 0).max(axis=1) / COVERED, 1)
+    return HIDDEN_COST * np.maximum(usual - visible - HIDDEN_SLACK, 0) * (1 - covered(tracks))[:, None]

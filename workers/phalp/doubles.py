@@ -23,6 +23,8 @@ SWALLOWED: Final = 0.85
 
 #: Those who look more different than this, `appearance_distance`, are two people, wherever they are.
 UNLIKE: Final = 1.7
+#: Those who look less different than this are most likely one.
+ALIKE: Final = 1.0
 
 #: A box that lies in a known person's by this share shows a part of them.
 PART: Final = 0.6

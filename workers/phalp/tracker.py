@@ -18,7 +18,7 @@ from workers.phalp import marks, outlook, past, recall
 from workers.phalp.associate import ALL_CUES, Cues, associate
 from workers.phalp.bodies import Bodies
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
-from workers.phalp.doubles import UNLIKE, is_part, is_part_box, looks_apart, without_doubles
+from workers.phalp.doubles import ALIKE, is_part, is_part_box, looks_apart, without_doubles
 from workers.phalp.location import inner_share, moved_box, normalised_box, pelvis_at, pixel_box, size_at
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
@@ -367,7 +367,7 @@ def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
     if not track.unseen or not suspicion:
         return False
     box = _box(track)
-    return any(is_part_box(box, [one]) and looks_apart(track, one) <= UNLIKE for one in seen)
+    return any(is_part_box(box, [one]) and looks_apart(track, one) <= ALIKE for one in seen)
 
 
 def _make_room(tracks: Sequence[TrackState], places: int, *, keep: int | None) -> list[TrackState]:

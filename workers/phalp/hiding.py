@@ -1,0 +1,71 @@
+"""Who hides behind whom: tracks that others cover, and people who show too little of themselves yet."""
+
+from collections.abc import Sequence, Set
+from typing import Final
+
+import numpy as np
+
+from workers.phalp.location import inner_share, moved_box
+from workers.phalp.sighting import Sighting
+from workers.phalp.state import Floats, TrackState
+
+#: Log depth by which somebody is in front of somebody else, frames for which who is missed still is, and the
+#: share of a box in another one from which a person counts as covered.
+NEARER: Final = 0.03
+RECENT: Final = 10
+COVERED: Final = 0.67
+
+#: Whose joints are less in view than this on average, with somebody over this share of his box, is half
+#: hidden: he shows colours of who covers him.
+HALF_HIDDEN: Final = 0.75
+BEHIND: Final = 0.2
+#: He may be somebody who is lost, who was seen so often, and is lost for no more frames.
+AWAITED_HITS: Final = 4
+AWAITED_FRAMES: Final = 45
+
+
+def covered(tracks: Sequence[TrackState]) -> Floats:
+    """How much (T,) each track is expected to be covered by others, 0..1."""
+    boxes = _boxes(tracks)
+    depth = np.array([track.place[2] for track in tracks])
+    there = np.array([track.unseen <= RECENT for track in tracks])
+    inside = np.array([inner_share(box, boxes) for box in boxes])  # (T, T)
+    in_front = (depth[None] < depth[:, None] - NEARER) & there[None]
+    return np.minimum(np.where(in_front, inside, 0).max(axis=1) / COVERED, 1)
+
+
+def unclear(
+    tracks: Sequence[TrackState], sightings: Sequence[Sighting], *, sure: Set[int], lost: Sequence[int]
+) -> Set[int]:
+    """Indices of the sightings that show too little of somebody who may be one of those `lost` behind others.
+
+    Not of those whose identity is `sure`, nor of whom nobody else covers: who stands there alone, cut by the
+    picture's edge, will show no more.
+    """
+    hidden = [
+        column
+        for column, seen in enumerate(sightings)
+        if column not in sure and seen.detected and seen.visibility.mean() < HALF_HIDDEN
+    ]
+    awaited = [
+        row for row in lost if tracks[row].hits >= AWAITED_HITS and tracks[row].unseen <= AWAITED_FRAMES
+    ]
+    if not hidden or not awaited:
+        return frozenset()
+    boxes = np.concatenate([_boxes(tracks), [seen.box for seen in sightings]])
+    there = np.array([track.unseen <= RECENT for track in tracks] + [True] * len(sightings))
+    found = set()
+    for column in hidden:
+        covering = there & (inner_share(sightings[column].box, boxes) > BEHIND)
+        covering[len(tracks) + column] = False
+        # Nobody is behind himself: someone is there beside the one who may be him.
+        if any(covering.sum() > covering[row] for row in awaited):
+            found.add(column)
+    return found
+
+
+def _boxes(tracks: Sequence[TrackState]) -> Floats:
+    """Where the boxes (T, 4) of tracks are expected."""
+    return np.array(
+        [moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks]
+    ).reshape(-1, 4)
