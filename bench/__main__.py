@@ -19,6 +19,7 @@ BENCHES = (
     "bulk",
     "quality",
     "withheld",
+    "two_pass",
     "calibration",
     "contradictions",
     "order",

@@ -27,10 +27,8 @@ from workers.types import TrackedPerson
 Records = npt.NDArray[np.void]
 
 LENGTHS: Final = (3, 6, 12)
-#: One in so many of the gaps of `bench.withheld`: each is followed far beyond its end.
-EVERY: Final = 2
 #: Frames before and after a gap that the second pass is shown.
-AROUND: Final = 60
+AROUND: Final = 30
 #: Hertz below which observations are taken for motion.
 LOW_PASS_HZ: Final = 6.0
 #: Frames a second of a clip that does not say it.
@@ -146,7 +144,7 @@ class Looking:
 def errors(clips: Sequence[Followed], looking: Looking) -> Errors:
     """Over all gaps of `clips`."""
     told = {
-        length: np.array([looking.gap(clip, gap) for clip in clips for gap in clip.gaps(length)[::EVERY]])
+        length: np.array([looking.gap(clip, gap) for clip in clips for gap in clip.gaps(length)])
         for length in LENGTHS
     }
     return Errors(

@@ -24,7 +24,7 @@ Records = npt.NDArray[np.void]
 
 #: What `about` says of the file's form.
 FORMAT = "everyframe-motion"
-VERSION = 2
+VERSION = 3
 
 #: Frames' arrays in the file; `people` tells how many rows of the people's arrays belong to each frame.
 _FRAME_ARRAYS = tuple(name for name in FRAME.names or () if name != "checksum")
