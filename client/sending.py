@@ -105,8 +105,20 @@ class Sending:
         self._under_way: deque[tuple[Picture, Future[Answer]]] = deque()
 
     def outcomes(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
-        """What comes of each frame, in their order. Raises `Interrupted`."""
-        for picture in pictures:
+        """What comes of each frame, in their order. Raises `Interrupted`.
+
+        A `PoseError` that keeps more pictures from coming is raised once those before it have their answers.
+        """
+        coming = iter(pictures)
+        failure: PoseError | None = None
+        while True:
+            try:
+                picture = next(coming)
+            except StopIteration:
+                break
+            except PoseError as error:
+                failure = error
+                break
             while self._under_way and not self._has_room(picture):
                 yield self._next()
             if not self._under_way:
@@ -114,6 +126,8 @@ class Sending:
             self._under_way.append((picture, self._send(picture)))
         while self._under_way:
             yield self._next()
+        if failure:
+            raise failure
 
     def _has_room(self, picture: Picture) -> bool:
         held_bytes = sum(len(sent.encoded) for sent, _ in self._under_way)

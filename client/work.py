@@ -3,7 +3,8 @@
 It goes on after the last frame that is on disk if the service still knows the video's past. That is found
 out, not assumed: the last frame that shows somebody is sent once more with those after it, and a session
 that has them gives the very same answers. If not, or if an answer says that time went on without a frame,
-the video is begun anew in another session. So a result is always that of an undisturbed run.
+the video is begun anew in another session. So a result is always that of an undisturbed run. Once all frames
+are on disk nothing is asked any more.
 """
 
 import json
@@ -30,7 +31,15 @@ from client.sending import Interrupted, Outcome, Question, Sending
 from client.spool import Spool
 from client.window import FRAMES, Window
 from wire.connection import Connection
-from wire.errors import ImageTooLarge, InvalidVideo, PoseError, SessionLost, StorageFull, TruncatedVideo
+from wire.errors import (
+    ImageTooLarge,
+    InvalidVideo,
+    PoseError,
+    SessionLost,
+    StorageFull,
+    TruncatedVideo,
+    named,
+)
 
 log = logging.getLogger(__name__)
 
@@ -157,14 +166,25 @@ class Work:
             self._watcher.began(opened.frame_count)
             with self._spool() as frames:
                 self._watcher.kept(self._place.folder)
-                if frames.frames and not self._is_recent():
-                    raise HistoryLost
-                error = self._add_missing(opened, frames)
-                if error is not None and not frames.frames:
-                    raise error
-        self._finish(opened, error)
+                if frames.frames != self._state.get("frames"):
+                    self._add_all(opened, frames)
+            error = self._noted_error()
+            self._finish(opened, error)
         if error is not None:
             raise error
+
+    def _add_all(self, opened: Opened, frames: Spool) -> None:
+        """Add the frames that are missing, and note that they are all there."""
+        if frames.frames and not self._is_recent():
+            raise HistoryLost
+        error = self._add_missing(opened, frames)
+        if error is not None and not frames.frames:
+            raise error
+        self._note(frames=frames.frames, error=None if error is None else [error.code, error.message])
+
+    def _noted_error(self) -> PoseError | None:
+        """What was wrong with the video, of which all frames are there."""
+        return None if self._state["error"] is None else named(*self._state["error"])
 
     def _add_missing(self, opened: Opened, frames: Spool) -> PoseError | None:
         """Add the frames that are missing; what was wrong with the video where it ends too early."""
