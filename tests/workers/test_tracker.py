@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, box_of, joints_of, pixels, swapped
 from workers.geometry import rotation_from_vector
@@ -312,6 +313,19 @@ def test_noise_is_smoothed_away(tracker):
 
     shown = jitter([pixels(people[0].pose) for people in answers])
     assert shown < 0.4 * jitter([pixels(seen[0].pose) for seen in frames])
+
+
+def test_how_somebody_was_seen_is_said_beside_what_is_shown(tracker):
+    frames = [*walk(Person(1), 30), []]
+    _, answers, _ = follow(tracker, frames)
+
+    for people, [seen] in zip(answers[:30], frames[:30], strict=True):
+        measured = Rotation.from_quat(people[0].measured.turns).as_matrix()
+        np.testing.assert_allclose(measured[0], seen.pose.rotations[0], atol=1e-3)
+        np.testing.assert_allclose(
+            (measured[0].T @ measured[1]), seen.pose.rotations[1], atol=1e-3
+        )  # the left hip below the pelvis
+    assert answers[30][0].measured is None
 
 
 def test_a_fast_motion_is_followed_without_lag(tracker):
