@@ -23,8 +23,18 @@ SEALED_MORE_BYTES = 33
 #: A broker that is away, or lets us in no more, is told of once in this time.
 _COMPLAIN_EVERY_S = 60.0
 
+#: Programs are started together, in any order: who is not there by then is told of.
+_THERE_WITHIN_S = 15.0
+
 _NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _FAILED = _NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
+_HANGS_UP = (
+    "%s hangs up without a word: it stops, or has another key than POSE_BROKER_KEY_FILE says, "
+    "or ours is not in its POSE_ALLOWED_KEYS; trying again"
+)
+_NO_BROKER = "%s cannot be spoken to, not before a restart: only one side has keys, or it is no broker"
+_AWAY = "%s cannot be reached: no broker runs there, or its name leads elsewhere; trying again"
 
 
 def make_key(role: Role, name: str) -> SecretKey:
@@ -65,12 +75,19 @@ def seal_as_broker(socket: "zmq.Socket[bytes]", key: SecretKey, *, opens_to: Rol
 class Handshakes:
     """Tells when a socket's connection to the broker is new; for the thread that owns the socket."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", endpoint: str) -> None:
-        """Before the socket is connected."""
+    def __init__(self, socket: "zmq.Socket[bytes]", endpoint: str, *, is_always_heard: bool = True) -> None:
+        """Before the socket is connected.
+
+        is_always_heard: somebody waits for `monitor` all the time; what fails is logged then.
+        """
         self._watched = socket
         self._endpoint = endpoint
         self._complained_at = float("-inf")
-        self.monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED)
+        self.away_since: float | None = time.monotonic()  # as far as was heard; None: connected
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        if is_always_heard:
+            events |= zmq.EVENT_CONNECT_RETRIED | _FAILED
+        self.monitor = _monitor(socket, events)
 
     def pending(self) -> bool:
         """Whether anything happened that `succeeded` was not asked about yet."""
@@ -81,9 +98,16 @@ class Handshakes:
         any_succeeded = False
         while self.monitor.poll(0):
             event = recv_monitor_message(self.monitor)["event"]
-            any_succeeded |= event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-            if event & _FAILED:
-                self._complain(event)
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                any_succeeded, self.away_since = True, None
+            elif event == zmq.EVENT_DISCONNECTED and self.away_since is None:
+                self.away_since = time.monotonic()
+            elif event == _NO_DETAIL:
+                self._complain(logging.WARNING, _HANGS_UP)
+            elif event & _FAILED:
+                self._complain(logging.ERROR, _NO_BROKER)
+            elif event == zmq.EVENT_CONNECT_RETRIED and self._is_away_for_long():
+                self._complain(logging.WARNING, _AWAY)
         return any_succeeded
 
     def close(self) -> None:
@@ -91,19 +115,24 @@ class Handshakes:
         self._watched.disable_monitor()
         self.monitor.close()
 
-    def _complain(self, event: int) -> None:
+    def _is_away_for_long(self) -> bool:
+        return self.away_since is not None and time.monotonic() - self.away_since > _THERE_WITHIN_S
+
+    def _complain(self, level: int, text: str) -> None:
         now = time.monotonic()
-        if now - self._complained_at < _COMPLAIN_EVERY_S:
-            return
-        self._complained_at = now
-        if event == _NO_DETAIL:
-            log.warning(
-                "%s hangs up without a word: it stops, or has another key than POSE_BROKER_KEY_FILE says, "
-                "or ours is not in its POSE_ALLOWED_KEYS; trying again",
-                self._endpoint,
-            )
-        else:
-            log.error(
-                "%s cannot be spoken to, not before a restart: only one side has keys, or it is no broker",
-                self._endpoint,
-            )
+        if now - self._complained_at >= _COMPLAIN_EVERY_S:
+            self._complained_at = now
+            log.log(level, text, self._endpoint)
+
+
+def _monitor(socket: "zmq.Socket[bytes]", events: int) -> "zmq.Socket[bytes]":
+    """As `socket.get_monitor_socket`, but without a bound on what waits to be read.
+
+    At a bound libzmq's I/O thread would wait for the reader, and no socket of the context would go on.
+    """
+    where = f"inproc://monitor-{socket.FD}"
+    socket.monitor(where, events)
+    monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
+    monitor.set(zmq.RCVHWM, 0)
+    monitor.connect(where)
+    return monitor

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import zmq
 
 import http_edge.__main__ as edge
 import http_edge.jobs.__main__ as jobs
@@ -13,6 +14,7 @@ from tests.broker.running import PATIENCE_S, running_broker
 from tests.broker.sealed import Sealed
 from tests.wire.hand_broker import MAX_FRAME_BYTES, frame
 from tests.workers.test_worker_loop import counting_worker
+from wire import links
 from wire.connection import Connection
 from wire.keys import for_endpoint
 from wire.line import Lines
@@ -86,6 +88,15 @@ def test_a_worker_does_not_start_with_a_clients_key(environ, tmp_path):
     assert "the key of a client, far-edge; here a worker's is needed" in started.stdout + started.stderr
 
 
+def test_who_reaches_no_broker_says_so_in_its_log(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(links, "_THERE_WITHIN_S", 0.2)
+    with Connection(f"ipc://{tmp_path}/nobody.ipc", max_frame_bytes=MAX_FRAME_BYTES) as connection:
+        answer = connection.submit(frame(0, deadline_ms=int(PATIENCE_S * 1000)), b"a")
+        while "nobody.ipc cannot be reached" not in caplog.text:
+            with pytest.raises(TimeoutError):
+                answer.result(0.02)
+
+
 def test_who_is_not_let_in_says_so_in_its_log(sealed, environ, tmp_path, caplog):
     settings = load(environ)
     sealed.revoke("far-edge")
@@ -93,10 +104,18 @@ def test_who_is_not_let_in_says_so_in_its_log(sealed, environ, tmp_path, caplog)
     keys = for_endpoint(address, settings, role="client")
     with running_broker(tmp_path, **sealed.settings) as broker:
         with Connection(address, max_frame_bytes=MAX_FRAME_BYTES, keys=keys) as connection:
-            answer = connection.submit(frame(0, deadline_ms=PATIENCE_S * 1000), b"a")
+            answer = connection.submit(frame(0, deadline_ms=int(PATIENCE_S * 1000)), b"a")
             while "hangs up without a word" not in caplog.text:
                 with pytest.raises(TimeoutError):
                     answer.result(0.02)
         _, log = broker.stop()
     assert "not let in: unknown key" in log
     assert keys.own.public.key.decode() in log
+
+
+def test_what_happens_to_idle_connections_waits_without_a_bound(tmp_path):
+    with zmq.Context() as context, context.socket(zmq.DEALER) as idle:
+        handshakes = links.Handshakes(idle, f"ipc://{tmp_path}/nobody.ipc", is_always_heard=False)
+        # At a bound, 2,000 events by default, libzmq would stop all sockets of the context.
+        assert handshakes.monitor.get(zmq.RCVHWM) == 0
+        handshakes.close()
