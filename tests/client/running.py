@@ -11,7 +11,7 @@ from typing import Any
 
 import msgpack
 
-from tests.broker.running import PATIENCE_S, BrokerProcess, running_broker
+from tests.broker.running import PATIENCE_S, BrokerProcess, Peer, running_broker, wait_for_status
 from tests.fake_worker import FakeWorker, answer, body_arrays, result_header
 
 PEOPLE = ["detected", "predicted"]
@@ -55,8 +55,10 @@ class Worker:
 
 @contextmanager
 def service(directory: Path, worker: Worker, **settings: object) -> Iterator[BrokerProcess]:
-    """A broker with that worker."""
+    """A broker that answers, with that worker: nobody waits long for one that starts."""
     with running_broker(directory, **settings) as broker, FakeWorker(broker.workers, answers=worker):
+        with Peer(broker.frames) as peer:
+            wait_for_status(peer)
         yield broker
 
 
