@@ -17,6 +17,7 @@ BENCHES = (
     "service",
     "renewal",
     "bulk",
+    "bulk_echo",
     "quality",
     "withheld",
     "two_pass",
