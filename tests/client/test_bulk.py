@@ -160,6 +160,22 @@ def test_finished_videos_are_passed_over_and_need_no_service(
     assert report(out)["ride.mp4"]["was_there"] is True
 
 
+def test_a_result_of_one_pass_is_none_of_two(broker: BrokerProcess, ride: Path, out: Path) -> None:
+    run(broker, ride, "-o", out, "--online")
+    online = motion.load(out / "ride.mp4.npz")
+
+    assert run(broker, ride, "-o", out) == 0
+
+    twice = motion.load(out / "ride.mp4.npz")
+    assert (online.about.passes, twice.about.passes) == (1, 2)
+    assert (twice.tracks[0].betas == twice.tracks[0].betas[0]).all()
+    assert not (online.tracks[0].betas == online.tracks[0].betas[0]).all()
+    np.testing.assert_array_equal(twice.tracks[1].joints, online.tracks[1].joints)  # never seen
+    assert [track.states.tolist() for track in twice.tracks] == [
+        track.states.tolist() for track in online.tracks
+    ]
+
+
 def test_a_changed_video_is_worked_on_again(broker: BrokerProcess, ride: Path, out: Path) -> None:
     run(broker, ride, "-o", out)
     videos.write(ride, frames=5)
