@@ -22,6 +22,7 @@ from workers.build import blazepose_observer
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import SessionState, TrackState
+from workers.phalp.track import MAX_UNSEEN_OUTSIDE
 from workers.phalp.tracker import FrameFacts, Tracker
 from workers.thumbnail import thumbnail
 from workers.types import Observation, TrackedPerson
@@ -106,9 +107,10 @@ class Followed:
         self.well = self._known & (self._off_reference_mm() <= gaps.WELL_MM)
 
     def gaps(self, length: int) -> list[Gap]:
-        """The seeded random gaps of `length` frames."""
+        """The seeded random gaps of `length` frames; without those in which the person is given up."""
         random = np.random.default_rng([SEED, length, self._track_id, *self.recording.name.encode()])
-        return gaps.draw(self.well, length=length, most=GAPS_A_PERSON, random=random)
+        drawn = gaps.draw(self.well, length=length, most=GAPS_A_PERSON, random=random)
+        return [gap for gap in drawn if self._outlasts(gap)]
 
     def seen_before(self, gap: Gap, *, most: int) -> range:
         """The latest frames before `gap`, at most so many, each of which shows the person."""
@@ -126,6 +128,15 @@ class Followed:
         for frame in gap.frames:
             state, people, _ = self._tracker.track(state, self.recording.facts[frame], [])
             yield _by_id(self._track_id, state.tracks), _by_id(self._track_id, people)
+
+    def _outlasts(self, gap: Gap) -> bool:
+        """Whether the person is still followed at the end of `gap`: who leaves the picture soon is not."""
+        if len(gap.frames) <= MAX_UNSEEN_OUTSIDE:
+            return True
+        state = self._states[gap.first - 1]
+        for frame in gap.frames:
+            state, _, _ = self._tracker.track(state, self.recording.facts[frame], [])
+        return any(track.track_id == self._track_id for track in state.tracks)
 
     def answered(self, frames: range) -> list[TrackedPerson | None]:
         """The person in `frames`, as answered; None: he is not."""
