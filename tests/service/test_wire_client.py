@@ -83,7 +83,7 @@ def test_a_busy_broker_is_asked_again(tmp_path: Path) -> None:
     worker = Worker()
 
     with fake_service(tmp_path, worker, max_queue_frames=3) as broker:
-        told = wire.track(broker.frames, folders)
+        told = wire.track(broker.frames, folders, window=2)
 
     assert told.status["counters"]["busy"] > 0
     for folder in folders:
