@@ -102,7 +102,7 @@ class Dispatch:
             self._outbox.note(logging.INFO, text, session.session_id, worker.ready.name)
         self._homeless.pop(session, None)
         session.owner, session.had_owner = worker, True
-        session.epoch = self._serials.draw()
+        session.owned_under(self._serials.draw())
         worker.sessions.add(session)
 
     def _waits_for_gap(self, session: Session, now: float) -> bool:
@@ -137,5 +137,7 @@ class Dispatch:
             expired=job.expired,
             folded=job.video.folded,
             folded_under=job.video.folded_under,
+            known_epoch=session.known_epoch,
+            tried_epochs=session.tried_epochs,
         )
         self._fleet.tell(worker, work, now=now, payload=job.picture.payload)

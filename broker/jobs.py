@@ -13,6 +13,9 @@ from broker.order import FrameOrder
 from broker.receipts import Receipts
 from wire.messages import Frame, Ready
 
+#: Owners without a result that are remembered; a frame is given up after fewer.
+_TRIED = 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
@@ -34,6 +37,7 @@ class Request:
     deadline: float  # seconds
     job: "Job | None" = None  # None: it waits in the lobby
     open: bool = True  # not answered yet
+    placed_before: bool = False  # and then another broker took its session over
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +100,8 @@ class Session:
     active_at: float  # of the last arrival or answer, seconds
     answered_at: float = 0.0  # of the last answer, seconds
     epoch: int = 0
+    known_epoch: int = 0  # of the last owner whose results are known here
+    tried_epochs: tuple[int, ...] = ()  # of owners since then, who gave none
     owner: "Worker | None" = None
     had_owner: bool = False
     queue: list[Job] = field(default_factory=list)  # sorted by place
@@ -127,6 +133,17 @@ class Session:
         self.open_jobs[job.video.generation, job.frame_number] = job
         self.order.arrived(job.frame_number, outstanding=self.outstanding)
         self.enqueue(job)
+
+    def owned_under(self, epoch: int) -> None:
+        """It has another owner."""
+        if self.epoch > self.known_epoch:
+            self.tried_epochs = (*self.tried_epochs[1 - _TRIED :], self.epoch)
+        self.epoch = epoch
+
+    def knows(self, epoch: int) -> None:
+        """What was folded until then is known, whoever did it."""
+        if epoch > self.known_epoch:
+            self.known_epoch, self.tried_epochs = epoch, ()
 
     def enqueue(self, job: Job) -> None:
         """Put `job` at its place in line."""

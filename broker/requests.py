@@ -85,7 +85,7 @@ class OpenRequests:
             self._held_bytes += picture.size_bytes
         request.job.requests.remove(request)
         request.job.session.outstanding -= 1
-        request.job = None
+        request.job, request.placed_before = None, True
 
     def answer(self, request: Request, message: Result | Failure, payload: Sequence[object]) -> None:
         """Pass a worker's answer on, under the id and the number that the client gave."""

@@ -23,7 +23,7 @@ from broker.serials import Serials
 from broker.sessions import Sessions
 from broker.streams import Streams
 from broker.waiting_room import WaitingRoom
-from wire.errors import DeadlineExceeded, ModelNotLoaded, PoisonFrame, PoseError
+from wire.errors import DeadlineExceeded, Internal, ModelNotLoaded, PoisonFrame, PoseError
 from wire.messages import Failure, Frame, Goodbye, LoadFailed, Ready, Recalled, Result, StatusRequest
 from wire.settings import Settings
 
@@ -186,8 +186,19 @@ class Routing:
         waiting = self._inquiries.answered(message)
         if waiting is not None:
             self._sessions.learn(message.sessions, now=now)
+            kept = {held.session_id: [seen.frame_number for seen in held.frames] for held in message.sessions}
             for request, picture in waiting:
-                self._admit(request, picture, now, is_known=True)
+                numbers = kept.get(request.frame.session_id or "")
+                if (
+                    request.placed_before
+                    and numbers
+                    and request.frame.frame_number < max(numbers) - len(numbers)
+                ):
+                    # Its answer is not kept any more, and to fold it once more would change the session.
+                    answered = Internal("another broker has answered this frame")
+                    self._end_unplaced(request, picture, answered, "failed")
+                else:
+                    self._admit(request, picture, now, is_known=True)
 
     def load_failed(self, message: LoadFailed) -> None:
         """A worker cannot serve; its supervisor starts another, which may."""
@@ -238,6 +249,8 @@ class Routing:
             self._supersede(job, message.superseded_by, now)
             self._dispatch.hand_out(worker, now=now)
             return
+        if isinstance(message, Result):
+            job.session.knows(message.epoch)
         if isinstance(message, Result) and message.folded:
             job.video.folded, job.video.folded_under = message.folded, message.epoch
         self._requests.measure_pace(now=now)
@@ -302,12 +315,13 @@ class Routing:
         self._serials.rise_above(by)
         if not self._is_one_of_several:  # one before this one, whose clock was ahead of ours
             self._dispatch.disown(job.session)
+            job.session.knows(by)
             self._take_back(job, now)
             self._dispatch.consider(job.session, now=now)
             return
         jobs = [job, *job.session.queue]
         job.session.queue.clear()
-        self._sessions.superseded(job.session)
+        self._sessions.superseded(job.session, by=by)
         for each in jobs:
             self._place_again(each, now)
 

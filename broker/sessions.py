@@ -31,6 +31,7 @@ class Sessions:
         self._serials = serials
         self._dispatch = dispatch
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._owned_elsewhere: dict[str, int] = {}  # sessions that are learnt anew -> the epoch that has them
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -102,11 +103,12 @@ class Sessions:
             self._streams.recall(known, now=now)
             self._outbox.counters["sessions_recalled"] += 1
 
-    def superseded(self, session: Session) -> None:
+    def superseded(self, session: Session, *, by: int) -> None:
         """Another broker has the session, under a later epoch: what is known here is outdated."""
         if not session.is_gone:
             self._outbox.counters["sessions_superseded"] += 1
             session.is_gone = True
+            self._owned_elsewhere[session.session_id] = by
             self._dispatch.let_go(session)
             self._streams.forget(session.session_id)
             del self._sessions[session.session_id]
@@ -141,7 +143,11 @@ class Sessions:
         if session is None:
             self._make_room()
             session = self._sessions[session_id] = Session(
-                session_id=session_id, order=self._order(), video=Video(self._serials.draw()), active_at=now
+                session_id=session_id,
+                order=self._order(),
+                video=Video(self._serials.draw()),
+                active_at=now,
+                known_epoch=self._owned_elsewhere.pop(session_id, 0),
             )
         return session
 
@@ -178,6 +184,7 @@ class Sessions:
             video=Video(known.generation, receipts, frames_out=len(numbers), zero_digest=zero_digest),
             active_at=now - known.quiet_s,
             epoch=known.epoch,
+            known_epoch=max(known.epoch, self._owned_elsewhere.pop(known.session_id, 0)),
             had_owner=True,
         )
 

@@ -156,9 +156,9 @@ def _work(
                 go_on=stop.go_on,
             )
         )
-        own_keys = keys.for_endpoint(running.endpoint, settings, role="client")
+        own_keys = keys.for_endpoint(running.endpoints[0], settings, role="client")
         broker = stack.enter_context(
-            Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
+            Connection(running.endpoints, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
         )
         status = running.status(broker, stop.go_on)
         parts = Parts(

@@ -32,7 +32,7 @@ class NoService(Exception):
 class Running(NamedTuple):
     """A service that takes frames."""
 
-    endpoint: str
+    endpoints: tuple[str, ...]  # of its brokers
 
     def status(self, broker: Connection, go_on: Callable[[], None]) -> Status:
         """How it is, once a worker is ready; `go_on` is called meanwhile. Raises `NoService` if none gets."""
@@ -45,7 +45,9 @@ class Running(NamedTuple):
             if status is not None and status.load_error:
                 raise NoService(f"no worker can load: {status.load_error}")
             if time.monotonic() > until:
-                raise NoService(f"no worker at {self.endpoint} got ready within {_LOADED_WITHIN_S:.0f} s")
+                raise NoService(
+                    f"no worker at {', '.join(self.endpoints)} got ready within {_LOADED_WITHIN_S:.0f} s"
+                )
             time.sleep(_LOOK_S)
 
 
@@ -66,17 +68,16 @@ def service(
     where a private service keeps its sessions and its log. `go_on` is called while it starts; it raises where
     nobody wants the service any more. Raises `NoService`, `ValueError`.
     """
-    address = endpoint or settings.frames_address()
-    own_keys = keys.for_endpoint(address, settings, role="client")
+    addresses = [endpoint] if endpoint else settings.broker_addresses()
+    own_keys = keys.for_endpoint(addresses[0], settings, role="client")
     count = _count(workers if workers is not None else "0" if endpoint else "auto", videos)
-    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
+    with Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
         answers = _status(broker) is not None
     if answers:
-        yield Running(address)
+        yield Running(tuple(addresses))
     elif not count:
-        raise NoService(
-            f"no service answers at {address}; start one (make serve), or let --workers auto do it"
-        )
+        where = ", ".join(addresses)
+        raise NoService(f"no service answers at {where}; start one (make serve), or let --workers auto do it")
     else:
         console.print(f"no service runs here: starting one with {count} worker{'s' * (count > 1)}")
         own = {
@@ -84,6 +85,9 @@ def service(
             "POSE_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
             "POSE_STORE_DIR": str((folder / ".sessions").resolve()),
             "POSE_SESSION_IDLE_S": str(_IDLE_S),
+            "POSE_STORE_URL": "",
+            "POSE_BROKERS": "",
+            "POSE_WORKER_BROKERS": "",
             "POSE_FRAMES_ENDPOINT": "",
             "POSE_WORKERS_ENDPOINT": "",
             "POSE_FRAMES_LISTEN": "",
@@ -91,7 +95,7 @@ def service(
         }
         try:
             with private_service(folder / "service.log", own, go_on=go_on) as running:
-                yield Running(f"ipc://{running.runtime_dir}/frames.ipc")
+                yield Running((f"ipc://{running.runtime_dir}/frames.ipc",))
         except RuntimeError as error:
             raise NoService(str(error)) from None
 

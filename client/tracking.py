@@ -172,9 +172,9 @@ class AsyncClient:
 
 
 def _connection(endpoint: str | None, settings: Settings) -> Connection:
-    address = endpoint or settings.frames_address()
-    own_keys = keys.for_endpoint(address, settings, role="client")
-    return Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
+    addresses = [endpoint] if endpoint else settings.broker_addresses()
+    own_keys = keys.for_endpoint(addresses[0], settings, role="client")
+    return Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
 
 
 def _question(

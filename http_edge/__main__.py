@@ -42,7 +42,7 @@ def main() -> int:
     try:
         settings = wire_settings.load(os.environ)
         tokens = Tokens(Path(settings.tokens_file)) if settings.tokens_file else None
-        broker_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
+        broker_keys = keys.for_endpoint(settings.broker_addresses()[0], settings, role="client")
         shared = _shared_metrics(settings)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
@@ -73,9 +73,9 @@ def serve(
     """Serve until SIGTERM or SIGINT, then answer what is held. Raises `CannotListen`."""
     access = Access(tokens, settings)
     body = topology.of(settings)
-    address, most = settings.frames_address(), settings.max_body_bytes
-    connection = Connection(address, max_frame_bytes=most, keys=broker_keys)
-    lines = Lines(address, max_frame_bytes=most, keys=broker_keys)
+    addresses, most = settings.broker_addresses(), settings.max_body_bytes
+    connection = Connection(addresses, max_frame_bytes=most, keys=broker_keys)
+    lines = Lines(addresses, max_frame_bytes=most, keys=broker_keys)
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     archive = Archive(

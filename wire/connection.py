@@ -1,7 +1,8 @@
 """The client's side of the wire: one I/O thread, many requests in flight.
 
-Any thread may submit; only the I/O thread touches the socket. Deadlines are kept here, and
-after a new connection to the broker everything unanswered is sent again under its old id.
+Any thread may submit; only the I/O thread touches the sockets. Deadlines are kept here, and
+after a new connection to a broker everything unanswered is sent to it again under its old id. What a broker
+that is gone did not answer goes to the next in the session's rank (`wire.homes`).
 """
 
 import heapq
@@ -12,8 +13,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from types import TracebackType
 from typing import NamedTuple
 from uuid import uuid4
@@ -24,9 +26,12 @@ import zmq
 from wire import links, parts
 from wire.endpoints import check_endpoint
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
+from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
 from wire.messages import Buffer, Decoder, Failure, Frame, FromBroker, Result, Status, StatusRequest, encode
+from wire.rendezvous import key_of
+from wire.statuses import merged
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,8 @@ _COPIED_BYTES = 2**20
 
 #: Answers read in a row before deadlines and new requests get their turn.
 _BURST = 32
+
+_NO_ANSWER = "the broker gave no answer in time"
 
 #: Longest sleep of the I/O thread while nothing is due.
 _IDLE_MS = 60_000
@@ -59,6 +66,9 @@ class _Pending:
     message: Frame | StatusRequest
     payload: Sequence[Buffer]
     deadline: float  # seconds, `time.monotonic`
+    key: bytes | None = None  # of its session; None: it is for one broker
+    broker: str | None = None  # that one
+    link: "_Link | None" = None  # that it was sent over, or will be
     future: "Future[Answer | Status]" = field(default_factory=Future)
 
     def frames(self, now: float) -> list[Buffer]:
@@ -87,18 +97,45 @@ def client_socket(
     return dealer
 
 
-class Connection:
-    """A connection to the broker that outlives the broker's restarts.
+class _Link:
+    """The connection to one broker."""
 
-    Open it after any fork. `max_frame_bytes` is the broker's limit, over which it would hang up.
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, keys: PeerKeys | None
+    ) -> None:
+        self.endpoint = endpoint
+        self.dealer = client_socket(context, keys)
+        self.handshakes = Handshakes(self.dealer, endpoint)
+        self.unsent: deque[bytes] = deque()
+        self.dealer.connect(endpoint)
+
+    def gone_at(self) -> float:
+        """When its broker counts as gone, unless it comes back before, seconds (`time.monotonic`)."""
+        away_since = self.handshakes.away_since
+        return inf if away_since is None else away_since + PATIENCE_S
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self.handshakes.close()
+        self.dealer.close()
+
+
+class Connection:
+    """A connection to the broker, or to each of several, that outlives the brokers' restarts.
+
+    Open it after any fork. `max_frame_bytes` is the brokers' limit, over which they would hang up.
     """
 
-    def __init__(self, endpoint: str, *, max_frame_bytes: int, keys: PeerKeys | None = None) -> None:
+    def __init__(
+        self, endpoints: str | Sequence[str], *, max_frame_bytes: int, keys: PeerKeys | None = None
+    ) -> None:
         """`keys` are what `wire.keys.for_endpoint` says; None: unencrypted.
 
         Raises `ValueError` for an endpoint that may not be used so; no broker need be there yet.
         """
-        self._endpoint = check_endpoint(endpoint, encrypted=keys is not None)
+        named = [endpoints] if isinstance(endpoints, str) else endpoints
+        self._endpoints = [check_endpoint(endpoint, encrypted=keys is not None) for endpoint in named]
+        self._homes = Homes(self._endpoints)
         self._keys = keys
         self._max_frame_bytes = max_frame_bytes
         self._submitted: deque[_Pending] = deque()  # from any thread to the I/O thread
@@ -111,7 +148,7 @@ class Connection:
 
         # The I/O thread's own from here on.
         self._pending: dict[bytes, _Pending] = {}  # unanswered, in the order of submission
-        self._unsent: deque[bytes] = deque()
+        self._links: dict[str, _Link] = {}  # by endpoint
         self._deadlines: list[tuple[float, bytes]] = []
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
         self._thread.start()
@@ -139,10 +176,23 @@ class Connection:
         return self._enqueue(frame, (image,), frame.deadline_ms / 1000)  # type: ignore[return-value]
 
     def status(self, timeout_s: float) -> Status:
-        """The broker's state. Raises `DeadlineExceeded` if it does not answer in time."""
-        status = self._enqueue(StatusRequest(request_id=uuid4().bytes), (), timeout_s).result()
-        assert isinstance(status, Status)
-        return status
+        """The state of the broker, or of all that are there.
+
+        Raises `DeadlineExceeded` if none answers in time.
+        """
+        asked = [
+            self._enqueue(StatusRequest(request_id=uuid4().bytes), (), timeout_s, broker=broker)
+            for broker in self._endpoints
+        ]
+        statuses: list[Status] = []
+        for future in asked:
+            with suppress(DeadlineExceeded):
+                status = future.result()
+                assert isinstance(status, Status)
+                statuses.append(status)
+        if not statuses:
+            raise DeadlineExceeded(_NO_ANSWER)
+        return merged(statuses)
 
     def close(self, linger_s: float = 0.0) -> None:
         """End the connection; what has no answer after `linger_s` fails."""
@@ -153,9 +203,15 @@ class Connection:
         self._thread.join()
 
     def _enqueue(
-        self, message: Frame | StatusRequest, payload: Sequence[Buffer], timeout_s: float
+        self,
+        message: Frame | StatusRequest,
+        payload: Sequence[Buffer],
+        timeout_s: float,
+        *,
+        broker: str | None = None,
     ) -> "Future[Answer | Status]":
-        pending = _Pending(message, payload, time.monotonic() + timeout_s)
+        key = key_of(message) if isinstance(message, Frame) else None
+        pending = _Pending(message, payload, time.monotonic() + timeout_s, key, broker)
         # Running at once: a request that may be on the wire cannot be cancelled.
         pending.future.set_running_or_notify_cancel()
         with self._lock:
@@ -174,39 +230,43 @@ class Connection:
 
     def _run(self) -> None:
         try:
-            with self._connected() as (dealer, handshakes):
-                self._serve(dealer, handshakes)
+            with self._connected():
+                self._serve()
         except Exception:
-            log.exception("the connection to %s failed", self._endpoint)
+            log.exception("the connection to %s failed", ", ".join(self._endpoints))
         finally:
             self._fail_all()
             self._wake_reader.close()
             self._wake_writer.close()
 
     @contextmanager
-    def _connected(self) -> "Iterator[tuple[zmq.Socket[bytes], Handshakes]]":
-        with zmq.Context() as context, client_socket(context, self._keys) as dealer:
-            handshakes = Handshakes(dealer, self._endpoint)
-            try:
-                dealer.connect(self._endpoint)
-                yield dealer, handshakes
-            finally:
-                handshakes.close()
+    def _connected(self) -> Iterator[None]:
+        with zmq.Context() as context, ExitStack() as links:
+            for endpoint in self._endpoints:
+                link = self._links[endpoint] = _Link(context, endpoint, self._keys)
+                links.callback(link.close)
+            yield
 
-    def _serve(self, dealer: "zmq.Socket[bytes]", handshakes: Handshakes) -> None:
+    def _serve(self) -> None:
         poller = zmq.Poller()
         poller.register(self._wake_reader, zmq.POLLIN)
-        poller.register(handshakes.monitor, zmq.POLLIN)
+        for link in self._links.values():
+            poller.register(link.handshakes.monitor, zmq.POLLIN)
         while not self._done():
-            poller.register(dealer, zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN)
+            for link in self._links.values():
+                poller.register(link.dealer, zmq.POLLIN | zmq.POLLOUT if link.unsent else zmq.POLLIN)
             ready = dict(poller.poll(self._sleep_ms()))
             if self._wake_reader.fileno() in ready:
                 self._take_submitted()
-            if handshakes.monitor in ready and handshakes.succeeded():
-                self._send_again()
-            self._send_unsent(dealer)
-            if ready.get(dealer, 0) & zmq.POLLIN:
-                self._receive(dealer)
+            for link in self._links.values():
+                if link.handshakes.monitor in ready and link.handshakes.succeeded():
+                    self._send_again(link)
+            if len(self._links) > 1:
+                self._move_from_who_is_gone()
+            for link in self._links.values():
+                self._send_unsent(link)
+                if ready.get(link.dealer, 0) & zmq.POLLIN:
+                    self._receive(link.dealer)
             self._expire()
 
     def _done(self) -> bool:
@@ -219,6 +279,9 @@ class Connection:
         due = [self._deadlines[0][0]] if self._deadlines else []
         if self._closing_by is not None:
             due.append(self._closing_by)
+        if len(self._links) > 1:
+            waiting = {pending.link for pending in self._pending.values() if pending.link is not None}
+            due += [link.gone_at() for link in waiting if not self._is_gone(link)]
         if not due:
             return _IDLE_MS
         return min(_IDLE_MS, int(max(0.0, min(due) - time.monotonic()) * 1000) + 1)
@@ -234,26 +297,59 @@ class Connection:
                 pending.future.set_exception(ProtocolError("request_id is in flight already"))
                 continue
             self._pending[request_id] = pending
-            self._unsent.append(request_id)
+            link = self._link_for(pending)
+            if pending.key is None and self._is_gone(link) and len(self._links) > 1:
+                self._settle(request_id, DeadlineExceeded(_NO_ANSWER))
+                continue
+            self._hand_to(link, request_id, pending)
             heapq.heappush(self._deadlines, (pending.deadline, request_id))
 
-    def _send_again(self) -> None:
+    def _link_for(self, pending: _Pending) -> _Link:
+        """The broker that serves the request's session, or that was named."""
+        if pending.key is None:
+            return self._links[pending.broker or self._endpoints[0]]
+        return self._links[self._homes.enter(pending.key, is_there=self._is_there)]
+
+    def _hand_to(self, link: _Link, request_id: bytes, pending: _Pending) -> None:
+        pending.link = link
+        link.unsent.append(request_id)
+
+    def _is_gone(self, link: _Link) -> bool:
+        return time.monotonic() >= link.gone_at()
+
+    def _is_there(self, broker: str) -> bool:
+        return not self._is_gone(self._links[broker])
+
+    def _move_from_who_is_gone(self) -> None:
+        """What a broker that is gone did not answer goes to the next; that one recalls the session."""
+        gone = {link for link in self._links.values() if self._is_gone(link)}
+        if not gone or len(gone) == len(self._links):
+            return
+        for request_id, pending in self._pending.items():
+            if pending.link in gone and pending.key is not None:
+                link = pending.link
+                broker = self._homes.move(pending.key, away_from=link.endpoint, is_there=self._is_there)
+                self._hand_to(self._links[broker], request_id, pending)
+
+    def _send_again(self, link: _Link) -> None:
         """A handshake succeeded: this broker may know nothing of what was sent before.
 
         If it does, it recognises the ids.
         """
-        self._unsent = deque(self._pending)
+        link.unsent = deque(
+            request_id for request_id, pending in self._pending.items() if pending.link is link
+        )
 
-    def _send_unsent(self, dealer: "zmq.Socket[bytes]") -> None:
+    def _send_unsent(self, link: _Link) -> None:
         now = time.monotonic()
-        while self._unsent:
-            pending = self._pending.get(self._unsent[0])
-            if pending is not None:
+        while link.unsent:
+            pending = self._pending.get(link.unsent[0])
+            if pending is not None and pending.link is link:
                 try:
-                    parts.send(dealer, pending.frames(now))
+                    parts.send(link.dealer, pending.frames(now))
                 except zmq.Again:
                     return
-            self._unsent.popleft()
+            link.unsent.popleft()
 
     def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
         for _ in range(_BURST):
@@ -282,6 +378,8 @@ class Connection:
 
     def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
         pending = self._pending.pop(request_id)
+        if pending.key is not None:
+            self._homes.leave(pending.key)
         if isinstance(outcome, PoseError):
             pending.future.set_exception(outcome)
         else:
@@ -293,7 +391,7 @@ class Connection:
             _, request_id = heapq.heappop(self._deadlines)
             pending = self._pending.get(request_id)
             if pending is not None and pending.deadline <= now:
-                self._settle(request_id, DeadlineExceeded("the broker gave no answer in time"))
+                self._settle(request_id, DeadlineExceeded(_NO_ANSWER))
         # Answered requests leave their timers behind; without this they would stay until they are due.
         if len(self._deadlines) > 2 * len(self._pending) + 64:
             self._deadlines = [timer for timer in self._deadlines if timer[1] in self._pending]

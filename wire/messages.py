@@ -296,6 +296,8 @@ class Work(Message, frozen=True, kw_only=True, tag="work"):
     expired: int = 0
     folded: int = 0  # of the last result of this video; a state with fewer lacks answered frames
     folded_under: int = 0  # the epoch of that result
+    known_epoch: int | None = None  # of the last owner whose results the broker knows; None: not said
+    tried_epochs: tuple[int, ...] = ()  # of owners after that one, who gave none
 
 
 class Forget(Message, frozen=True, kw_only=True, tag="forget"):

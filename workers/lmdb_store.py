@@ -32,6 +32,7 @@ from workers.lmdb_records import (
 from workers.store import (
     ALL_SESSIONS,
     Figures,
+    Known,
     SessionHead,
     StoredAnswer,
     StoredSession,
@@ -88,12 +89,14 @@ class LmdbStore:
 
     # --------------------------------------------------------------- what `Store` says
 
-    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+    def take_over(
+        self, session_id: str, generation: int, epoch: int, *, known: Known | None = None, now: float
+    ) -> StoredSession | None:
         """As `Store.take_over` says."""
         name = name_of(session_id, generation)
         places = self._places(name, now)
         counting = newest(places)
-        check_owner(counting, epoch=epoch)
+        check_owner(counting, epoch=epoch, known=known)
         found = (
             None if counting is None else self._read(places[counting], lambda txn: read_session(txn, name))
         )

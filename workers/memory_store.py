@@ -8,6 +8,7 @@ from wire.messages import HeldSession, Origin
 from workers.store import (
     ALL_SESSIONS,
     Figures,
+    Known,
     SessionHead,
     StoredAnswer,
     StoredSession,
@@ -42,12 +43,14 @@ class MemoryStore:
         self._kept_answers = kept_answers
         self._idle_s = idle_s
 
-    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+    def take_over(
+        self, session_id: str, generation: int, epoch: int, *, known: Known | None = None, now: float
+    ) -> StoredSession | None:
         """As `Store.take_over` says."""
         video = (session_id, generation)
         records = self._records(video, now)
         counting = newest(record.head for record in records)
-        check_owner(counting, epoch=epoch)
+        check_owner(counting, epoch=epoch, known=known)
         if counting is None or counting.dropped:
             return None
         found = next(record for record in records if record.head is counting)

@@ -10,11 +10,14 @@ they were stored. What needs memory is written before anything is deleted: a ser
 refuses a script at its first such write, and then nothing of it has happened.
 """
 
-#: ARGV: epoch, time, lifetime in ms, name in the index, the time before which a video was quiet for too long.
-#: Gives the higher epoch, or "" and the hash.
+#: ARGV: epoch, time, lifetime in ms, name in the index, the time before which a video was quiet for too long,
+#: the epoch until which all owners are known, those that are known after it. Gives the epoch that owns it, or
+#: "" and the hash.
 TAKE_OVER = """
 local owner = redis.call('HGET', KEYS[2], 'e')
-if owner and tonumber(owner) > tonumber(ARGV[1]) then return {owner} end
+local known = not owner or owner == ARGV[1] or tonumber(owner) <= tonumber(ARGV[6])
+for number = 7, #ARGV do known = known or owner == ARGV[number] end
+if not known or (owner and tonumber(owner) > tonumber(ARGV[1])) then return {owner} end
 local before = redis.call('HMGET', KEYS[1], 'e', 't')
 local alive = before[2] and tonumber(before[2]) >= tonumber(ARGV[5])
 local found = alive and redis.call('HGETALL', KEYS[1]) or {}

@@ -20,6 +20,7 @@ from workers.redis_link import Client, Link, StoreUnavailable
 from workers.redis_scripts import COMMIT, DROP, SWEEP, TAKE_OVER
 from workers.store import (
     Figures,
+    Known,
     SessionHead,
     StoredAnswer,
     StoredSession,
@@ -75,12 +76,16 @@ class RedisStore:
 
     # --------------------------------------------------------------- what `Store` says
 
-    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+    def take_over(
+        self, session_id: str, generation: int, epoch: int, *, known: Known | None = None, now: float
+    ) -> StoredSession | None:
         """As `Store.take_over` says."""
         name = _name_of(session_id, generation)
         try:
             at = self._server_time(now)
-            arguments = (epoch, at, self._lifetime_ms, name, at - self._idle_s)
+            owners = [epoch] if known is None else [known.until, *known.tried]
+            quiet_since = at - self._idle_s
+            arguments: list[str | float] = [epoch, at, self._lifetime_ms, name, quiet_since, *owners]
             owner, *found = self._link.run(TAKE_OVER, self._keys(session_id, generation), arguments)
         except StoreUnavailable as reason:
             log.warning("session=%s cannot be looked up in the store: %s", session_id, reason)

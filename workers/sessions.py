@@ -16,7 +16,16 @@ from isal import isal_zlib
 from msgspec.structs import replace
 
 from wire.messages import Buffer, HeldSession, History, Options, Origin, SeenFrame, Work
-from workers.store import SessionHead, Store, StoredAnswer, StoredSession, Superseded, claimed, is_later
+from workers.store import (
+    Known,
+    SessionHead,
+    Store,
+    StoredAnswer,
+    StoredSession,
+    Superseded,
+    claimed,
+    is_later,
+)
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +215,8 @@ class Sessions(Generic[StateT, AnswerT]):
     def _take_over(
         self, work: Work, held: Session[StateT, AnswerT] | None, now: float
     ) -> Session[StateT, AnswerT]:
-        stored = self._store.take_over(work.session_id, work.generation, work.epoch, now=now)
+        known = None if work.known_epoch is None else Known(work.known_epoch, work.tried_epochs)
+        stored = self._store.take_over(work.session_id, work.generation, work.epoch, known=known, now=now)
         if held is not None and _was_nobody_elses(held.head, stored, work):
             held.head = replace(held.head, epoch=work.epoch)
             return held

@@ -9,7 +9,7 @@ wall clock, the only one that processes share.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -34,6 +34,17 @@ class Superseded(Internal):
     def __init__(self, message: str, *, epoch: int = 0) -> None:
         super().__init__(message)
         self.epoch = epoch
+
+
+class Known(NamedTuple):
+    """The owners of a session of whom its broker knows: up to an epoch, and some after it."""
+
+    until: int
+    tried: tuple[int, ...] = ()
+
+    def has(self, epoch: int) -> bool:
+        """Whether this owner is one of them."""
+        return epoch <= self.until or epoch in self.tried
 
 
 class SessionHead(Struct, frozen=True, array_like=True):
@@ -86,10 +97,13 @@ class Store(Protocol):
     Small enough for a remote one: its take-over and its commit are one script each.
     """
 
-    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
+    def take_over(
+        self, session_id: str, generation: int, epoch: int, *, known: Known | None = None, now: float
+    ) -> StoredSession | None:
         """The record that counts, as it was found; from now on `epoch` owns the video.
 
-        None: nothing that can be read. Raises `Superseded` where a higher epoch owns it.
+        None: nothing that can be read. Raises `Superseded` where a higher epoch owns it, or one that who gave
+        the video to us does not know of.
         """
 
     def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
@@ -138,9 +152,15 @@ def _rank(head: SessionHead) -> tuple[int, bool]:
     return (head.epoch, head.dropped)
 
 
-def check_owner(counting: SessionHead | None, *, epoch: int) -> None:
-    """Raises `Superseded` if the record that counts was written under a higher epoch than `epoch`."""
-    if counting is not None and counting.epoch > epoch:
+def check_owner(counting: SessionHead | None, *, epoch: int, known: Known | None = None) -> None:
+    """Raises `Superseded` if the record that counts has a later owner than `epoch`, or one not `known`.
+
+    A broker that does not know of the owner before knows nothing of what that one folded, either.
+    """
+    if counting is None:
+        return
+    is_stranger = known is not None and counting.epoch != epoch and not known.has(counting.epoch)
+    if counting.epoch > epoch or is_stranger:
         raise superseded(counting.session_id, owner=counting.epoch, epoch=epoch)
 
 

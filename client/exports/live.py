@@ -120,9 +120,9 @@ def _connection(stack: ExitStack, endpoint: str | None, settings: Settings, cons
     running = stack.enter_context(
         service(endpoint, None, settings, folder=Path(folder), videos=1, console=console, go_on=lambda: None)
     )
-    own_keys = keys.for_endpoint(running.endpoint, settings, role="client")
+    own_keys = keys.for_endpoint(running.endpoints[0], settings, role="client")
     broker = stack.enter_context(
-        Connection(running.endpoint, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
+        Connection(running.endpoints, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
     )
     running.status(broker, lambda: None)
     return broker

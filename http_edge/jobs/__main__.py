@@ -48,7 +48,7 @@ def main() -> int:
     try:
         settings = wire_settings.load(os.environ)
         wire_settings.make_runtime_dir(settings)
-        broker_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
+        broker_keys = keys.for_endpoint(settings.broker_addresses()[0], settings, role="client")
     except (ValueError, PermissionError) as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
@@ -79,8 +79,8 @@ def work_until_told(settings: Settings, archive: Archive, broker_keys: PeerKeys 
         signal.signal(signum, stop)
     if taken_back := archive.catalogue.take_back():
         log.info("%d jobs were under way and go on", taken_back)
-    address = settings.frames_address()
-    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=broker_keys) as broker:
+    addresses = settings.broker_addresses()
+    with Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=broker_keys) as broker:
         parts = Parts(
             settings=settings,
             archive=archive,

@@ -84,12 +84,12 @@ def generations_come_again(patch: pytest.MonkeyPatch) -> None:
     """A second video of a session is stored as its first."""
     take_over = workers.memory_store.MemoryStore.take_over
 
-    def of_any(self: Any, session_id: str, generation: int, epoch: int, *, now: float) -> Any:
+    def of_any(self: Any, session_id: str, generation: int, epoch: int, **more: Any) -> Any:
         known = [
             video for shelf in self._memory.shelves.values() for video in shelf if video[0] == session_id
         ]
         earlier = max((other for _, other in known), default=generation)
-        found = take_over(self, session_id, earlier, epoch, now=now)
+        found = take_over(self, session_id, earlier, epoch, **more)
         return found and replace(found, head=replace(found.head, generation=generation))
 
     patch.setattr(workers.memory_store.MemoryStore, "take_over", of_any)

@@ -7,11 +7,13 @@ paused, and goes on as if nothing had been.
 from collections import deque
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from tests.messages import ready, result_for
 from tests.simulation.clients import Picture
 from tests.simulation.network import Link
 from tests.simulation.promises import DIGEST_BYTES
-from wire.messages import BrokerToWorker, Forget, Goodbye, Heartbeat, Ready, Result, WhoAreYou, Work
+from wire.messages import BrokerToWorker, Failure, Forget, Goodbye, Heartbeat, Ready, Result, WhoAreYou, Work
 from workers.memory_store import MemoryStore
 from workers.sessions import Codec, Sessions
 from workers.store import Superseded
@@ -117,7 +119,9 @@ class SimulatedWorker:
         self._mail.append((link, message, payload))
         self._turn_by(self._world.now)
 
-    def _say(self, message: Ready | Result | Heartbeat | Goodbye, payload: list[bytes] | None = None) -> None:
+    def _say(
+        self, message: Ready | Result | Failure | Heartbeat | Goodbye, payload: list[bytes] | None = None
+    ) -> None:
         link = self._link
         if link is not None:
             self._spoke_at = self._world.now
@@ -191,7 +195,9 @@ class SimulatedWorker:
                 line = session.state + picture.digest.to_bytes(DIGEST_BYTES)
                 self._may_end(_FOLDED)
                 given = self._sessions.commit(session, work, key, state=line, answer=line, now=now)
-        except Superseded:
+        except Superseded as error:
+            failure = Failure(request_id=work.request_id, code=error.code, message="", epoch=work.epoch)
+            self._say(structs.replace(failure, superseded_by=error.epoch))
             return
         self._may_end(_STORED)
         self._say(result_for(work, history=given.history, folded=session.head.folded), [given.answer])

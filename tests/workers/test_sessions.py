@@ -278,8 +278,8 @@ class _LostStore(MemoryStore):
 
     is_lost = False
 
-    def take_over(self, session_id: str, generation: int, epoch: int, *, now: float) -> StoredSession | None:
-        return None if self.is_lost else super().take_over(session_id, generation, epoch, now=now)
+    def take_over(self, *video: Any, **known: Any) -> StoredSession | None:
+        return None if self.is_lost else super().take_over(*video, **known)
 
     def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
         return not self.is_lost and super().commit(head, state, answer)

@@ -12,7 +12,7 @@ from tests.workers.store_process import SETTINGS, StoreProcess, answer_to, head,
 from wire.messages import HeldSession, SeenFrame, Source
 from workers.memory_store import Memory, MemoryStore
 from workers.redis_store import RedisStore
-from workers.store import SessionHead, Store, Superseded, check_owner, claimed, first_within, newest
+from workers.store import Known, SessionHead, Store, Superseded, check_owner, claimed, first_within, newest
 
 Workers = tuple[Store, Store]
 
@@ -116,6 +116,19 @@ def test_a_former_owner_that_asks_is_told(workers: Workers) -> None:
 
     with pytest.raises(Superseded):
         former.take_over("dance", 1, 8, now=1.0)
+
+
+def test_who_does_not_know_of_the_owner_before_is_told(workers: Workers) -> None:
+    former, owner = workers
+    commit(former, epoch=7, folded=1)
+    owner.take_over("dance", 1, 9, known=Known(7), now=1.0)
+
+    with pytest.raises(Superseded) as refused:
+        former.take_over("dance", 1, 50, known=Known(8, (10,)), now=1.0)
+
+    assert refused.value.epoch == 9
+    assert owner.take_over("dance", 1, 9, known=Known(7), now=1.0).head.epoch == 9
+    assert former.take_over("dance", 1, 51, known=Known(8, (9,)), now=1.0).head.folded == 1
 
 
 def test_a_worker_that_owned_a_session_again_since_refuses_its_own_late_write(workers: Workers) -> None:
