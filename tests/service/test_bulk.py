@@ -27,9 +27,11 @@ def piece(sports_clip: Path, tmp_path: Path) -> Path:
 def test_a_video_has_the_numbers_of_its_frames(service: PrivateService, piece: Path, tmp_path: Path) -> None:
     endpoint = f"ipc://{service.runtime_dir}/frames.ipc"
 
-    assert main(["--endpoint", endpoint, "-q", str(piece), "-o", str(tmp_path / "piece.npz")]) == 0
+    result = tmp_path / "piece.npz"
 
-    told = motion.load(tmp_path / "piece.npz")
+    assert main(["--endpoint", endpoint, "-q", "--online", str(piece), "-o", str(result)]) == 0
+
+    told = motion.load(result)
     with Client(endpoint) as client:
         rate = float(video.frame_rate(piece))
         results = list(client.track(video.frames(piece), frames_per_second=rate))
