@@ -57,7 +57,7 @@ def main() -> None:
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         own = {"here": {"POSE_STORE_DIR": f"{directory}/store"}}
-        if url := settings.store_url or stack.enter_context(_a_server(directory)):
+        if url := settings.store_url or stack.enter_context(a_server(directory)):
             own["server"] = {"POSE_STORE_URL": url}
         stores = {
             name: stack.enter_context(closing(open_store(wire_settings.load(given), _TRACKER, index=0)))
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 @contextmanager
-def _a_server(directory: str) -> Iterator[str | None]:
+def a_server(directory: str) -> Iterator[str | None]:
     """The URL of a server that runs as long as it is needed; None: there is none on this machine."""
     program = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
     if program is None:

@@ -1,8 +1,8 @@
-"""What a frame's way costs over ipc, tcp and encrypted tcp: `python -m bench.transport`.
+"""What a frame's way and its store cost, over ipc, tcp and encrypted tcp: `python -m bench.transport`.
 
-Three brokers side by side, each with one worker that does nothing but answer, and with the client that the
-edge uses. They are asked in turns, so that whatever else the machine does hits all three alike; the
-differences are of neighbouring requests.
+Brokers side by side, each with one worker that does nothing but store a state and an answer and send the
+latter, and with the client that the edge uses. They are asked in turns, so that whatever else the machine
+does hits all alike; the differences are of neighbouring requests.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ import numpy as np
 import zmq
 
 from bench.broker import cpu_s
+from bench.store import a_server
 from tools import keys as key_files
 from wire.keys import for_endpoint
 from wire.line import Lines
@@ -29,22 +30,34 @@ from wire.links import make_key
 from wire.messages import Frame, Ready, Result, Work
 from wire.settings import Settings, load
 from workers.brokers import Brokers, NewConnection
+from workers.build import open_store
+from workers.sessions import Codec, Sessions
 
 _WARM_UP = 30
+
+#: Of two people, and how many answers of a session are kept.
+_STATE_BYTES, _ANSWER_BYTES = 48_000, 16_000
+_KEPT_ANSWERS = 16
 
 #: Nobody is given up for being silent here.
 _PATIENT = {"POSE_WORKER_SILENCE_S": "3600", "POSE_LOG_LEVEL": "error"}
 
 
 class Way:
-    """One transport: its broker, its worker, and a client's line through them."""
+    """One transport and one store: a broker, a worker, and a client's line through them."""
 
     def __init__(
-        self, name: str, broker: dict[str, str], client: dict[str, str], worker: dict[str, str]
+        self,
+        name: str,
+        broker: Mapping[str, str],
+        client: Mapping[str, str],
+        worker: Mapping[str, str],
+        store: Mapping[str, str],
     ) -> None:
         """The settings of each, as `POSE_` variables."""
         self.name = name
-        self._environs = broker, client, worker
+        self._environs = broker, client, {**worker, **store}
+        self._session_id = os.urandom(8).hex()  # several share a server
         self.times_ms: list[float] = []
 
     @contextmanager
@@ -68,7 +81,12 @@ class Way:
 
     def ask(self, number: int, picture: bytes) -> float:
         """One frame there and back, milliseconds."""
-        asked = Frame(request_id=os.urandom(16), frame_number=number, deadline_ms=60_000, session_id="bench")
+        asked = Frame(
+            request_id=os.urandom(16),
+            frame_number=number,
+            deadline_ms=60_000,
+            session_id=self._session_id,
+        )
         started = time.perf_counter()
         self._lines.ask(asked, picture)
         return (time.perf_counter() - started) * 1e3
@@ -79,16 +97,24 @@ class Way:
 
 
 def answer(environ: dict[str, str], out_bytes: int) -> None:
-    """Answer every frame with the same arrays, over the socket that workers use."""
+    """Store and answer every frame with the same bytes, over the socket that workers use."""
     settings: Settings = load(environ)
-    with zmq.Context() as context:
+    as_it_is: Codec[bytes] = Codec(bytes, bytes)
+    with zmq.Context() as context, closing(open_store(settings, "bench", index=0)) as store:
         broker = Brokers(context, settings)
-        arrays = bytes(out_bytes)
+        arrays, state = bytes(out_bytes), bytes(_STATE_BYTES)
+        sessions = Sessions(
+            store=store, start=lambda: state, states=as_it_is, answers=as_it_is, kept_answers=_KEPT_ANSWERS
+        )
         while True:
             match broker.receive(timeout_s=60):
                 case NewConnection():
                     broker.send(Ready(name="bench", credits=4, device="none", models={}, observer="none"))
                 case (Work() as work, _):
+                    now = time.time()
+                    key = (work.frame_number, 0, 0)
+                    session = sessions.open(work, now=now)
+                    sessions.commit(session, work, key, state=state, answer=arrays[:_ANSWER_BYTES], now=now)
                     broker.send(_result(work), arrays)
 
 
@@ -122,12 +148,12 @@ _BLANK = Result(
 )
 
 
-def ways(directory: Path) -> list[Way]:
-    """One of each, with keys where they are needed."""
+def ways(directory: Path, store_name: str, store: Mapping[str, str]) -> list[Way]:
+    """One of each transport, with keys where they are needed, and this store."""
     frames, workers, sealed_frames, sealed_workers = (f"tcp://127.0.0.1:{port}" for port in free_ports(4))
     clear = {"POSE_FRAMES_ENDPOINT": frames, "POSE_WORKERS_ENDPOINT": workers}
     allowed = directory / "allowed"
-    allowed.mkdir()
+    allowed.mkdir(parents=True)
     own = {}
     for role in ("broker", "client", "worker"):
         secret, public = key_files.write(make_key(role, role), directory / "keys")
@@ -142,13 +168,14 @@ def ways(directory: Path) -> list[Way]:
         _PATIENT | {"POSE_RUNTIME_DIR": str(directory / name)} for name in ("ipc", "tcp", "curve")
     )
     return [
-        Way("ipc", ipc, ipc, ipc),
-        Way("tcp", tcp | clear, tcp | clear, tcp | clear),
+        Way(f"ipc, {store_name}", ipc, ipc, ipc, store),
+        Way(f"tcp, {store_name}", tcp | clear, tcp | clear, tcp | clear, store),
         Way(
-            "tcp, encrypted",
+            f"encrypted, {store_name}",
             curve | sealed | own["broker"] | lists,
             curve | sealed | own["client"] | known,
             curve | sealed | own["worker"] | known,
+            store,
         ),
     ]
 
@@ -166,21 +193,21 @@ def show(measured: list[Way], before: dict[str, dict[str, float]], frames: int) 
     """The table."""
     first = measured[0]
     print(
-        f"{'':16} {'median ms':>10} {'p99 ms':>8} {'more than ipc':>14} {'CPU ms: broker':>15} {'worker':>7}"
+        f"{'':20} {'median ms':>10} {'p99 ms':>8} {'more than ipc':>14} {'CPU ms: broker':>15} {'worker':>7}"
     )
     for way in measured:
         more_ms = np.median(np.subtract(way.times_ms, first.times_ms))
         cpu = {name: (used - before[way.name][name]) / frames * 1e3 for name, used in way.cpu_s().items()}
         median_ms, p99_ms = np.percentile(way.times_ms, (50, 99))
         print(
-            f"{way.name:16} {median_ms:10.2f} {p99_ms:8.2f} {more_ms:14.2f} "
+            f"{way.name:20} {median_ms:10.2f} {p99_ms:8.2f} {more_ms:14.2f} "
             f"{cpu['broker']:15.2f} {cpu['worker']:7.2f}"
         )
 
 
 def main() -> None:
-    """Ask all three in turns."""
-    parser = argparse.ArgumentParser(description="ipc beside tcp and encrypted tcp.")
+    """Ask all of them in turns."""
+    parser = argparse.ArgumentParser(description="ipc, tcp and encrypted tcp, with both stores.")
     parser.add_argument("--frames", type=int, default=500, help="for each row")
     parser.add_argument("--in-kb", type=int, default=304, help="size of a picture")
     parser.add_argument("--out-kb", type=int, default=92, help="size of an answer's arrays")
@@ -188,9 +215,10 @@ def main() -> None:
     multiprocessing.set_start_method("spawn")
     picture = os.urandom(given.in_kb * 1000)
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        running = [
-            stack.enter_context(way.running(out_bytes=given.out_kb * 1000)) for way in ways(Path(directory))
-        ]
+        found = ways(Path(directory, "here"), "LMDB", {})
+        if url := stack.enter_context(a_server(directory)):
+            found += ways(Path(directory, "server"), "Redis", {"POSE_STORE_URL": url})
+        running = [stack.enter_context(way.running(out_bytes=given.out_kb * 1000)) for way in found]
         for number in range(_WARM_UP):
             for way in running:
                 way.ask(number, picture)
