@@ -35,7 +35,7 @@ doctor: .venv/base
 
 test: .venv/dev models
 	$(PY) -m workers.assets fetch demo clips
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/dev
 	$(PY) -m ruff check
