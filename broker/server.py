@@ -44,6 +44,8 @@ log = logging.getLogger("broker")
 #: Messages read from one socket before the other gets its turn.
 _BURST = 32
 
+#: Answers that are not of frames, and wait for a client at the most.
+_CLIENT_HIGH_WATER = 64
 #: Messages that are neither frames nor about sessions, and wait for a worker at the most.
 _WORKER_HIGH_WATER = 64
 
@@ -85,12 +87,11 @@ class Server:
             self._context = self._resources.enter_context(zmq.Context())
             self._gatekeeper = Gatekeeper(self._context, settings.allowed_keys)
             self._resources.callback(self._gatekeeper.close)
-            # A client has as many answers under way as there are requests at the most.
             self._clients = self._open(
                 settings.frames_address(),
                 settings.frames_listen,
                 opens_to="client",
-                send_high_water=settings.max_queue_frames,
+                send_high_water=_client_high_water(settings),
             )
             self._workers = self._open(
                 settings.workers_address(),
@@ -270,6 +271,14 @@ class Server:
     def _turn_out(self) -> None:
         self._clients.turn_out()
         self._workers.turn_out()
+
+
+def _client_high_water(settings: Settings) -> int:
+    """Messages that wait in memory for a client: all requests may be its own, and be answered at once.
+
+    Twice as many, as ZeroMQ hears of what was read once it is half of its mark, and counts it till then.
+    """
+    return 2 * (settings.max_queue_frames + _CLIENT_HIGH_WATER)
 
 
 def _worker_high_water(settings: Settings) -> int:
