@@ -314,7 +314,8 @@ class Routing:
         """Another broker has the job's session by now: learn it anew, and place its frames again."""
         self._serials.rise_above(by)
         if not self._is_one_of_several:  # one before this one, whose clock was ahead of ours
-            self._dispatch.disown(job.session)
+            if job.epoch == job.session.epoch:  # else somebody has it already, for an earlier frame's sake
+                self._dispatch.disown(job.session)
             job.session.knows(by)
             self._take_back(job, now)
             self._dispatch.consider(job.session, now=now)
