@@ -62,12 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(left: Sequence[tuple[Video, Place]], options: Sequence[str]) -> None:
-    settings = {name: value for name, value in os.environ.items() if name.startswith(wire_settings.PREFIX)}
     task = ray.remote(_track).options(
         num_cpus=_CPUS,
         max_retries=-1,
         scheduling_strategy="SPREAD",
-        runtime_env={"env_vars": settings},
+        runtime_env={"env_vars": wire_settings.variables(os.environ)},
     )
     asked = {
         task.remote(str(video.path.resolve()), str(place.result), options): video for video, place in left

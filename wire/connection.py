@@ -24,7 +24,7 @@ import msgspec
 import zmq
 
 from wire import links, parts
-from wire.endpoints import check_endpoint
+from wire.endpoints import check_endpoints
 from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
@@ -133,8 +133,7 @@ class Connection:
 
         Raises `ValueError` for an endpoint that may not be used so; no broker need be there yet.
         """
-        named = [endpoints] if isinstance(endpoints, str) else endpoints
-        self._endpoints = [check_endpoint(endpoint, encrypted=keys is not None) for endpoint in named]
+        self._endpoints = check_endpoints(endpoints, encrypted=keys is not None)
         self._homes = Homes(self._endpoints)
         self._keys = keys
         self._max_frame_bytes = max_frame_bytes

@@ -3,6 +3,7 @@
 Frames of strangers' videos do not leave the machine in clear.
 """
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -35,6 +36,12 @@ def check_endpoint(endpoint: str, *, encrypted: bool = False) -> str:
             "use ipc or tcp://127.0.0.1, or make keys: docs/security.md"
         )
     return endpoint
+
+
+def check_endpoints(endpoints: str | Sequence[str], *, encrypted: bool) -> list[str]:
+    """One endpoint, or several, as a list. Raises `ValueError` as `check_endpoint` does."""
+    named = [endpoints] if isinstance(endpoints, str) else endpoints
+    return [check_endpoint(endpoint, encrypted=encrypted) for endpoint in named]
 
 
 def is_tcp(endpoint: str) -> bool:

@@ -313,11 +313,14 @@ def _listed(written: str) -> list[str]:
     return [entry for entry in map(str.strip, written.split(",")) if entry]
 
 
+def variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of `environ` that are settings of ours, by their names there."""
+    return {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+
+
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in `environ`. Raises `ValueError` naming the variable that is wrong."""
-    given = {
-        name.removeprefix(PREFIX).lower(): value for name, value in environ.items() if name.startswith(PREFIX)
-    }
+    given = {name.removeprefix(PREFIX).lower(): value for name, value in variables(environ).items()}
     known = Settings.__struct_fields__
     if unknown := sorted(given.keys() - set(known)):
         raise ValueError(

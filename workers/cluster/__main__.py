@@ -135,7 +135,7 @@ def _share(settings: Settings) -> Share:
 
 def _environment(worker_key_file: str | None) -> dict[str, str]:
     """What workers find on other machines: our settings, and what libraries should find."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith(wire_settings.PREFIX)}
+    settings = wire_settings.variables(os.environ)
     if worker_key_file:
         settings[f"{wire_settings.PREFIX}KEY_FILE"] = worker_key_file
     return {**ALLOCATOR, **LINEAR_ALGEBRA, "PYTHONUNBUFFERED": "1", **settings}

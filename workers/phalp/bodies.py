@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workers.phalp.location import pelvis_at
+from workers.phalp.location import moved_box, pelvis_at
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import Floats, TrackState
 from workers.phalp.turns import rotations_of
@@ -40,3 +40,8 @@ class Bodies:
         betas = self.betas.astype(np.float32)
         translations = (self.pelvises - self.skeleton.pelvis(self.betas)).astype(np.float32)
         return [BodyPose(*parts) for parts in zip(rotations, betas, translations, strict=True)]
+
+
+def box_of(track: TrackState) -> Floats:
+    """The box (4,) that a track's body fills: the one in which it was seen, moved with it."""
+    return moved_box(track.seen_box, seen=track.seen_place, now=track.place)

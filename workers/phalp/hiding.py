@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from workers.phalp.location import inner_share, moved_box
+from workers.phalp.bodies import box_of
+from workers.phalp.location import inner_share
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
 
@@ -32,6 +33,18 @@ def covered(tracks: Sequence[TrackState]) -> Floats:
     inside = np.array([inner_share(box, boxes) for box in boxes])  # (T, T)
     in_front = (depth[None] < depth[:, None] - NEARER) & there[None]
     return np.minimum(np.where(in_front, inside, 0).max(axis=1) / COVERED, 1)
+
+
+def unobstructed(sightings: Sequence[Sighting], missed: Sequence[TrackState]) -> list[float]:
+    """The share of each person that nobody nearer covers, seen, or `missed` only lately."""
+    lately = [track for track in missed if track.unseen <= RECENT]
+    boxes = [seen.box for seen in sightings] + [box_of(track) for track in lately]
+    nearness = [float(one.place[2]) for one in [*sightings, *lately]]
+    shares = []
+    for seen in sightings:
+        nearer = [box for box, depth in zip(boxes, nearness, strict=True) if depth < seen.place[2] - NEARER]
+        shares.append(1 - float(inner_share(seen.box, np.array(nearer)).max()) if nearer else 1.0)
+    return shares
 
 
 def unclear(
@@ -66,6 +79,4 @@ def unclear(
 
 def _boxes(tracks: Sequence[TrackState]) -> Floats:
     """Where the boxes (T, 4) of tracks are expected."""
-    return np.array(
-        [moved_box(track.seen_box, seen=track.seen_place, now=track.place) for track in tracks]
-    ).reshape(-1, 4)
+    return np.array([box_of(track) for track in tracks]).reshape(-1, 4)

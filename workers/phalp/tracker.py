@@ -16,10 +16,11 @@ import numpy as np
 
 from workers.phalp import marks, outlook, past, recall
 from workers.phalp.associate import ALL_CUES, Cues, associate
-from workers.phalp.bodies import Bodies
+from workers.phalp.bodies import Bodies, box_of
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.doubles import ALIKE, is_part, is_part_box, looks_apart, without_doubles
-from workers.phalp.location import inner_share, moved_box, normalised_box, pelvis_at, pixel_box, size_at
+from workers.phalp.hiding import RECENT, unobstructed
+from workers.phalp.location import normalised_box, pelvis_at, pixel_box, size_at
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
@@ -41,10 +42,6 @@ STEADINESS_AFTER_JUMP: Final = 0.4
 STEADINESS_AFTER_CHANGE: Final = 0.7
 STEADINESS_REGAINED: Final = 0.04
 STEADY: Final = 0.6
-
-#: Log depth by which somebody is in front of somebody else, and frames for which who is missed still is.
-NEARER: Final = 0.03
-RECENT: Final = 10
 
 #: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
 CONFIRMED_HITS: Final = 10
@@ -197,7 +194,7 @@ class Tracker:
             found.pairs,
             Expectation(before, expected, view.bodies, joints, view.outlook.continuous, view.steady),
             sightings,
-            unobstructed=_unobstructed(sightings, missed),
+            unobstructed=unobstructed(sightings, missed),
         )
         tracks = [
             replace(track, unseen=old.unseen + view.step)
@@ -305,7 +302,7 @@ def _person(
         expected_error_mm=error_mm,
         expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),
         pose=pose,
-        box=pixel_box(_box(track), facts.width, facts.height).astype(np.float32),
+        box=pixel_box(box_of(track), facts.width, facts.height).astype(np.float32),
         joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
         contradictions=contradictions,
         box_index=None if seen is None else seen.box_index,
@@ -329,10 +326,6 @@ def _pace(state: SessionState) -> Pace:
     return Pace(state.last_frame, state.last_ms, state.frame_ms)
 
 
-def _box(track: TrackState) -> Floats:
-    return moved_box(track.seen_box, seen=track.seen_place, now=track.place)
-
-
 def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
     """How far off (T, 2) the poses of tracks are, mm and body lengths."""
     if not tracks:
@@ -341,21 +334,9 @@ def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
     return expected_error(np.array([track.innovation for track in tracks]), unseen)
 
 
-def _unobstructed(sightings: Sequence[Sighting], missed: Sequence[TrackState]) -> list[float]:
-    """The share of each person that nobody nearer covers, seen, or missed only lately."""
-    lately = [track for track in missed if track.unseen <= RECENT]
-    boxes = [seen.box for seen in sightings] + [_box(track) for track in lately]
-    nearness = [float(one.place[2]) for one in [*sightings, *lately]]
-    shares = []
-    for seen in sightings:
-        nearer = [box for box, depth in zip(boxes, nearness, strict=True) if depth < seen.place[2] - NEARER]
-        shares.append(1 - float(inner_share(seen.box, np.array(nearer)).max()) if nearer else 1.0)
-    return shares
-
-
 def _share_inside(track: TrackState, facts: FrameFacts) -> float:
     """The share of a track's box that lies in the picture."""
-    box = _box(track)
+    box = box_of(track)
     picture = normalised_box(np.array([0, 0, facts.width, facts.height]), facts.width, facts.height)
     shown = np.maximum(np.minimum(box[2:], picture[2:]) - np.maximum(box[:2], picture[:2]), 0)
     return float(np.prod(shown) / max(float(np.prod(box[2:] - box[:2])), 1e-12))
@@ -366,7 +347,7 @@ def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
     suspicion = track.hits < CONFIRMED_HITS and not track.lasting
     if not track.unseen or not suspicion:
         return False
-    box = _box(track)
+    box = box_of(track)
     return any(is_part_box(box, [one]) and looks_apart(track, one) <= ALIKE for one in seen)
 
 
