@@ -1,13 +1,12 @@
 """A service of one's own: started under supervisord for as long as it is needed, stopped afterwards.
 
-It ends with the thread that started it, however that ends: see `client.owned`.
+It ends with the thread that started it, however that ends: see `wire.owned`.
 """
 
 import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.backend import Backend, is_ready
+from wire import owned
 
 #: Where the programs are.
 _ROOT = Path(__file__).parents[1]
@@ -54,7 +54,7 @@ def private_service(
     with tempfile.TemporaryDirectory(prefix="everyframe-") as runtime_dir, log.open("wb") as output:
         own = {"POSE_HOST": "127.0.0.1", "POSE_PORT": str(port), "POSE_RUNTIME_DIR": runtime_dir}
         process = subprocess.Popen(
-            [sys.executable, "-m", "client.owned", str(os.getpid()), "tools.serve"],
+            owned.command(signal.SIGTERM, "tools.serve"),
             cwd=_ROOT,
             env={**os.environ, **own, **(settings or {})},
             stdout=output,

@@ -16,6 +16,7 @@ from typing import Final
 
 import ray
 
+from wire import owned
 from wire import settings as wire_settings
 from workers import assets
 from workers.cluster import models
@@ -48,9 +49,10 @@ class Holder:
         with self._lock:
             if self._draining:
                 return
-            leash = [sys.executable, "-m", "workers.cluster.leash", str(os.getpid())]
             worker = self._worker = subprocess.Popen(
-                [*leash, "--index", str(self._index)], cwd=Path(__file__).parents[2]
+                # Ray can kill this actor at any time, and nobody would be left to stop the worker.
+                owned.command(signal.SIGKILL, "workers", "--index", str(self._index)),
+                cwd=Path(__file__).parents[2],
             )
         status = worker.wait()
         if self._draining:
