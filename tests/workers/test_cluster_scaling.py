@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.cluster.scaling import Bounds, Load, Trend, follow
+from workers.cluster.scaling import Bounds, Load, Trend, dismissed, follow
 
 #: Frames a second of one worker in these tests.
 RATE = 20.0
@@ -85,3 +85,10 @@ def test_whatever_happens_the_number_is_within_the_bounds(traffic: list[float], 
 def test_bounds_that_make_no_sense_are_refused(least: int, most: int):
     with pytest.raises(ValueError, match="workers"):
         Bounds(least=least, most=most)
+
+
+def test_of_too_many_those_go_first_who_run_nowhere() -> None:
+    staying = ["on a machine that died", "old", "new"]
+    assert dismissed(staying, ["old", "new"], 1) == ["on a machine that died"]
+    assert dismissed(staying, ["old", "new"], 2) == ["on a machine that died", "new"]
+    assert dismissed(staying, staying, 1) == ["new"]

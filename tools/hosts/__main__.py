@@ -34,6 +34,9 @@ _SETTINGS = {"POSE_STORE_TIMEOUT_S": "25"}
 
 #: Answers between two events: so many that each happens in the middle of videos.
 _BETWEEN = 60
+#: Frames that a worker holds who will not have answered all of them a moment later.
+_SOME = 2
+
 _INSIDE = "EVERYFRAME_HOST_A"
 
 #: Longest wait for frames to flow.
@@ -135,6 +138,7 @@ def _events(service: Service, cut_s: float) -> list[Event]:
         service.wait(workers=1)  # the loss was noticed
 
     def cut_the_link() -> None:
+        _wait(lambda: service.frames_in_hand(C) >= _SOME)  # so that it has a write to come late with
         C.cut()
         time.sleep(cut_s)
         C.mend()

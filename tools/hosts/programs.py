@@ -1,6 +1,7 @@
 """What runs on the hosts: Ray on each; on A also broker, edge, the server of sessions, who places workers."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -118,6 +119,12 @@ class Service:
         """`/metrics`."""
         with urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}/metrics", timeout=10) as answer:
             return str(answer.read(), "utf-8")
+
+    def frames_in_hand(self, host: Host) -> int:
+        """Frames without answers that the worker there holds."""
+        name = rf'worker="worker-\d+-{self.worker_on(host).pid}"'
+        found = re.search(rf"^everyframe_worker_in_flight{{{name}}} (\S+)$", self.metrics(), re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
     def worker_on(self, host: Host) -> Worker:
         """The worker program there."""

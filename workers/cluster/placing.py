@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
 from ray.autoscaler.sdk import request_resources
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 
+from workers.cluster import scaling
 from workers.cluster.actors import CONTROL, Holder
 from workers.cluster.models import Model
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for an actor to say where it is; one that is not yet placed says it later.
+#: Longest wait for actors to say where they are; one that is not yet placed says it later.
 _ASK_S = 0.5
 
 #: Ray's resources for one worker.
@@ -29,12 +31,9 @@ class Placed:
         self._actor = actor
         self._served = actor.serve.remote()
 
-    def machine(self) -> str | None:
-        """The machine it is on; None: on none yet, or just being started anew."""
-        try:
-            return str(ray.get(self._actor.machine.remote(), timeout=_ASK_S))
-        except (RayError, GetTimeoutError):
-            return None
+    def ask_machine(self) -> Any:
+        """Ray's reference of what will be the id of the machine it is on."""
+        return self._actor.machine.remote()
 
     def drain(self) -> None:
         """Ask the worker to finish."""
@@ -83,9 +82,7 @@ class Placing:
         staying = [one for one in self._placed if not one.draining]
         for _ in range(wanted - len(staying)):
             self._start()
-        for one in staying[wanted:]:
-            log.info("worker %d is no longer needed", one.index)
-            one.drain()
+        self._dismiss(staying, len(staying) - wanted)
         if wanted != self._requested:  # so that an autoscaler brings machines, and keeps them
             request_resources(bundles=[dict(self._share)] * wanted)
             self._requested = wanted
@@ -104,10 +101,23 @@ class Placing:
         """Drain the workers of machines that are to go: `ray drain-node`, or a cloud that takes one back."""
         if not departing:
             return
-        for one in self._placed:
-            if not one.draining and one.machine() in departing:
+        for one, machine in _machines_of([one for one in self._placed if not one.draining]).items():
+            if machine in departing:
                 log.info("worker %d leaves a machine that is to go", one.index)
                 one.drain()
+
+    def _dismiss(self, staying: Sequence[Placed], number: int) -> None:
+        """Let so many go; who runs nowhere has nothing to finish, and ends at once."""
+        if number <= 0:
+            return
+        running = _machines_of(staying).keys()
+        for one in scaling.dismissed(staying, running, number):
+            log.info("worker %d is no longer needed", one.index)
+            if one in running:
+                one.drain()
+            else:
+                one.end()
+                self._placed.remove(one)
 
     def _start(self) -> None:
         taken = {one.index for one in self._placed}
@@ -122,6 +132,19 @@ def room(share: Share) -> int:
     return sum(
         min(int(resources.get(name, 0) / amount) for name, amount in share.items()) for resources in staying
     )
+
+
+def _machines_of(placed: Sequence[Placed]) -> dict[Placed, str]:
+    """The machine that each of them is on; who is on none, or just being started anew, is left out."""
+    asked = {one.ask_machine(): one for one in placed}
+    if not asked:
+        return {}
+    told, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_ASK_S)
+    machines = {}
+    for answer in told:
+        with suppress(RayError):
+            machines[asked[answer]] = str(ray.get(answer))
+    return machines
 
 
 def has(resource: str) -> bool:

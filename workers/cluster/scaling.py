@@ -1,7 +1,11 @@
 """How many workers the traffic needs: plain arithmetic on what the broker says, with time as an argument."""
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+OneT = TypeVar("OneT")
 
 #: Most by which the number grows at once, until those who load show what they change.
 _GROWTH = 2.0
@@ -99,3 +103,9 @@ def _needed(wanted: int, load: Load, coming: float, rate: float | None, bounds: 
         return wanted if load.queued or load.in_flight else bounds.least
     late = load.queued - rate * load.workers * bounds.target_delay_s
     return math.ceil((coming / _BUSY + max(late, 0) / _CLEAR_S) / rate)
+
+
+def dismissed(staying: Sequence[OneT], running: Collection[OneT], number: int) -> list[OneT]:
+    """Which of them go: first who runs nowhere, as after the loss of a machine, then who came last."""
+    last_first = staying[::-1]
+    return sorted(last_first, key=lambda one: one in running)[:number]
