@@ -12,8 +12,8 @@ from tests.workers.stick_people import HEIGHT, WIDTH, Person, box_of, joints_of,
 from workers.geometry import rotation_from_vector
 from workers.phalp.confidence import USABLE
 from workers.phalp.state import SessionState, UnreadableState
-from workers.phalp.track import MAX_UNSEEN
-from workers.phalp.tracker import CONFIRMED_HITS, Tracker
+from workers.phalp.track import CONFIRMED_HITS, MAX_UNSEEN
+from workers.phalp.tracker import Tracker
 from workers.tracker import FrameFacts
 from workers.types import Observation, TrackedPerson
 

@@ -20,6 +20,9 @@ from workers.phalp.skeleton import Skeleton
 from workers.phalp.smooth import Filtered
 from workers.phalp.state import Floats, Quaternions, TrackState
 
+#: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
+CONFIRMED_HITS: Final = 10
+
 #: Longest life without a sighting, frames (PHALP's).
 MAX_UNSEEN: Final = 50
 #: A track that was seen n times lives on for this many frames times n: a false box does not linger.

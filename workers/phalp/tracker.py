@@ -8,32 +8,32 @@ PHALP (Rajasegaran et al., CVPR 2022): predict -> associate -> update the matche
 -> start the new -> drop the dead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from workers.phalp import marks, outlook, past, recall
+from workers.phalp import marks, outlook, recall
+from workers.phalp.answer import people_of
 from workers.phalp.associate import ALL_CUES, Cues, associate
 from workers.phalp.bodies import Bodies, box_of
-from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.doubles import ALIKE, is_part, is_part_box, looks_apart, without_doubles
 from workers.phalp.hiding import RECENT, unobstructed
-from workers.phalp.location import normalised_box, pelvis_at, pixel_box, size_at
+from workers.phalp.location import normalised_box
 from workers.phalp.match import SETTLED, Expectation, Verdict, match
 from workers.phalp.outlook import Outlook
 from workers.phalp.pace import NO_TIMES, Pace
 from workers.phalp.predict import out_of_sight
+from workers.phalp.primary import choose
 from workers.phalp.recall import Place
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import JointsOf, Skeleton
 from workers.phalp.sleep import fall_asleep, woken
-from workers.phalp.state import Floats, SessionState, TrackState
-from workers.phalp.track import begin, is_over, observe
-from workers.target import aimed_at
+from workers.phalp.state import SessionState, TrackState
+from workers.phalp.track import CONFIRMED_HITS, begin, is_over, observe
 from workers.tracker import Expected, FrameFacts, Tracked
-from workers.types import BodyPose, Measured, Observation, Plan, Proposal, TrackedPerson
+from workers.types import Observation, Plan, Proposal, TrackedPerson
 
 #: Steadiness after a jump, and after a pose that changed at once, as shares of what it was; and the share
 #: of what is missing to 1 that a step without either gives back. Below `STEADY` a session is one whose
@@ -42,9 +42,6 @@ STEADINESS_AFTER_JUMP: Final = 0.4
 STEADINESS_AFTER_CHANGE: Final = 0.7
 STEADINESS_REGAINED: Final = 0.04
 STEADY: Final = 0.6
-
-#: Sightings after which a track is more than a suspicion: before, it may lose the primary place.
-CONFIRMED_HITS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,31 +238,16 @@ class Tracker:
         verdicts = {one.verdict for one in matches}
         jumped = not view.follows or Verdict.JUMPED in verdicts
         wrong = {one.before.track_id: one.contradictions for one in matches}
-        poses = Bodies.of(tracks, self._skeleton).poses()
-        people = [
-            _person(
-                track,
-                pose,
-                measured,
-                facts,
-                seen_as.get(track.track_id),
-                wrong.get(track.track_id, {}),
-                error,
-            )
-            for track, pose, measured, error in zip(
-                tracks, poses, _measured(tracks, self._skeleton), _expected_errors(tracks), strict=True
-            )
-        ]
-        named = None if facts.target is None else aimed_at(facts.target, people)
-        primary_id = _primary(tracks, state) if named is None else tracks[named].track_id
+        people = people_of(tracks, facts, seen_as=seen_as, wrong=wrong, skeleton=self._skeleton)
+        first = choose(tracks, people, facts.target, before=state)
         pace = _pace(state).after(facts)
         memory = recall.remember(state.memory, facts.thumbnail, view.place, turn=state.turn, jumped=jumped)
         after = SessionState(
             tracks=tuple(tracks),
             asleep=asleep,
             next_track_id=state.next_track_id + len(newcomers),
-            primary_id=primary_id,
-            primary_named=named is not None or (state.primary_named and primary_id == state.primary_id),
+            primary_id=first.track_id,
+            primary_named=first.named,
             last_frame=pace.last_frame,
             last_ms=pace.last_ms,
             frame_ms=pace.frame_ms,
@@ -277,61 +259,11 @@ class Tracker:
                 state.steadiness, jumped=jumped, changed=Verdict.CHANGED in verdicts, matched=bool(matches)
             ),
         )
-        ids = [track.track_id for track in tracks]
-        return after, people, ids.index(primary_id) if primary_id is not None else None
-
-
-def _person(
-    track: TrackState,
-    pose: BodyPose,
-    measured: Measured | None,
-    facts: FrameFacts,
-    seen: Sighting | None,
-    contradictions: Mapping[str, int],
-    error: Floats,
-) -> TrackedPerson:
-    """The person of a track whose pose is off by `error` (2,), mm and body lengths."""
-    error_mm, error_lengths = error.tolist()
-    believed = confidence(track.trust, error_mm=error_mm)
-    return TrackedPerson(
-        track_id=track.track_id,
-        state=state_of(unseen=track.unseen, detected=track.detected),
-        frames_since_detected=track.unseen,
-        tentative=track.hits < CONFIRMED_HITS,
-        confidence=believed,
-        expected_error_mm=error_mm,
-        expected_error_px=error_lengths * float(size_at(track.place)) * max(facts.width, facts.height),
-        pose=pose,
-        box=pixel_box(box_of(track), facts.width, facts.height).astype(np.float32),
-        joint_confidence=joint_confidence(believed, track.visibility).astype(np.float32),
-        contradictions=contradictions,
-        box_index=None if seen is None else seen.box_index,
-        measured=measured,
-    )
-
-
-def _measured(tracks: Sequence[TrackState], skeleton: Skeleton) -> list[Measured | None]:
-    """How each track is seen in this frame, if it is."""
-    shown = [track for track in tracks if not track.unseen]
-    if not shown:
-        return [None] * len(tracks)
-    turns = past.unit_quaternions(np.array([track.past_turns[-1] for track in shown]))
-    lengths = skeleton.length(np.array([track.betas for track in shown]))
-    pelvis = pelvis_at(np.array([track.past_places[-1] for track in shown]), lengths)
-    measured = zip(turns.astype(np.float32), pelvis.astype(np.float32), strict=True)
-    return [None if track.unseen else Measured(*next(measured)) for track in tracks]
+        return after, people, first.index
 
 
 def _pace(state: SessionState) -> Pace:
     return Pace(state.last_frame, state.last_ms, state.frame_ms)
-
-
-def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
-    """How far off (T, 2) the poses of tracks are, mm and body lengths."""
-    if not tracks:
-        return np.zeros((0, 2))
-    unseen = np.array([track.unseen for track in tracks])
-    return expected_error(np.array([track.innovation for track in tracks]), unseen)
 
 
 def _share_inside(track: TrackState, facts: FrameFacts) -> float:
@@ -366,26 +298,3 @@ def _steadiness(steadiness: float, *, jumped: bool, changed: bool, matched: bool
     if changed:
         return steadiness * STEADINESS_AFTER_CHANGE
     return steadiness + STEADINESS_REGAINED * (1 - steadiness) if matched else steadiness
-
-
-def _primary(tracks: Sequence[TrackState], before: SessionState) -> int | None:
-    """Who is shown first: the one who was, while alive; else the most prominent one."""
-    if not tracks:
-        return None
-    by_id = {track.track_id: track for track in tracks}
-    current = by_id.get(before.primary_id) if before.primary_id is not None else None
-    if current is not None and (before.primary_named or _is_sure(current)):
-        return current.track_id
-    # Someone in view comes before a suspicion that is out of sight.
-    return max(tracks, key=lambda track: (track.unseen == 0, _prominence(track), -track.track_id)).track_id
-
-
-def _is_sure(track: TrackState) -> bool:
-    """Whether a track is no mere suspicion that is out of sight."""
-    return track.hits >= CONFIRMED_HITS or track.unseen == 0 or track.lasting
-
-
-def _prominence(track: TrackState) -> float:
-    """Size x centrality x trust: a place is in units of the picture's longer side, from its centre."""
-    height = float(track.seen_box[3] - track.seen_box[1])
-    return height * (1 - min(float(np.hypot(*track.place[:2])), 0.9)) * track.trust
