@@ -1,11 +1,9 @@
 """How the broker is, as `Status` tells it; who waits, who works, and what the limits are."""
 
 from broker.fleet import Fleet
-from broker.inquiries import Inquiries
-from broker.lobby import Lobby
+from broker.intake import Intake
 from broker.outbox import Outbox
 from broker.sessions import Sessions
-from broker.waiting_room import WaitingRoom
 from wire.messages import Status, WorkerStatus
 from wire.settings import Settings
 
@@ -27,9 +25,7 @@ def status(
     *,
     fleet: Fleet,
     sessions: Sessions,
-    lobby: Lobby,
-    waiting_room: WaitingRoom,
-    inquiries: Inquiries,
+    intake: Intake,
     outbox: Outbox,
     load_error: str | None,
     uptime_s: float,
@@ -49,16 +45,14 @@ def status(
                 observer=worker.ready.observer,
                 tracker=worker.ready.tracker,
                 store=dict(worker.store),
+                memory=worker.ready.memory,
             )
             for worker in fleet
         ],
         sessions=len(sessions),
         streams=sessions.streams,
-        queued_frames=len(lobby) + len(waiting_room) + len(inquiries) + len(pictures),
-        queued_bytes=lobby.held_bytes
-        + waiting_room.held_bytes
-        + inquiries.held_bytes
-        + sum(picture.size_bytes for picture in pictures if picture),
+        queued_frames=len(intake) + len(pictures),
+        queued_bytes=intake.held_bytes + sum(picture.size_bytes for picture in pictures if picture),
         in_flight=sum(len(worker.in_flight) for worker in fleet),
         counters=dict(outbox.counters),
         limits={name: float(getattr(settings, name)) for name in _LIMITS},

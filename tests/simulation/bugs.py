@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+import broker.losses
 import broker.routing
 import broker.sessions
 import workers.memory_store
@@ -76,8 +77,8 @@ def nobody_waits_for_a_missing_frame(patch: pytest.MonkeyPatch) -> None:
 
 def poison_is_handed_out_for_ever(patch: pytest.MonkeyPatch) -> None:
     """No frame is blamed for the workers that end with it."""
-    patch.setattr(broker.routing, "_POISON_DEATHS", 10**6)
-    patch.setattr(broker.routing, "_POISON_LOSSES", 10**6)
+    patch.setattr(broker.losses, "_POISON_DEATHS", 10**6)
+    patch.setattr(broker.losses, "_POISON_LOSSES", 10**6)
 
 
 def generations_come_again(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,168 @@
+"""How a request gets its place in a session, and where it waits until it can have one.
+
+Pure: time is an argument. Which session it is, `sessions.py` decides; when the frame goes out, `dispatch.py`.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, count
+
+from broker.choice import Undecided
+from broker.dispatch import Dispatch
+from broker.fleet import Fleet
+from broker.inquiries import Inquiries, subject_of
+from broker.jobs import Job, Picture, Request
+from broker.lobby import Lobby
+from broker.outbox import Outbox
+from broker.requests import OpenRequests
+from broker.sessions import Sessions
+from broker.waiting_room import WaitingRoom
+from wire.errors import Internal, PoseError
+from wire.messages import Frame, Recalled
+from wire.settings import Settings
+
+
+class Intake:
+    """The requests that have no place yet: in the lobby, the waiting room, or until a worker has told."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        *,
+        fleet: Fleet,
+        sessions: Sessions,
+        requests: OpenRequests,
+        dispatch: Dispatch,
+    ) -> None:
+        self._counters = outbox.counters
+        self._sessions = sessions
+        self._requests = requests
+        self._dispatch = dispatch
+        self._lobby = Lobby(max_session_frames=settings.max_session_frames)
+        self._waiting_room = WaitingRoom()
+        self._inquiries = Inquiries(fleet, outbox)
+        self._is_one_of_several = len(settings.broker_addresses()) > 1
+        self._arrivals = count()
+
+    def __len__(self) -> int:
+        return len(self._lobby) + len(self._waiting_room) + len(self._inquiries)
+
+    def __iter__(self) -> Iterator[Request]:
+        return chain(self._lobby, self._waiting_room, self._inquiries)
+
+    @property
+    def held_bytes(self) -> int:
+        """Of all pictures that wait for a place."""
+        return self._lobby.held_bytes + self._waiting_room.held_bytes + self._inquiries.held_bytes
+
+    @property
+    def knows_the_sessions(self) -> bool:
+        """Whether a worker has told which there are."""
+        return not self._lobby.is_open
+
+    def take_in(self, client: bytes, frame: Frame, picture: Picture, *, now: float) -> None:
+        """Open a request, and give it its place if that is clear. Raises `Busy`."""
+        if self._lobby.is_open:
+            self._lobby.check_room(frame.session_id)
+            self._lobby.enter(self._requests.open(client, frame, picture, now=now), picture)
+        else:
+            self.admit(self._requests.open(client, frame, picture, now=now), picture, now=now)
+
+    def let_in(self, *, now: float) -> None:
+        """It is known which sessions there are: who waits in the lobby gets a place."""
+        for request, picture in self._lobby.let_in():
+            self.admit(request, picture, now=now)
+
+    def recalled(self, message: Recalled, *, now: float) -> None:
+        """A worker tells what is known of a session, or of the videos from one place, that was asked for."""
+        waiting = self._inquiries.answered(message)
+        if waiting is None:
+            return
+        self._sessions.learn(message.sessions, now=now)
+        kept = {held.session_id: [seen.frame_number for seen in held.frames] for held in message.sessions}
+        for request, picture in waiting:
+            numbers = kept.get(request.frame.session_id or "")
+            if request.placed_before and numbers and request.frame.frame_number < max(numbers) - len(numbers):
+                # Its answer is not kept any more, and to fold it once more would change the session.
+                self._end(request, picture, Internal("another broker has answered this frame"), "failed")
+            else:
+                self.admit(request, picture, now=now, is_known=True)
+
+    def worker_joined(self) -> None:
+        """Ask what nobody could be asked before."""
+        self._inquiries.worker_joined()
+
+    def worker_lost(self, address: bytes) -> None:
+        """Ask another worker what this one was asked."""
+        self._inquiries.worker_lost(address)
+
+    def next_due(self) -> float:
+        """When `look` has something to do, seconds."""
+        return self._waiting_room.next_due()
+
+    def look(self, *, now: float) -> None:
+        """Place those of whom more may be known by now."""
+        for request, picture in self._waiting_room.due(now=now):
+            self.admit(request, picture, now=now)
+
+    def admit(self, request: Request, picture: Picture, *, now: float, is_known: bool = False) -> None:
+        """Give a request its place in a session, or turn it away; `is_known`: all that can be of it."""
+        if self._is_one_of_several and not is_known and self._sessions.is_stranger(request.frame):
+            self._inquiries.enter(subject_of(request.frame), request, picture)
+            return
+        try:
+            session, number = self._sessions.place(request.frame, digest=picture.digest, now=now)
+        except Undecided as doubt:
+            self._waiting_room.enter(request, picture, until=doubt.until)
+            return
+        except PoseError as refusal:
+            self._requests.drop(request, picture)
+            self._requests.turn_away(request.client, request.frame, refusal, now=now)
+            return
+        self._counters["accepted"] += 1
+        if job := session.twin(number, request):
+            self._counters["duplicates"] += 1
+            self._requests.join(request, job)
+            self._requests.let_go(picture)
+            return
+        job = Job(
+            frame=request.frame,
+            frame_number=number,
+            session=session,
+            video=session.video,
+            picture=picture,
+            admitted_at=now,
+            arrival=next(self._arrivals),
+        )
+        self._requests.join(request, job)
+        session.add(job)
+        self._dispatch.consider(session, now=now)
+
+    def place_again(self, job: Job, *, now: float) -> None:
+        """Another broker has the job's session: its requests get a place in what is learnt anew."""
+        job.session.close(job)
+        self._requests.landed(job)
+        if (picture := job.picture) is None:
+            return
+        requests, job.picture = list(job.requests), None
+        for request in requests:
+            self._requests.part(request, picture)
+            self._counters["accepted"] -= 1
+            self.admit(request, picture, now=now)
+
+    def refuse(self, request: Request, error: PoseError, *, counter: str) -> None:
+        """End a request that has no place yet."""
+        self._end(request, self._take_out(request), error, counter)
+
+    def _take_out(self, request: Request) -> Picture:
+        if request in self._waiting_room:
+            self._sessions.give_up(request.frame, digest=request.digest)
+            return self._waiting_room.leave(request)
+        if request in self._inquiries:
+            return self._inquiries.leave(request)
+        return self._lobby.leave(request)
+
+    def _end(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:
+        self._counters["accepted"] += 1
+        self._requests.refuse(request, error, counter=counter)
+        self._requests.let_go(picture)
