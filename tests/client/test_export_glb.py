@@ -78,16 +78,6 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def body() -> Body:
-    return Body.open()
-
-
-@pytest.fixture(scope="module")
-def motion(body: Body) -> Motion:
-    return moving(body)
-
-
-@pytest.fixture(scope="module")
 def out(motion: Motion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
     written(motion, folder)

@@ -31,16 +31,6 @@ from wire.skeleton import COCO_KEYPOINTS, SMPL_JOINTS
 
 
 @pytest.fixture(scope="module")
-def body() -> Body:
-    return Body.open()
-
-
-@pytest.fixture(scope="module")
-def motion(body: Body) -> Motion:
-    return moving(body)
-
-
-@pytest.fixture(scope="module")
 def out(motion: Motion, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Everything that is compared here, of both people."""
     folder = tmp_path_factory.mktemp("out")

@@ -7,6 +7,7 @@ import pytest
 
 from client.backend import Backend
 from client.private_service import PrivateService, private_service
+from tests.node import backend as node_client
 from tools.clip import clip_path
 
 
@@ -26,3 +27,12 @@ def backend(service: PrivateService) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def sports_clip() -> Path:
     return clip_path("sports2d_demo.mp4")
+
+
+@pytest.fixture(scope="session")
+def node() -> None:
+    """A test with this is skipped, and says so, where there is no node."""
+    try:
+        node_client.node()
+    except node_client.NotRun as error:
+        pytest.skip(str(error))

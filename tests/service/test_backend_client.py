@@ -10,17 +10,10 @@ from tests.node import backend
 from tools.clip import clip_path
 from wire.skeleton import COCO_KEYPOINTS
 
+pytestmark = pytest.mark.usefixtures("node")
+
 FRAMES = 24
 COUNTS = {"keypoints": 17, "joints": 24, "angles": 9, "vertices": 6890, "faces": 13776}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def node() -> None:
-    """All of these tests are skipped, and say so, where there is no node."""
-    try:
-        backend.node()
-    except backend.NotRun as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,12 @@ from client.private_service import PrivateService
 from client.tracking import Client
 from tests.client.running import Worker, wait_for
 from tests.client.running import service as fake_service
-from tests.node import backend, wire
+from tests.node import wire
 from tests.videos import corners
 
+pytestmark = pytest.mark.usefixtures("node")
+
 FRAMES = 12
-
-
-@pytest.fixture(scope="module", autouse=True)
-def node() -> None:
-    """All of these tests are skipped, and say so, where there is no node."""
-    try:
-        backend.node()
-    except backend.NotRun as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
