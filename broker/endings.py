@@ -32,6 +32,12 @@ class Endings:
             self._requests.refuse(request, error, counter=counter)
         self.give_up(job, expired=False)
 
+    def displace(self, job: Job, *, now: float) -> None:
+        """The frame has to come again: an earlier one, for which it waits, gets its room."""
+        job.session.queue.remove(job)
+        self._requests.displace(job, now=now)
+        self.end(job)
+
     def give_up(self, job: Job, *, expired: bool) -> None:
         """Nobody waits for the frame any more, and its session goes on without."""
         job.session.give_up(job, expired=expired)

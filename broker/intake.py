@@ -8,13 +8,14 @@ from itertools import chain, count
 
 from broker.choice import Undecided
 from broker.dispatch import Dispatch
+from broker.endings import Endings
 from broker.fleet import Fleet
 from broker.inquiries import Inquiries, subject_of
-from broker.jobs import Job, Picture, Request
+from broker.jobs import Job, Picture, Request, Session
 from broker.lobby import Lobby
 from broker.outbox import Outbox
 from broker.requests import OpenRequests
-from broker.sessions import Sessions
+from broker.sessions import SessionFull, Sessions
 from broker.waiting_room import WaitingRoom
 from wire.errors import Internal, PoseError
 from wire.messages import Frame, Recalled
@@ -32,11 +33,13 @@ class Intake:
         fleet: Fleet,
         sessions: Sessions,
         requests: OpenRequests,
+        endings: Endings,
         dispatch: Dispatch,
     ) -> None:
         self._counters = outbox.counters
         self._sessions = sessions
         self._requests = requests
+        self._endings = endings
         self._dispatch = dispatch
         self._lobby = Lobby(max_session_frames=settings.max_session_frames)
         self._waiting_room = WaitingRoom()
@@ -65,8 +68,10 @@ class Intake:
         if self._lobby.is_open:
             self._lobby.check_room(frame.session_id)
             self._lobby.enter(self._requests.open(client, frame, picture, now=now), picture)
-        else:
-            self.admit(self._requests.open(client, frame, picture, now=now), picture, now=now)
+            return
+        if not self._requests.has_room(picture):
+            self._make_room(frame, picture, now)
+        self.admit(self._requests.open(client, frame, picture, now=now), picture, now=now)
 
     def let_in(self, *, now: float) -> None:
         """It is known which sessions there are: who waits in the lobby gets a place."""
@@ -111,7 +116,7 @@ class Intake:
             self._inquiries.enter(subject_of(request.frame), request, picture)
             return
         try:
-            session, number = self._sessions.place(request.frame, digest=picture.digest, now=now)
+            session, number = self._place(request, picture, now)
         except Undecided as doubt:
             self._waiting_room.enter(request, picture, until=doubt.until)
             return
@@ -153,6 +158,30 @@ class Intake:
     def refuse(self, request: Request, error: PoseError, *, counter: str) -> None:
         """End a request that has no place yet."""
         self._end(request, self._take_out(request), error, counter)
+
+    def _place(self, request: Request, picture: Picture, now: float) -> tuple[Session, int]:
+        try:
+            return self._sessions.place(request.frame, digest=picture.digest, now=now)
+        except SessionFull as full:
+            waiting = full.session.waiting_for(full.frame_number)
+            if not waiting:
+                raise
+            self._endings.displace(waiting[0], now=now)
+            return self._sessions.place(request.frame, digest=picture.digest, now=now)
+
+    def _make_room(self, frame: Frame, picture: Picture, now: float) -> None:
+        """At a bound, frames that wait for this one give it their room, the last first.
+
+        They would hold it until nobody waits for this one any more. So a session goes on in its order however
+        many frames its client has under way, and the bounds hold.
+        """
+        for session in self._sessions.that_may_take(frame, digest=picture.digest):
+            waiting = session.waiting_for(frame.frame_number)
+            for many in range(1, len(waiting) + 1):
+                if self._requests.has_room(picture, without=waiting[:many]):
+                    for job in waiting[:many]:
+                        self._endings.displace(job, now=now)
+                    return
 
     def _take_out(self, request: Request) -> Picture:
         if request in self._waiting_room:

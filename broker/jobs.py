@@ -134,6 +134,14 @@ class Session:
         self.order.arrived(job.frame_number, outstanding=self.outstanding)
         self.enqueue(job)
 
+    def waiting_for(self, frame_number: int) -> list[Job]:
+        """The frames in line that frame `frame_number` has yet to come before, the last first."""
+        is_late = self.order.newest is not None and frame_number <= self.order.newest
+        if is_late or (self.video.generation, frame_number) in self.open_jobs:
+            return []
+        newer = (job for job in self.queue if job.hand_out is None and job.video is self.video)
+        return [job for job in newer if job.frame_number > frame_number][::-1]
+
     def owned_under(self, epoch: int) -> None:
         """It has another owner."""
         if self.epoch > self.known_epoch:

@@ -17,6 +17,7 @@ COUNTERS = (
     "expired",  # requests whose deadline passed
     "poisoned",  # requests for frames that ended their workers
     "not_loaded",  # requests answered while no worker could load
+    "displaced",  # requests sent back after all: an earlier frame of their session needed the room
     "duplicates",  # requests that joined a frame already on its way
     "stepped_over",  # gaps that were not waited for any longer, and frames that expired unseen
     "stale_results",  # answers of former owners, dropped

@@ -58,12 +58,21 @@ class OpenRequests:
         request.client = client
         return True
 
+    def has_room(self, picture: Picture, *, without: Sequence[Job] = ()) -> bool:
+        """Whether one more request may be opened, if these frames went."""
+        frames, held_bytes = len(self._by_id), self._held_bytes
+        for job in without:
+            frames -= len(job.requests)
+            held_bytes -= job.picture.size_bytes if job.picture else 0
+        return (
+            frames < self._settings.max_queue_frames
+            and held_bytes + picture.size_bytes <= self._settings.max_queue_bytes
+        )
+
     def open(self, client: bytes, frame: Frame, picture: Picture, *, now: float) -> Request:
         """Take a request and its picture in. Raises `Busy`."""
-        if len(self._by_id) >= self._settings.max_queue_frames:
-            raise Busy(f"{len(self._by_id)} frames are waiting")
-        if self._held_bytes + picture.size_bytes > self._settings.max_queue_bytes:
-            raise Busy(f"{self._held_bytes} bytes are waiting")
+        if not self.has_room(picture):
+            raise Busy(f"{len(self._by_id)} frames with {self._held_bytes} bytes are waiting")
         deadline = now + frame.deadline_ms / 1000
         request = Request(client, frame, picture.digest, arrived_at=now, deadline=deadline)
         self._by_id[frame.request_id] = request
@@ -110,11 +119,17 @@ class OpenRequests:
     def turn_away(self, client: bytes, frame: Frame, error: PoseError, *, now: float) -> None:
         """Refuse what was never taken in; who meets a bound is told when to try again."""
         if isinstance(error, Busy):
-            low, high = _RETRY_AFTER_S
-            error.retry_after_s = round(min(high, max(low, self._pace_s * len(self._by_id))), 1)
-            self._note_busy(error, now)
+            self._outbox.counters["busy"] += 1
+            self._tell_when(error, now)
         self._outbox.counters["thumbnails_wanted"] += isinstance(error, ThumbnailWanted)
         self._outbox.refuse(client, frame.request_id, error, session_id=frame.session_id)
+
+    def displace(self, job: Job, *, now: float) -> None:
+        """All who wait for this frame are told to come again: its room goes to an earlier one."""
+        busy = Busy("an earlier frame of its session has its room")
+        self._tell_when(busy, now)
+        for request in list(job.requests):
+            self.refuse(request, busy, counter="displaced")
 
     def drop(self, request: Request, picture: Picture) -> None:
         """Close a request that is turned away after all."""
@@ -156,8 +171,9 @@ class OpenRequests:
             self._deadlines = [timer for timer in self._deadlines if timer[2].open]
             heapq.heapify(self._deadlines)
 
-    def _note_busy(self, refusal: Busy, now: float) -> None:
-        self._outbox.counters["busy"] += 1
+    def _tell_when(self, refusal: Busy, now: float) -> None:
+        low, high = _RETRY_AFTER_S
+        refusal.retry_after_s = round(min(high, max(low, self._pace_s * len(self._by_id))), 1)
         if now >= self._busy_noted_until:
             self._busy_noted_until = now + _BUSY_NOTED_EVERY_S
             text = "busy, requests are refused: %s (%d so far)"

@@ -63,6 +63,7 @@ class Routing:
             fleet=self._fleet,
             sessions=self._sessions,
             requests=self._requests,
+            endings=self._endings,
             dispatch=self._dispatch,
         )
         self._losses = Losses(

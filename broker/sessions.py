@@ -19,6 +19,15 @@ from wire.messages import Frame, HeldSession
 from wire.settings import Settings
 
 
+class SessionFull(Busy):
+    """The session of a frame has as many requests open as it may. frame_number: in it."""
+
+    def __init__(self, session: Session, frame_number: int) -> None:
+        super().__init__(f"session {session.session_id} has {session.outstanding} frames waiting")
+        self.session = session
+        self.frame_number = frame_number
+
+
 class Sessions:
     """At most `max_sessions`, longest quiet first."""
 
@@ -53,18 +62,26 @@ class Sessions:
     def place(self, frame: Frame, *, digest: int, now: float) -> tuple[Session, int]:
         """The session of a frame that arrived, and the frame's number in it.
 
-        Raises `Busy` past a bound, `ThumbnailWanted`, and `Undecided`.
+        Raises `Busy` past a bound (`SessionFull`), `ThumbnailWanted`, and `Undecided`.
         """
         if frame.session_id is None:
             session, number = self._place_unnamed(frame, digest, now)
         else:
             session, number = self._find_or_begin(frame.session_id, now), frame.frame_number
         if session.outstanding >= self._settings.max_session_frames:
-            raise Busy(f"session {session.session_id} has {session.outstanding} frames waiting")
+            raise SessionFull(session, number)
         if number == 0 and frame.session_id is not None:
             self._see_zero(session, digest)
         self._touch(session, now)
         return session, number
+
+    def that_may_take(self, frame: Frame, *, digest: int) -> list[Session]:
+        """The session that the frame names; without a name, those in which it could be placed now."""
+        if frame.session_id is not None:
+            ids = [frame.session_id]
+        else:
+            ids = self._streams.that_may_take(frame.source, frame.frame_number, digest=digest)
+        return [self._sessions[session_id] for session_id in ids if session_id in self._sessions]
 
     def give_up(self, frame: Frame, *, digest: int) -> None:
         """A frame that was `Undecided` is not waited for any more."""

@@ -73,6 +73,15 @@ class Streams:
         finally:
             self._tidy(key)
 
+    def that_may_take(self, source: Source, number: int, *, digest: int) -> list[str]:
+        """The sessions in which a frame could be placed now."""
+        caller = self._callers.get(source.origin)
+        return [
+            stream.session_id
+            for stream in (caller.streams if caller else ())
+            if stream.may_take(number) or stream.repeated(number, digest) is not None
+        ]
+
     def drop(self, source: Source, frame_number: int, *, digest: int) -> None:
         """A frame that was `Undecided` will not be placed any more."""
         if caller := self._callers.get(source.origin):

@@ -76,6 +76,7 @@ class Bench:
         session="dance",  # None: the caller names none
         *,
         picture=None,
+        size_bytes=100,
         client=b"c",
         deadline_s=60.0,
         request_id=None,
@@ -91,7 +92,7 @@ class Bench:
             **fields,
         )
         digest = number if picture is None else picture
-        self.routing.frame(client, request, [b"jpeg"], payload_bytes=100, digest=digest, now=self.now)
+        self.routing.frame(client, request, [b"jpeg"], payload_bytes=size_bytes, digest=digest, now=self.now)
         self.collect()
         return request
 

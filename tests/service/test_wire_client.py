@@ -71,12 +71,12 @@ def test_what_a_broker_left_unanswered_the_next_one_answers(tmp_path: Path) -> N
     assert told.status["connections"] == 2
 
 
-def test_a_busy_broker_is_asked_again(tmp_path: Path) -> None:
+def test_a_broker_with_room_for_less_than_is_under_way_answers_all(tmp_path: Path) -> None:
     folders = [wire.write_pixels(tmp_path / name, map(corners, range(20))) for name in ("one", "other")]
     worker = Worker()
 
     with fake_service(tmp_path, worker, max_queue_frames=3) as broker:
-        told = wire.track(broker.frames, folders, window=2)
+        told = wire.track(broker.frames, folders, window=16)
 
     assert told.status["counters"]["busy"] > 0
     for folder in folders:

@@ -23,7 +23,7 @@ _OUTCOMES = {"answered", "nobody waits", "busy", "deadline_exceeded", "poison_fr
 
 
 #: The counters in one of which each accepted request ends.
-_ENDS = ("answered", "failed", "expired", "poisoned", "not_loaded")
+_ENDS = ("answered", "failed", "expired", "poisoned", "not_loaded", "displaced")
 
 
 class Promises:
