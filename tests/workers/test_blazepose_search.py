@@ -1,9 +1,11 @@
 """Who is found in real pictures: the expected people, the newcomers, and nobody twice."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from workers.blazepose.detector import Detector
+from workers.blazepose.detector import Detection, Detector, Tile
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.search import Expected, Search, Sighting
 from workers.types import BodyPose, Image, Proposal
@@ -178,3 +180,27 @@ def test_who_may_be_anywhere_is_looked_for_everywhere_at_once(search: Search, cl
     known = pytest.approx(hips(woman), abs=5)
     assert [hips(one) for one in waiting] == [known]
     assert [hips(one) for one in looking] == [known, pytest.approx((780, 305), abs=40)]
+
+
+def test_who_was_not_found_when_the_picture_jumped_is_looked_for_everywhere_within_three_frames(
+    search: Search, detector: Detector, clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Tile] = []
+
+    def detect(image: Image, tile: Tile, **how: Any) -> list[Detection]:
+        looked.append(tile)
+        return Detector.detect(detector, image, tile, **how)
+
+    (man,) = search.people(clips["sports2d"][0], [], turn=0)
+    image = clips["sports2d"][160]  # he leaps; the woman below shows that the picture goes on
+    woman = min(search.people(image, [expect(man.landmarks)], turn=0), key=hips)
+    expected = [expect(woman.landmarks), expect(man.landmarks, track_id=2, unseen=3, anywhere=True)]
+    known, leaping = pytest.approx(hips(woman), abs=5), pytest.approx((780, 305), abs=40)
+    monkeypatch.setattr(detector, "detect", detect)
+    found = []
+    for turn in range(3):
+        looked.clear()
+        found.append([hips(one) for one in search.people(image, expected, turn=turn)])
+        assert len(looked) <= 5, "of twelve, which would take longer than all else"
+    assert all(people[0] == known for people in found)
+    assert any(people[1:] == [leaping] for people in found)

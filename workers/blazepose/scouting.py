@@ -19,6 +19,8 @@ _TILE_SIDES = (1.0, 0.6)
 _OVERLAP = 1 / 3
 #: A smaller tile would only magnify pixels.
 _SMALLEST_TILE_PX = 192
+#: Frames in which every part of the picture is looked at, where it is not one frame.
+_TURNS = 3
 #: Side of the tile around a known person, in sides of the person's region.
 _MARGIN = 1.5
 
@@ -34,6 +36,14 @@ def tiles(width: int, height: int) -> tuple[Tile, ...]:
         for y in _starts(height, side)
         for x in _starts(width, side)
     )
+
+
+def some_tiles(width: int, height: int, *, turn: int) -> tuple[Tile, ...]:
+    """Every third of `tiles`, by turns: for whom the frame in which the picture jumped has not shown.
+
+    All of them in each frame would cost more than everything else, most often for somebody who has left.
+    """
+    return tiles(width, height)[turn % _TURNS :: _TURNS]
 
 
 def one_look(width: int, height: int, *, turn: int, followed: Sequence[Region]) -> Tile:

@@ -13,7 +13,7 @@ from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks, box_around
 from workers.blazepose.likeness import belongs, explains, in_picture, same_person, strangeness
 from workers.blazepose.region import Region, region_of_joints
-from workers.blazepose.scouting import keeps, next_tile, one_look, tiles
+from workers.blazepose.scouting import keeps, next_tile, one_look, some_tiles, tiles
 from workers.blazepose.seeking import regions_around
 from workers.blazepose.sighting import Expected, Sighting, is_expected
 from workers.blazepose.together import Together
@@ -97,7 +97,7 @@ class Search:
             return
         self._discover(image, [whole], seen, modest=modest)
         if seen and _missing(expected, seen):
-            self._look_everywhere(image, expected, seen)
+            self._look_everywhere(image, expected, seen, turn)
         elif seen:
             tile = next_tile(width, height, turn=turn, unconfirmed=_unconfirmed(expected, seen))
             self._discover(image, [tile] if tile else [], seen)
@@ -106,9 +106,13 @@ class Search:
         if not seen:
             self._discover(image, [whole], seen, thresholds=_LAST_RESORT)
 
-    def _look_everywhere(self, image: Image, expected: Sequence[Expected], seen: list[Sighting]) -> None:
+    def _look_everywhere(
+        self, image: Image, expected: Sequence[Expected], seen: list[Sighting], turn: int
+    ) -> None:
         """Look closer, part by part, until nobody is missing who may be anywhere."""
-        for tile in tiles(image.shape[1], image.shape[0]):
+        height, width = image.shape[:2]
+        again = _jumped_before(expected, seen)
+        for tile in some_tiles(width, height, turn=turn) if again else tiles(width, height):
             self._discover(image, [tile], seen)
             if not _missing(expected, seen):
                 return
@@ -231,6 +235,13 @@ def _missing(expected: Sequence[Expected], seen: Sequence[Sighting]) -> int:
     met = [one.expected for one in seen]
     lost = sum(one.proposal.anywhere for one in expected if one not in met)
     return max(lost - met.count(None), 0)
+
+
+def _jumped_before(expected: Sequence[Expected], seen: Sequence[Sighting]) -> bool:
+    """Whether the picture goes on, and whoever may be anywhere was looked for in the frame of the jump."""
+    met = [one.expected for one in seen]
+    lost = [one.proposal for one in expected if one.proposal.anywhere and one not in met]
+    return any(not one.proposal.anywhere for one in expected) and all(one.unseen > 1 for one in lost)
 
 
 def _strangeness(sighting: Sighting) -> float:
