@@ -26,6 +26,7 @@ from bench.null_service import body_arrays
 from client import records
 from client.pictures import Picture, of_array
 from client.sending import Question, Sending
+from client.shelf import Shelf, can_lend
 from client.window import FRAMES, Window
 from tools.serve import environment
 from wire import settings as wire_settings
@@ -135,8 +136,10 @@ def _ours(directory: str) -> Iterator[Callable[[Picture, float], Took]]:
     ):
         while not connection.status(timeout_s=60).workers:
             time.sleep(0.05)
+        status = connection.status(timeout_s=10)
+        shelf = Shelf() if can_lend(status, [settings.frames_address()]) else None
         yield lambda picture, seconds: _measured(
-            broker.pid, seconds, lambda until: _our_echoes(connection, picture, until)
+            broker.pid, seconds, lambda until: _our_echoes(connection, shelf, picture, until)
         )
 
 
@@ -150,7 +153,7 @@ def _running(command: Sequence[str], environ: dict[str, str]) -> Iterator["subpr
         process.wait()
 
 
-def _our_echoes(connection: Connection, picture: Picture, until: float) -> int:
+def _our_echoes(connection: Connection, shelf: Shelf | None, picture: Picture, until: float) -> int:
     def pictures() -> Iterator[Picture]:
         number = 0
         while time.perf_counter() < until:
@@ -158,7 +161,8 @@ def _our_echoes(connection: Connection, picture: Picture, until: float) -> int:
             number += 1
 
     limits = connection.status(timeout_s=10).limits
-    sending = Sending(connection, Window(limits), Question(os.urandom(8).hex(), "bench"), go_on=lambda: None)
+    question = Question(os.urandom(8).hex(), "bench")
+    sending = Sending(connection, Window(limits), question, go_on=lambda: None, shelf=shelf)
     return sum(len(records.of_outcome(outcome).frame) > 0 for outcome in sending.outcomes(pictures()))
 
 

@@ -15,9 +15,8 @@ from bench.timing import median_ms
 from http_edge import contract, intake, topology
 from http_edge.compression import LEVEL, Gzip
 from http_edge.topology import OPEN_BODY, Topology
-from wire import images, messages
+from wire import images, lending, messages
 from wire.messages import Decoder, FromBroker, Person, Result
-from workers.sessions import digest_of
 from workers.types import Array
 
 _MAX_PIXELS = 40_000_000
@@ -76,7 +75,7 @@ def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
         ),
         Step(
             "tell a repeat (broker and worker)",
-            lambda: digest_of(picture),
+            lambda: lending.digest_of(picture),
             lambda: bytearray(picture),
             "a copy of the picture",
         ),

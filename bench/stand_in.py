@@ -7,6 +7,7 @@ from typing import Any
 
 import zmq
 
+from wire import lending
 from wire.messages import Ready
 from wire.settings import Settings
 from workers import answers
@@ -37,6 +38,7 @@ def serve(
         device="none",
         models={},
         observer=name,
+        memory=lending.memory(),
     )
     with zmq.Context() as context, closing(store), closing(Brokers(context, settings)) as brokers:
         WorkerLoop(

@@ -23,13 +23,14 @@ from PIL import Image as PillowImage
 
 from bench.timing import median_ms
 from client import video
+from wire import lending
 from wire import settings as wire_settings
 from wire.messages import Options, Work
 from workers import answers, assets
 from workers.build import build, open_store
 from workers.phalp.state import SessionState
 from workers.pipeline import Folded, FrameAnswer, FrameInput
-from workers.sessions import Codec, Sessions, StateT, digest_of
+from workers.sessions import Codec, Sessions, StateT
 from workers.store import Store
 
 _CLIP, _FIRST, _LAST = "sports2d_demo.mp4", 60, 119  # two people in view
@@ -67,7 +68,7 @@ def main() -> None:
         floor = Path(directory) / "floor"
         each = stores.values()
         _show("a frame, all of it", *(_frame_ms(s, "clip", state, _STATES, answer, picture) for s in each))
-        _show("  the picture's digest", _ms(lambda: digest_of(picture)))
+        _show("  the picture's digest", _ms(lambda: lending.digest_of(picture)))
         _show("  bytes of the state", _ms(state.to_bytes))
         _show("  bytes of the answer", _ms(lambda: answers.to_bytes(answer)))
         _show("  floor: as many bytes into a file", _written_ms(floor, sum(sizes)))
@@ -129,7 +130,7 @@ def _frame_ms(
 
     def frame() -> None:
         work, now = _work(name, next(numbers)), time.time()
-        key = (work.frame_number, digest_of(picture), 0)
+        key = (work.frame_number, lending.digest_of(picture), 0)
         session = sessions.open(work, now=now)
         assert key not in session.answers
         sessions.commit(session, work, key, state=state, answer=answer, now=now)

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import msgspec
 import zmq
-from isal import isal_zlib
 from msgspec import Struct
 
 from broker.door import Door, Sent
@@ -19,6 +18,7 @@ from broker.gatekeeper import Gatekeeper
 from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
+from wire import lending
 from wire.endpoints import Listen, is_tcp, listens
 from wire.errors import NoImage, PoseError, ProtocolError
 from wire.keys import Role
@@ -182,8 +182,10 @@ class Server:
         image = payload[0].buffer
         if not image.nbytes:
             raise NoImage("the payload is empty")
-        digest = isal_zlib.crc32(image)
-        self._routing.frame(client, message, payload, payload_bytes=image.nbytes, digest=digest, now=now)
+        seen = lending.look(image)
+        self._routing.frame(
+            client, message, payload, payload_bytes=seen.size_bytes, digest=seen.digest, now=now
+        )
 
     def _salvage_request_id(self, frames: list[zmq.Frame]) -> bytes:
         with suppress(IndexError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -34,6 +34,7 @@ from client.exports.formats import Choice
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
+from client.shelf import Shelf, can_lend
 from client.work import Parts, Place, Stopped
 from wire import keys
 from wire import settings as wire_settings
@@ -169,6 +170,7 @@ def _work(
             at_once=min(len(where), given.at_once or 2 * len(status.workers)),
             stopping=stop.event,
             body=stated.of_models(status.workers[0].models),
+            shelf=Shelf() if can_lend(status, running.endpoints) else None,
         )
         board = stack.enter_context(progress.board(console, len(where)))
 

@@ -113,7 +113,7 @@ def _of_folder(folder: Path, rate: float) -> Opened:
     def read(first: int, _go_on: Callable[[], None]) -> Iterator[Picture]:
         for number in range(first, len(files)):
             # Unread: a broken picture fails by itself, by a worker's word, and the others go on.
-            yield Picture(number, number / rate, files[number].read_bytes(), width_px=0, height_px=0)
+            yield Picture(number, number / rate, (files[number].read_bytes(),), width_px=0, height_px=0)
 
     return Opened(rate, len(files), read)
 

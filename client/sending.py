@@ -9,11 +9,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from client.pictures import Picture
+from client.shelf import Shelf, Slot
 from wire.connection import Answer, Connection
-from wire.errors import Busy, DeadlineExceeded, ImageTooLarge, ModelNotLoaded, PoseError
+from wire.errors import Busy, DeadlineExceeded, ImageTooLarge, ModelNotLoaded, PictureGone, PoseError
 from wire.messages import Frame, Options, Source
 
 #: How often a wait for an answer looks whether it still makes sense.
@@ -33,7 +35,7 @@ class Interrupted(Exception):
 
 
 class Outcome(NamedTuple):
-    """What came of one frame."""
+    """What came of one frame, whose bytes are let go of."""
 
     picture: Picture
     answer: Answer | PoseError
@@ -83,33 +85,102 @@ class Traffic(Protocol):
 
 def submit(broker: Connection, question: Question, picture: Picture) -> "Future[Answer]":
     """Send one picture; one that is larger than what may travel fails as `ImageTooLarge`."""
+    return _submit(broker, question.frame(picture), picture.encoded)
+
+
+def _submit(broker: Connection, frame: Frame, payload: bytes) -> "Future[Answer]":
     try:
-        return broker.submit(question.frame(picture), picture.encoded)
+        return broker.submit(frame, payload)
     except PoseError as error:
         refused: Future[Answer] = Future()
         refused.set_exception(ImageTooLarge(error.message))
         return refused
 
 
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A frame under way, without its bytes, which are in `payload`, or in the slot that it refers to."""
+
+    picture: Picture
+    size_bytes: int
+    payload: bytes
+    slot: Slot | None
+    epoch: int | None  # who had the session when it was sent, as far as was known
+
+
+class Way:
+    """Takes the frames of one session to the broker: lent where the workers can read our memory, or as bytes.
+
+    Memory is used again once the answer has come from the owner that the session had already when the frame
+    was sent. A former owner may still be reading, so where the session has moved the memory is let go of.
+    """
+
+    def __init__(self, broker: Connection, question: Question, shelf: Shelf | None) -> None:
+        """shelf: None where the workers cannot read from it."""
+        self._broker = broker
+        self._question = question
+        self._shelf = shelf
+        self._epoch: int | None = None
+
+    def pack(self, picture: Picture) -> Sent:
+        """The picture's bytes go where they stay until the answer is there; `submit` sends it."""
+        slot = self._shelf.put(picture.parts) if self._shelf else None
+        payload = slot.reference() if slot else picture.encoded
+        return Sent(picture.sent(), picture.size_bytes, payload, slot, self._epoch)
+
+    def submit(self, sent: Sent) -> "Future[Answer]":
+        """Send it, once more if need be."""
+        return _submit(self._broker, self._question.frame(sent.picture), sent.payload)
+
+    def unpack(self, sent: Sent) -> None:
+        """What was lent could not be read: it goes as bytes next time."""
+        if sent.slot and self._shelf:
+            sent.payload = sent.slot.picture()
+            self._shelf.refused(sent.slot)
+            sent.slot = None
+
+    def over(self, sent: Sent, answer: Answer | PoseError | None = None) -> None:
+        """Its answer has come; None: nobody waits for it any more."""
+        epoch = answer.result.epoch if isinstance(answer, Answer) else None
+        if sent.slot and self._shelf:
+            self._shelf.take_back(sent.slot, read=epoch is not None and epoch == sent.epoch)
+            sent.slot = None
+        self._epoch = epoch or self._epoch
+
+
 class Sending:
     """Frames of one session, over a connection that others use as well."""
 
     def __init__(
-        self, broker: Connection, traffic: Traffic, question: Question, *, go_on: Callable[[], None]
+        self,
+        broker: Connection,
+        traffic: Traffic,
+        question: Question,
+        *,
+        go_on: Callable[[], None],
+        shelf: Shelf | None = None,
     ) -> None:
-        """`go_on` is called again and again; it raises where the video is not to go on."""
-        self._broker = broker
+        """`go_on` is called again and again; it raises where the video is not to go on.
+
+        shelf: from which the workers can read; None: there is none.
+        """
+        self._way = Way(broker, question, shelf)
         self._traffic = traffic
-        self._question = question
         self._go_on = go_on
-        self._under_way: deque[tuple[Picture, Future[Answer]]] = deque()
+        self._under_way: deque[tuple[Sent, Future[Answer]]] = deque()
 
     def outcomes(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
         """What comes of each frame, in their order. Raises `Interrupted`.
 
         A `PoseError` that keeps more pictures from coming is raised once those before it have their answers.
         """
-        coming = iter(pictures)
+        try:
+            yield from self._outcomes(iter(pictures))
+        finally:
+            for sent, _ in self._under_way:
+                self._way.over(sent)
+
+    def _outcomes(self, coming: Iterator[Picture]) -> Iterator[Outcome]:
         failure: PoseError | None = None
         while True:
             try:
@@ -123,24 +194,25 @@ class Sending:
                 yield self._next()
             if not self._under_way:
                 self._traffic.wait_for_turn(self._go_on)
-            self._under_way.append((picture, self._send(picture)))
+            sent = self._way.pack(picture)
+            self._under_way.append((sent, self._send(sent)))
         while self._under_way:
             yield self._next()
         if failure:
             raise failure
 
     def _has_room(self, picture: Picture) -> bool:
-        held_bytes = sum(len(sent.encoded) for sent, _ in self._under_way)
-        return self._traffic.has_room(len(self._under_way) + 1, held_bytes + len(picture.encoded))
+        held_bytes = sum(sent.size_bytes for sent, _ in self._under_way)
+        return self._traffic.has_room(len(self._under_way) + 1, held_bytes + picture.size_bytes)
 
-    def _send(self, picture: Picture) -> "Future[Answer]":
+    def _send(self, sent: Sent) -> "Future[Answer]":
         self._traffic.sent()
-        future = submit(self._broker, self._question, picture)
+        future = self._way.submit(sent)
         future.add_done_callback(lambda _: self._traffic.came_back())
         return future
 
     def _next(self) -> Outcome:
-        picture, future = self._under_way[0]
+        sent, future = self._under_way[0]
         while True:
             self._go_on()
             try:
@@ -148,15 +220,25 @@ class Sending:
                 break
             except TimeoutError:
                 continue
+            except PictureGone:
+                self._way.unpack(sent)
+                future = self._send_again(sent)
             except _OF_THE_SERVICE as error:
-                future = self._again(picture, error)
+                self._wait_until_taken(error)
+                future = self._send_again(sent)
             except PoseError as error:
                 answer = error
                 break
         self._under_way.popleft()
-        return Outcome(picture, answer)
+        self._way.over(sent, answer)
+        return Outcome(sent.picture, answer)
 
-    def _again(self, picture: Picture, error: PoseError) -> "Future[Answer]":
+    def _send_again(self, sent: Sent) -> "Future[Answer]":
+        future = self._send(sent)
+        self._under_way[0] = (sent, future)
+        return future
+
+    def _wait_until_taken(self, error: PoseError) -> None:
         wait_s = self._traffic.busy_for_s(error) if isinstance(error, Busy) else None
         if wait_s is None:
             raise Interrupted(error) from error
@@ -164,6 +246,3 @@ class Sending:
         while (left_s := until - time.monotonic()) > 0:
             self._go_on()
             time.sleep(min(left_s, _LOOK_S))
-        future = self._send(picture)
-        self._under_way[0] = (picture, future)
-        return future

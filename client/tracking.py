@@ -14,18 +14,19 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from types import TracebackType
 
 from client import pictures, results
 from client.pictures import Image, Picture
 from client.results import FrameResult
-from client.sending import Interrupted, Question, Sending, submit
+from client.sending import Interrupted, Question, Sending, Sent, Way
+from client.shelf import Shelf, can_lend
 from client.window import Window
 from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Answer, Connection
-from wire.errors import Busy, PoseError
+from wire.errors import Busy, PictureGone, PoseError
 from wire.messages import Status
 from wire.settings import Settings
 
@@ -45,7 +46,9 @@ class Client:
         """
         settings = wire_settings.load(os.environ)
         self._max_pixels = settings.max_image_pixels
-        self._broker = _connection(endpoint, settings)
+        self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
+        self._broker = _connection(self._endpoints, settings)
+        self._shelf = Shelf()
 
     def track(
         self,
@@ -65,8 +68,9 @@ class Client:
         like before it is sent.
         """
         question = _question(session_id, frames_per_second, meshes, deadline_s)
-        window = Window(self.status().limits)
-        sending = Sending(self._broker, window, question, go_on=_always)
+        status = self.status()
+        shelf = self._shelf if can_lend(status, self._endpoints) else None
+        sending = Sending(self._broker, Window(status.limits), question, go_on=_always, shelf=shelf)
         travelling = (
             _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
             for number, frame in enumerate(frames, first_number)
@@ -86,6 +90,7 @@ class Client:
     def close(self) -> None:
         """End the connection; frames that have no answer fail."""
         self._broker.close()
+        self._shelf.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -103,7 +108,9 @@ class AsyncClient:
         """As `Client`."""
         settings = wire_settings.load(os.environ)
         self._max_pixels = settings.max_image_pixels
-        self._broker = _connection(endpoint, settings)
+        self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
+        self._broker = _connection(self._endpoints, settings)
+        self._shelf = Shelf()
 
     async def track(
         self,
@@ -117,42 +124,52 @@ class AsyncClient:
     ) -> AsyncIterator[FrameResult]:
         """As `Client.track`; frames may come from an asynchronous source. The event loop is never blocked."""
         question = _question(session_id, frames_per_second, meshes, deadline_s)
-        window = Window((await self.status()).limits)
-        under_way: deque[tuple[Picture, asyncio.Future[Answer]]] = deque()
+        status = await self.status()
+        window = Window(status.limits)
+        way = Way(self._broker, question, self._shelf if can_lend(status, self._endpoints) else None)
+        under_way: deque[tuple[Sent, asyncio.Future[Answer]]] = deque()
 
         def came_back(future: "asyncio.Future[Answer]") -> None:
             window.came_back()
             if not future.cancelled():
                 future.exception()  # seen, even where nobody reads on after an earlier failure
 
-        def send(picture: Picture) -> "asyncio.Future[Answer]":
-            future = asyncio.wrap_future(submit(self._broker, question, picture))
+        def send(sent: Sent) -> "asyncio.Future[Answer]":
+            future = asyncio.wrap_future(way.submit(sent))
             future.add_done_callback(came_back)
             return future
 
         async def next_result() -> FrameResult:
-            picture, future = under_way[0]
+            sent, future = under_way[0]
             while True:
                 try:
                     answer = await future
+                except PictureGone:
+                    way.unpack(sent)
                 except Busy as error:
                     await asyncio.sleep(window.busy_for_s(error) or 0)
-                    future = send(picture)
                 else:
                     under_way.popleft()
+                    way.over(sent, answer)
                     return results.of_answer(answer)
+                future = send(sent)
 
         number = first_number
-        async for frame in _asynchronous(frames):
-            picture = _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
-            number += 1
-            while under_way and not window.has_room(
-                len(under_way) + 1, sum(len(sent.encoded) for sent, _ in under_way) + len(picture.encoded)
-            ):
+        try:
+            async for frame in _asynchronous(frames):
+                picture = _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
+                number += 1
+                while under_way and not window.has_room(
+                    len(under_way) + 1, sum(sent.size_bytes for sent, _ in under_way) + picture.size_bytes
+                ):
+                    yield await next_result()
+                sent = way.pack(picture)
+                under_way.append((sent, send(sent)))
+            while under_way:
                 yield await next_result()
-            under_way.append((picture, send(picture)))
-        while under_way:
-            yield await next_result()
+        finally:
+            for sent, _ in under_way:
+                way.over(sent)
 
     async def status(self) -> Status:
         """How the service is. Raises `DeadlineExceeded` where none answers."""
@@ -161,6 +178,7 @@ class AsyncClient:
     async def close(self) -> None:
         """End the connection; frames that have no answer fail."""
         await asyncio.to_thread(self._broker.close)
+        self._shelf.close()
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -171,8 +189,7 @@ class AsyncClient:
         await self.close()
 
 
-def _connection(endpoint: str | None, settings: Settings) -> Connection:
-    addresses = [endpoint] if endpoint else settings.broker_addresses()
+def _connection(addresses: Sequence[str], settings: Settings) -> Connection:
     own_keys = keys.for_endpoint(addresses[0], settings, role="client")
     return Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
 

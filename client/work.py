@@ -28,6 +28,7 @@ from client.records import Record
 from client.second_pass import story as second_pass
 from client.second_pass.story import BEFORE_S
 from client.sending import Interrupted, Outcome, Question, Sending
+from client.shelf import Shelf
 from client.spool import Spool
 from client.window import FRAMES, Window
 from wire.connection import Connection
@@ -76,6 +77,7 @@ class Parts:
     """What all videos of one run share.
 
     limits: the broker's. at_once: videos worked on at a time. body: the workers', as `body.stated` says it.
+    shelf: from which the workers can read pictures; None: there is none.
     """
 
     broker: Connection
@@ -85,6 +87,7 @@ class Parts:
     at_once: int
     stopping: threading.Event
     body: str = ""
+    shelf: Shelf | None = None
 
 
 class Place(NamedTuple):
@@ -193,7 +196,9 @@ class Work:
         first = _telling(headers, self._most_repeated())
         failed = int((headers["errors"][:first] != b"").sum())
         window = Window(self._parts.limits, videos=self._parts.at_once)
-        sending = Sending(self._parts.broker, window, self._question(opened), go_on=self._go_on)
+        sending = Sending(
+            self._parts.broker, window, self._question(opened), go_on=self._go_on, shelf=self._parts.shelf
+        )
         try:
             for outcome in sending.outcomes(opened.pictures(first, self._go_on)):
                 record = records.of_outcome(outcome)

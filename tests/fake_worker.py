@@ -130,7 +130,10 @@ class FakeWorker:
         workers_address: str,
         *,
         answers: Callable[[dict[str, Any], bytes], list[bytes] | None] = answer,
+        memory: str = "",
     ) -> None:
+        """`memory`: whose memory files it says it can open."""
+        self._ready = msgpack.packb({**_READY, "memory": memory})
         self._address = workers_address
         self._answers = answers
         self._stopping = threading.Event()
@@ -148,7 +151,7 @@ class FakeWorker:
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
             socket.setsockopt(zmq.LINGER, 0)
             socket.connect(self._address)
-            socket.send(_READY)
+            socket.send(self._ready)
             beaten = time.monotonic()
             while not self._stopping.is_set():
                 if time.monotonic() - beaten > _HEARTBEAT_S:
@@ -160,7 +163,7 @@ class FakeWorker:
     def _take(self, socket: zmq.Socket[bytes], frames: list[bytes]) -> None:
         message = msgpack.unpackb(frames[0])
         if message["type"] == "who_are_you":
-            socket.send(_READY)
+            socket.send(self._ready)
         elif message["type"] == "work" and (reply := self._answers(message, frames[1])):
             socket.send_multipart(reply)
 
@@ -178,17 +181,15 @@ STORE = {
 }
 
 _HEARTBEAT = msgpack.packb({"type": "heartbeat", "v": 1, "store": STORE})
-_READY = msgpack.packb(
-    {
-        "type": "ready",
-        "v": 1,
-        "name": "fake-0",
-        "credits": 64,
-        "device": "cpu",
-        "models": {"networks": "loaded"},
-        "observer": "fake",
-    }
-)
+_READY = {
+    "type": "ready",
+    "v": 1,
+    "name": "fake-0",
+    "credits": 64,
+    "device": "cpu",
+    "models": {"networks": "loaded"},
+    "observer": "fake",
+}
 
 
 def report_load_failure(workers_address: str, reason: str) -> None:

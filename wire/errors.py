@@ -184,6 +184,13 @@ class PoisonFrame(PoseError):
     status = 500
 
 
+class PictureGone(PoseError):
+    """A picture that its sender lent cannot be read where it should be; no HTTP caller lends any."""
+
+    code = "picture_gone"
+    status = 500
+
+
 class Busy(PoseError):
     """A bound is reached (frames, bytes or sessions); try again after `retry_after_s`."""
 

@@ -199,6 +199,7 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     observer: str
     tracker: str = ""
     store: dict[str, int] = {}  # its part of the store, as its last `Heartbeat` said
+    memory: str = ""  # as `Ready` said
 
 
 class Status(Message, frozen=True, kw_only=True, tag="status_reply"):
@@ -250,6 +251,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     models: dict[str, str]  # model file -> its digest, `sha256:...`
     observer: str
     tracker: str = ""
+    memory: str = ""  # whose memory files it can open (`wire.lending.memory`); empty: nobody's
     sessions: list[HeldSession] = []  # all that are in the store, whoever folded them
 
 

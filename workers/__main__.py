@@ -10,7 +10,7 @@ from contextlib import closing
 
 import zmq
 
-from wire import logs
+from wire import lending, logs
 from wire import settings as wire_settings
 from wire.messages import Ready
 from wire.settings import Settings
@@ -71,6 +71,7 @@ def _serve(name: str, index: int, settings: Settings, brokers: Brokers, stopping
         models=parts.models,
         observer=parts.pipeline.observer.name,
         tracker=parts.pipeline.tracker.name,
+        memory=lending.memory(),
     )
     log.info("ready: %s, %s on %s", ready.observer, ready.tracker, ready.device)
 

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from wire.messages import Buffer
-
 Made = TypeVar("Made")
 
 
@@ -23,22 +21,21 @@ class Ahead:
 class Once(Generic[Made]):
     """What is made of a picture: in the other thread where that has begun, else by whoever asks first."""
 
-    def __init__(self, make: Callable[[Buffer], Made], encoded: Buffer) -> None:
+    def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
-        self._encoded = encoded
         self._made: Future[Made] | None = None
 
     def begin(self, pool: ThreadPoolExecutor) -> None:
         """Have it made by `pool`, unless it is made already."""
         if self._made is None:
-            self._made = pool.submit(self._make, self._encoded)
+            self._made = pool.submit(self._make)
 
     def __call__(self) -> Made:
         """It, or what making it raises."""
         if self._made is None:
             self._made = Future()
             try:
-                self._made.set_result(self._make(self._encoded))
+                self._made.set_result(self._make())
             except Exception as error:
                 self._made.set_exception(error)
         return self._made.result()

@@ -14,7 +14,7 @@ from typing import Generic
 from msgspec.structs import replace
 
 from wire import messages
-from wire.errors import Internal, PoseError, ProtocolError
+from wire.errors import Internal, PoseError
 from wire.messages import (
     BrokerToWorker,
     Buffer,
@@ -32,10 +32,12 @@ from wire.messages import (
     Work,
 )
 from wire.settings import Settings
+from workers import borrowing
 from workers.ahead import Ahead, Once
+from workers.borrowing import Handed
 from workers.brokers import Brokers, NewConnection
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
-from workers.sessions import FrameKey, Given, Session, Sessions, asked_of, digest_of
+from workers.sessions import FrameKey, Given, Session, Sessions, asked_of
 from workers.store import Superseded, first_within
 from workers.tracker import StateT
 from workers.types import Image
@@ -52,11 +54,11 @@ _SWEEPS_PER_IDLE_TIME = 4
 class _Job:
     """One frame in hand, whose picture may be decoded before its turn comes."""
 
-    def __init__(self, work: Work, encoded: Buffer, decode: Callable[[Buffer], Image]) -> None:
+    def __init__(self, work: Work, picture: Handed, decode: Callable[[Buffer], Image]) -> None:
         self.work = work
-        self._encoded = encoded
-        self._image = Once(decode, encoded)
-        self._digest = Once(digest_of, encoded)
+        self._encoded = picture.encoded
+        self._image = Once(lambda: decode(picture.encoded))
+        self._digest = Once(picture.digest)
 
     def begin(self, ahead: Ahead) -> None:
         """Make ready what can be made ready without the session."""
@@ -73,7 +75,7 @@ class _Job:
 
     @property
     def key(self) -> FrameKey:
-        """What makes it the same frame when it comes again."""
+        """What makes it the same frame when it comes again. Raises `PictureGone`."""
         return self.work.frame_number, self._digest(), asked_of(self.work.options)
 
 
@@ -148,10 +150,11 @@ class WorkerLoop(Generic[StateT]):
     def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
         match message:
             case Work():
-                if len(payload) == 1:
-                    self._inbox.append(_Job(message, payload[0], self._pipeline.decode))
-                else:
-                    reply, _ = _failure(message, ProtocolError(f"{len(payload)} payload frames, not 1"))
+                try:
+                    picture = borrowing.picture(payload, max_bytes=self._settings.max_body_bytes)
+                    self._inbox.append(_Job(message, picture, self._pipeline.decode))
+                except PoseError as error:
+                    reply, _ = _failure(message, error)
                     self._brokers.send(reply)
             case Forget():
                 session_id, generation, epoch = message.session_id, message.generation, message.epoch
@@ -207,11 +210,12 @@ class WorkerLoop(Generic[StateT]):
         for job in jobs:
             self._beat()  # a store on a server may be slow
             try:
+                key = job.key
                 session = self._sessions.open(job.work, now=time.time())
-            except Superseded as error:
+            except PoseError as error:  # `PictureGone`, `Superseded`
                 replies.append(_failure(job.work, error))
                 continue
-            known = session.answers.get(job.key)
+            known = session.answers.get(key)
             if known is None:
                 fresh.append((job, session))
             else:

@@ -15,7 +15,7 @@ import msgspec
 from isal import isal_zlib
 from msgspec.structs import replace
 
-from wire.messages import Buffer, HeldSession, History, Options, Origin, SeenFrame, Work
+from wire.messages import HeldSession, History, Options, Origin, SeenFrame, Work
 from workers.store import (
     Known,
     SessionHead,
@@ -40,11 +40,6 @@ FrameKey = tuple[int, int, int]
 
 #: Sessions held in memory; the store has them all, and gives one back in less than a millisecond.
 _HELD_SESSIONS = 64
-
-
-def digest_of(image: Buffer) -> int:
-    """What tells one picture from another under the same frame number of one session; as the broker does."""
-    return isal_zlib.crc32(image)
 
 
 def asked_of(options: Options) -> int:

@@ -11,10 +11,20 @@ from typing import Any
 
 import msgpack
 
-from tests.broker.running import PATIENCE_S, BrokerProcess, Peer, running_broker, wait_for_status
+from tests.broker.running import (
+    PATIENCE_S,
+    BrokerProcess,
+    Peer,
+    running_broker,
+    status_of,
+    wait_for_status,
+)
 from tests.fake_worker import FakeWorker, answer, body_arrays, result_header
 
 PEOPLE = ["detected", "predicted"]
+
+
+Answers = Callable[[dict[str, Any], bytes], list[bytes] | None]
 
 
 class Worker:
@@ -54,11 +64,18 @@ class Worker:
 
 
 @contextmanager
-def service(directory: Path, worker: Worker, **settings: object) -> Iterator[BrokerProcess]:
+def service(
+    directory: Path, worker: Answers, *, memory: str = "", **settings: object
+) -> Iterator[BrokerProcess]:
     """A broker that answers, with that worker: nobody waits long for one that starts."""
-    with running_broker(directory, **settings) as broker, FakeWorker(broker.workers, answers=worker):
+    with (
+        running_broker(directory, **settings) as broker,
+        FakeWorker(broker.workers, answers=worker, memory=memory),
+    ):
         with Peer(broker.frames) as peer:
             wait_for_status(peer)
+            while memory and not status_of(peer)["workers"]:
+                pass
         yield broker
 
 

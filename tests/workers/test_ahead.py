@@ -10,7 +10,7 @@ from workers.ahead import Ahead, Once
 
 def test_it_is_made_in_the_other_thread_where_that_has_begun() -> None:
     made_by: list[str] = []
-    picture = Once(lambda _: made_by.append(threading.current_thread().name), b"")
+    picture = Once(lambda: made_by.append(threading.current_thread().name))
 
     Ahead().begin(picture)
     picture()
@@ -21,7 +21,7 @@ def test_it_is_made_in_the_other_thread_where_that_has_begun() -> None:
 
 def test_it_is_made_once_by_whoever_asks_first() -> None:
     made: list[bytes] = []
-    picture = Once(lambda encoded: made.append(bytes(encoded)), b"a picture")
+    picture = Once(lambda: made.append(b"a picture"))
 
     picture()
     picture()
@@ -32,10 +32,10 @@ def test_it_is_made_once_by_whoever_asks_first() -> None:
 
 @pytest.mark.parametrize("ahead", [True, False])
 def test_its_failure_is_raised_where_it_is_asked_for(ahead: bool) -> None:
-    def broken(_: object) -> None:
+    def broken() -> None:
         raise InvalidImage("no picture")
 
-    picture = Once(broken, b"")
+    picture = Once(broken)
     if ahead:
         Ahead().begin(picture)
 

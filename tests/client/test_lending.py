@@ -1,0 +1,268 @@
+"""Pictures are lent to workers that can read them, and sent as bytes to all others."""
+
+import asyncio
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from client.shelf import Shelf, can_lend
+from client.tracking import AsyncClient, Client
+from tests.broker.running import running_broker
+from tests.client.running import Worker, everyframe, service
+from tests.fake_worker import FakeWorker
+from wire import lending
+from wire.messages import Status, WorkerStatus
+
+PICTURE = bytes(100_000)
+
+
+def shown(number: int) -> np.ndarray:
+    """A frame that is large enough to be lent, and tells its number."""
+    picture = np.full((180, 320, 3), number, np.uint8)
+    picture[::2] = 255 - number
+    return picture
+
+
+def encoded(number: int) -> bytes:
+    """The same as it travels, by the protocol's page."""
+    return b"P6\n320 180\n255\n" + shown(number).tobytes()
+
+
+def test_memory_is_used_again_once_it_was_read_and_let_go_of_where_it_may_still_be() -> None:
+    shelf = Shelf()
+    first = shelf.put([PICTURE])
+    assert first is not None
+    payload = first.reference()
+
+    shelf.take_back(first, read=True)
+    again = shelf.put([PICTURE[::-1]])
+    assert again is first
+    assert lending.look(first.reference()).size_bytes == len(PICTURE)
+
+    shelf.take_back(again, read=False)
+    another = shelf.put([PICTURE])
+    assert another is not None
+    assert lending.reference_in(another.reference()).name != lending.reference_in(payload).name  # type: ignore[union-attr]
+
+
+def test_no_more_memory_is_kept_than_a_few_pictures() -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    shelf = Shelf()
+    slots = [shelf.put([PICTURE]) for _ in range(200)]
+
+    assert 0 < sum(slot is not None for slot in slots) < 200  # the others travel as bytes
+    for slot in slots:
+        if slot is not None:
+            shelf.take_back(slot, read=True)
+    slots.clear()
+    assert len(shelf._free) <= 16
+    shelf.close()
+    del slot
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_small_pictures_are_not_lent() -> None:
+    assert Shelf().put([b"a picture"]) is None
+    assert Shelf().put([b""]) is None
+
+
+def test_who_was_never_read_lends_no_more() -> None:
+    shelf = Shelf()
+    slot = shelf.put([PICTURE])
+    assert slot is not None
+    shelf.refused(slot)
+    assert shelf.put([PICTURE]) is None
+
+
+def test_who_was_read_before_goes_on_lending() -> None:
+    shelf = Shelf()
+    for _ in range(2):
+        slot = shelf.put([PICTURE])
+        assert slot is not None
+        shelf.take_back(slot, read=True)
+    slot = shelf.put([PICTURE])
+    assert slot is not None
+    shelf.refused(slot)
+    assert shelf.put([PICTURE]) is not None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "memories", "can"),
+    [
+        ("ipc:///run/frames.ipc", ["ours"], True),
+        ("ipc:///run/frames.ipc", ["ours", "ours"], True),
+        ("ipc:///run/frames.ipc", ["ours", ""], False),
+        ("ipc:///run/frames.ipc", ["theirs"], False),
+        ("ipc:///run/frames.ipc", [], False),
+        ("tcp://127.0.0.1:7000", ["ours"], False),
+    ],
+)
+def test_only_who_is_read_by_all_workers_lends(endpoint: str, memories: list[str], can: bool) -> None:
+    workers = [
+        WorkerStatus(
+            name="w", state="ready", sessions=0, in_flight=0, device="", models={}, observer="",
+            memory=lending.memory() if memory == "ours" else memory,
+        )
+        for memory in memories
+    ]  # fmt: skip
+    status = Status(
+        request_id=bytes(16), workers=workers, sessions=0, queued_frames=0, queued_bytes=0, in_flight=0,
+        counters={}, limits={},
+    )  # fmt: skip
+    assert can_lend(status, [endpoint]) is can
+
+
+class Borrower(Worker):
+    """Reads lent pictures as the protocol's page says, and fails those of `gone` once."""
+
+    def __init__(self, *, gone: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        super().__init__()
+        self.came: list[tuple[int, bool]] = []  # number, lent
+        self.is_whole = True  # every picture was the one of its number
+        self._gone = set(gone)
+
+    def __call__(self, work: dict[str, Any], image: bytes) -> list[bytes] | None:
+        number, lent = work["frame_number"], image.startswith(b"EFMEM1\n")
+        self.came.append((number, lent))
+        if lent and number in self._gone:
+            self.failures[number] = "picture_gone"
+        else:
+            self.failures.pop(number, None)
+        if lent:
+            told = msgpack.unpackb(image[7:])
+            with Path(f"/proc/{told['process']}/fd/{told['descriptor']}").open("rb") as file:
+                image = file.read(told["size"])
+        self.is_whole &= image == encoded(number)
+        return super().__call__(work, image)
+
+
+def frames(count: int) -> list[np.ndarray]:
+    return [shown(number) for number in range(count)]
+
+
+def test_workers_read_the_frames_of_an_array_where_they_lie(tmp_path: Path) -> None:
+    worker = Borrower()
+    with (
+        service(tmp_path, worker, memory=lending.memory()) as broker,
+        Client(broker.frames) as client,
+    ):
+        results = list(client.track(frames(30)))
+
+    assert [result.frame_number for result in results] == list(range(30))
+    assert worker.came == [(number, True) for number in range(30)]
+    assert worker.is_whole
+
+
+def test_an_array_may_change_once_the_next_one_is_asked_for(tmp_path: Path) -> None:
+    worker, array = Borrower(), shown(0)
+
+    def one_array() -> Any:
+        for number in range(20):
+            array[...] = shown(number)
+            yield array
+
+    with service(tmp_path, worker, memory=lending.memory()) as broker, Client(broker.frames) as client:
+        assert len(list(client.track(one_array()))) == 20
+    assert worker.is_whole
+
+
+def test_a_worker_elsewhere_gets_the_bytes(tmp_path: Path) -> None:
+    worker = Borrower()
+    with service(tmp_path, worker, memory="another machine's") as broker, Client(broker.frames) as client:
+        list(client.track(frames(5)))
+
+    assert worker.came == [(number, False) for number in range(5)]
+
+
+def test_what_could_not_be_read_is_sent_as_bytes(tmp_path: Path) -> None:
+    worker = Borrower(gone={7, 8})
+    with service(tmp_path, worker, memory=lending.memory()) as broker, Client(broker.frames) as client:
+        results = list(client.track(frames(20)))
+
+    assert [result.frame_number for result in results] == list(range(20))
+    assert Counter(worker.came) == Counter(
+        [*((number, True) for number in range(20)), (7, False), (8, False)]
+    )
+
+
+def test_who_says_that_he_can_read_and_cannot_gets_bytes_from_then_on(tmp_path: Path) -> None:
+    worker = Borrower(gone=set(range(100)))
+    with service(tmp_path, worker, memory=lending.memory()) as broker, Client(broker.frames) as client:
+        results = list(client.track(frames(20)))
+
+    assert len(results) == 20
+    assert [number for number, lent in worker.came if lent] == [0]
+
+
+def test_asyncio_lends_too(tmp_path: Path) -> None:
+    worker = Borrower(gone={7})
+
+    async def run(endpoint: str) -> int:
+        async with AsyncClient(endpoint) as client:
+            return len([result async for result in client.track(frames(20))])
+
+    with service(tmp_path, worker, memory=lending.memory()) as broker:
+        assert asyncio.run(run(broker.frames)) == 20
+    assert Counter(worker.came)[7, False] == 1
+    assert sum(lent for _, lent in worker.came) == 20
+
+
+def test_memory_is_not_written_again_where_the_session_has_moved(tmp_path: Path) -> None:
+    names: dict[int, list[str]] = {}
+    stuck, lock = threading.Event(), threading.Lock()
+
+    def note(work: dict[str, Any], image: bytes) -> None:
+        with lock:
+            names.setdefault(work["frame_number"], []).append(msgpack.unpackb(image[7:])["name"])
+
+    def stops_at_ten(work: dict[str, Any], image: bytes) -> list[bytes] | None:
+        note(work, image)
+        if work["frame_number"] >= 10:
+            stuck.set()
+            return None
+        return answering(work, pictures[work["frame_number"]])
+
+    def goes_on(work: dict[str, Any], image: bytes) -> list[bytes] | None:
+        note(work, image)
+        return answering(work, pictures[work["frame_number"]])
+
+    answering = Worker()
+    pictures = [encoded(number) for number in range(40)]
+    with running_broker(tmp_path) as broker, Client(broker.frames) as client:
+        memory = lending.memory()
+        with FakeWorker(broker.workers, answers=stops_at_ten, memory=memory):
+            while not client.status().workers:
+                pass
+            results = client.track(frames(40))
+            came = [next(results) for _ in range(10)]
+            assert stuck.wait(30)
+        with FakeWorker(broker.workers, answers=goes_on, memory=memory):
+            came += results
+
+    assert len(came) == 40
+    held_by_the_first = {name for number in range(10, 18) for name in names.get(number, [])[:1]}
+    written_later = {name for number in range(18, 40) for name in names[number]}
+    assert len(names[10]) == 2
+    assert held_by_the_first
+    assert not held_by_the_first & written_later
+
+
+def test_the_command_lends_too(tmp_path: Path) -> None:
+    worker, folder = Borrower(), tmp_path / "stills"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number}.ppm").write_bytes(encoded(number))
+    (tmp_path / "run").mkdir(mode=0o700)
+    with service(tmp_path / "run", worker, memory=lending.memory()) as broker:
+        process = everyframe(broker, folder, "-o", tmp_path / "out", "-q")
+        output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, output
+    assert worker.came == [(number, True) for number in range(12)]
+    assert worker.is_whole
