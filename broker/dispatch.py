@@ -43,24 +43,22 @@ class Dispatch:
             self.disown(session)
         if not session.queue or self._waits_for_gap(session, now):
             return
-        job = session.queue[0]
-        if session.owner is None and job.losses:
+        if session.owner is None and session.queue[0].losses:
             # It goes alone, so it waits at one worker until that has nothing else.
-            self._own(session, self._fleet.least_loaded(lambda worker: not worker.draining))
+            self._own(session, self._fleet.least_loaded())
         if session.owner is None:
             self._homeless.setdefault(session, next(self._turns))
         elif not session.owner.draining:
             session.owner.line.setdefault(session, next(self._turns))
-        if worker := session.owner or self._fleet.least_loaded(lambda worker: worker.accepts(job)):
+        if worker := session.owner or self._fleet.freest():
             self.hand_out(worker, now=now)
 
     def hand_out(self, worker: Worker, *, now: float) -> None:
         """Give the worker frames while it has credits, one of each session in turn."""
         while worker.free_credits > 0:
-            lines = [line for line in (worker.line, self._homeless) if line]
-            if not lines:
+            line = self._next_line(worker)
+            if not line:
                 return
-            line = min(lines, key=lambda line: next(iter(line.values())))
             session = next(iter(line))
             if session.queue and not self._waits_for_gap(session, now):
                 if not worker.accepts(session.queue[0]):
@@ -72,16 +70,22 @@ class Dispatch:
             if session.queue and not self._waits_for_gap(session, now):
                 worker.line[session] = next(self._turns)
 
+    def _next_line(self, worker: Worker) -> dict[Session, int]:
+        """Whose turn is first: the worker's own sessions', or those' that nobody owns."""
+        own, homeless = worker.line, self._homeless
+        if not (own and homeless):
+            return own or homeless
+        return own if next(iter(own.values())) < next(iter(homeless.values())) else homeless
+
     def disown(self, session: Session) -> None:
         """The session needs another owner, which will have another epoch."""
         if session.owner:
-            session.owner.sessions.discard(session)
-            session.owner.line.pop(session, None)
+            session.owner.part_with(session)
             session.owner = None
 
     def forget(self, session: Session) -> None:
         """The session is no more: its owner, or any worker that can reach the store, drops it."""
-        if worker := session.owner or self._fleet.least_loaded(lambda worker: not worker.draining):
+        if worker := session.owner or self._fleet.least_loaded():
             forget = Forget(
                 session_id=session.session_id, generation=session.video.generation, epoch=session.epoch
             )
@@ -103,7 +107,7 @@ class Dispatch:
         self._homeless.pop(session, None)
         session.owner, session.had_owner = worker, True
         session.owned_under(self._serials.draw())
-        worker.sessions.add(session)
+        worker.own(session)
 
     def _waits_for_gap(self, session: Session, now: float) -> bool:
         """Whether the session's next frame still waits for a missing one; if so, a timer is set.
@@ -111,16 +115,19 @@ class Dispatch:
         None where it waits for an answer: that makes us look again.
         """
         may_go_at = session.may_go_at(session.queue[0])
-        if now < may_go_at < math.inf and may_go_at != session.gap_timer:
+        if may_go_at <= now:
+            return False
+        if may_go_at < math.inf and may_go_at != session.gap_timer:
             session.gap_timer = may_go_at
             heapq.heappush(self._gaps, (may_go_at, next(self._turns), session))
-        return may_go_at > now
+        return True
 
     def _send_work(self, session: Session, worker: Worker, now: float) -> None:
         job, gap = session.hand_out_next(hand_out=next(self._hand_outs))
         assert job.picture is not None, "a frame in line has requests, and they its picture"
-        self._outbox.counters["stepped_over"] += gap
-        worker.in_flight[job.frame.request_id] = job
+        if gap:
+            self._outbox.counters["stepped_over"] += 1
+        worker.take(job)
         work = Work(
             request_id=job.frame.request_id,
             session_id=session.session_id,

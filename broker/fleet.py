@@ -4,11 +4,13 @@ Pure: time is an argument. It finds who is lost; what follows is decided elsewhe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from broker.jobs import Worker
 from broker.outbox import Outbox
-from wire.messages import BrokerToWorker, Heartbeat, Ready, WhoAreYou
+from broker.ranking import Ranking
+from wire.messages import BrokerToWorker, Goodbye, Heartbeat, Ready, WhoAreYou
 from wire.settings import Settings
 
 #: When all workers are spoken to after one's connection closed, seconds: ZeroMQ tells of the
@@ -23,6 +25,10 @@ class Fleet:
         self._settings = settings
         self._outbox = outbox
         self._workers: dict[bytes, Worker] = {}
+        self._serials = count()
+        self._changed: dict[Worker, None] = {}  # since they were ranked
+        self._staying = Ranking(self._workers, lambda worker: not worker.draining)
+        self._free = Ranking(self._workers, lambda worker: worker.has_room)
         self._probes: list[float] = []  # when to speak to everyone, seconds
 
     def __iter__(self) -> Iterator[Worker]:
@@ -37,11 +43,18 @@ class Fleet:
         """A worker can serve, or says so again because it was asked who it is."""
         worker = self._workers.get(address)
         if worker is None:
-            worker = Worker(address=address, ready=message, heard_at=now, spoken_at=now)
-            self._workers[address] = worker
+            worker = self._workers[address] = Worker(
+                address=address,
+                serial=next(self._serials),
+                ready=message,
+                heard_at=now,
+                spoken_at=now,
+                changed=self._changed,
+            )
             text = "worker %s ready: %s on %s"
             self._outbox.note(logging.INFO, text, message.name, message.observer, message.device)
         worker.ready, worker.heard_at, worker.draining = message, now, False
+        self._changed[worker] = None
         # At once, so that the worker knows it is known and sees us alive.
         self.tell(worker, Heartbeat(), now=now)
         return worker
@@ -62,11 +75,20 @@ class Fleet:
     def remove(self, worker: Worker) -> None:
         """Count it among the lost."""
         del self._workers[worker.address]
+        self._changed.pop(worker, None)
 
-    def least_loaded(self, fits: Callable[[Worker], bool]) -> Worker | None:
-        """Who has the fewest sessions, and then the fewest frames, of those that fit."""
-        fitting = (worker for worker in self._workers.values() if fits(worker))
-        return min(fitting, key=lambda w: (len(w.sessions), len(w.in_flight)), default=None)
+    def least_loaded(self) -> Worker | None:
+        """Who has the fewest sessions, and then the fewest frames, of those that do not drain."""
+        return self._first(self._staying)
+
+    def freest(self) -> Worker | None:
+        """The same of those that take a frame now."""
+        return self._first(self._free)
+
+    def drain(self, worker: Worker, *, now: float) -> None:
+        """The worker wants to end: it gets no more frames."""
+        worker.heard_at, worker.draining = now, True
+        self.tell(worker, Goodbye(), now=now)
 
     def tell(
         self, worker: Worker, message: BrokerToWorker, *, now: float, payload: Sequence[object] = ()
@@ -97,10 +119,18 @@ class Fleet:
         `stood_still_s` is how long we were paused or suspended ourselves before: it proves nothing
         about a worker.
         """
-        for worker in self:
+        silent = []
+        for worker in self._workers.values():
             worker.heard_at = min(now, worker.heard_at + stood_still_s)
-        silent = [worker for worker in self if now - worker.heard_at > self._settings.worker_silence_s]
-        for worker in self:
-            if worker not in silent and now - worker.spoken_at >= self._settings.heartbeat_s:
+            if now - worker.heard_at > self._settings.worker_silence_s:
+                silent.append(worker)
+            elif now - worker.spoken_at >= self._settings.heartbeat_s:
                 self.tell(worker, Heartbeat(), now=now)
         return silent
+
+    def _first(self, ranking: Ranking) -> Worker | None:
+        if self._changed:
+            for each in (self._staying, self._free):
+                each.changed(self._changed)
+            self._changed.clear()
+        return ranking.first()

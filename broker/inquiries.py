@@ -94,7 +94,7 @@ class Inquiries:
                 self._ask(inquiry)
 
     def _ask(self, inquiry: _Inquiry) -> None:
-        worker = self._fleet.least_loaded(lambda worker: not worker.draining)
+        worker = self._fleet.least_loaded()
         inquiry.asked = None if worker is None else worker.address
         if worker is None:
             return

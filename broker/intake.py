@@ -17,7 +17,7 @@ from broker.outbox import Outbox
 from broker.requests import OpenRequests
 from broker.sessions import SessionFull, Sessions
 from broker.waiting_room import WaitingRoom
-from wire.errors import Internal, PoseError
+from wire.errors import Busy, Internal, PoseError
 from wire.messages import Frame, Recalled
 from wire.settings import Settings
 
@@ -69,9 +69,12 @@ class Intake:
             self._lobby.check_room(frame.session_id)
             self._lobby.enter(self._requests.open(client, frame, picture, now=now), picture)
             return
-        if not self._requests.has_room(picture):
+        try:
+            request = self._requests.open(client, frame, picture, now=now)
+        except Busy:
             self._make_room(frame, picture, now)
-        self.admit(self._requests.open(client, frame, picture, now=now), picture, now=now)
+            request = self._requests.open(client, frame, picture, now=now)
+        self.admit(request, picture, now=now)
 
     def let_in(self, *, now: float) -> None:
         """It is known which sessions there are: who waits in the lobby gets a place."""

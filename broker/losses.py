@@ -53,12 +53,11 @@ class Losses:
         self._fleet.remove(worker)
         self._intake.worker_lost(worker.address)
         self._note(worker, reason)
-        for job in worker.in_flight.values():
-            job.session.in_flight -= 1
+        for job in list(worker.in_flight.values()):
+            worker.give_back(job)
             job.deaths += died
             job.silences += not died
             self._take_back(job, now)
-        worker.in_flight.clear()
         sessions = sorted(worker.sessions, key=lambda session: session.epoch)
         for session in sessions:
             self._dispatch.disown(session)

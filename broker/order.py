@@ -29,6 +29,7 @@ class FrameOrder:
     def restart(self) -> None:
         """Begin a new video, of which nothing is known: its client may count and send otherwise."""
         self._last: int | None = None
+        self._next = 0  # the greatest number before which nothing is missing
         self._steps: deque[int] = deque(maxlen=_STEPS)
         self._outstanding: deque[int] = deque(maxlen=_ARRIVALS)
         self._arrivals_since_peak = 0
@@ -55,7 +56,8 @@ class FrameOrder:
         # A frame that was overtaken was open before it got here: one more than could be counted.
         overtaken = self._last is not None and number < self._last and outstanding > 1
         concurrency = outstanding + overtaken
-        if concurrency > max(self._outstanding, default=0):
+        before = self._outstanding
+        if not before or (concurrency > before[-1] and concurrency > max(before)):
             self._concurrency_known = False
             self._arrivals_since_peak = 0
         self._outstanding.append(concurrency)
@@ -95,9 +97,8 @@ class FrameOrder:
         self._advance(number)
 
     def _is_gap(self, number: int) -> bool:
-        if self._last is None:
-            return number > 0
-        return number > self._last + min(self._steps, default=1)
+        return number > self._next
 
     def _advance(self, number: int) -> None:
         self._last = number if self._last is None else max(self._last, number)
+        self._next = self._last + min(self._steps, default=1)

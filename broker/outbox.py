@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.errors import PoseError
 from wire.messages import BrokerToWorker, Failure, FromBroker
@@ -33,8 +34,7 @@ COUNTERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ToClient:
+class ToClient(Struct, frozen=True):
     """Send this to a client."""
 
     client: bytes
@@ -42,8 +42,7 @@ class ToClient:
     payload: Sequence[object] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ToWorker:
+class ToWorker(Struct, frozen=True):
     """Send this to a worker."""
 
     worker: bytes
@@ -51,8 +50,7 @@ class ToWorker:
     payload: Sequence[object] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+class Noted(Struct, frozen=True):
     """Something an operator cares about happened; log it."""
 
     level: int

@@ -99,13 +99,7 @@ class OpenRequests:
     def answer(self, request: Request, message: Result | Failure, payload: Sequence[object]) -> None:
         """Pass a worker's answer on, under the id and the number that the client gave."""
         self._outbox.counters["answered" if isinstance(message, Result) else "failed"] += 1
-        asked = request.frame
-        reply = (
-            msgspec.structs.replace(message, request_id=asked.request_id, frame_number=asked.frame_number)
-            if isinstance(message, Result)
-            else msgspec.structs.replace(message, request_id=asked.request_id)
-        )
-        self._outbox.to_client(request.client, reply, payload)
+        self._outbox.to_client(request.client, _addressed(message, request.frame), payload)
         self._close(request)
 
     def refuse(self, request: Request, error: PoseError, *, counter: str | None = None) -> None:
@@ -178,3 +172,12 @@ class OpenRequests:
             self._busy_noted_until = now + _BUSY_NOTED_EVERY_S
             text = "busy, requests are refused: %s (%d so far)"
             self._outbox.note(logging.WARNING, text, refusal.message, self._outbox.counters["busy"])
+
+
+def _addressed(message: Result | Failure, asked: Frame) -> Result | Failure:
+    """A worker's answer under the id and the number that were asked; as it is, where it bears them."""
+    if isinstance(message, Failure):
+        return msgspec.structs.replace(message, request_id=asked.request_id)
+    if (message.request_id, message.frame_number) == (asked.request_id, asked.frame_number):
+        return message
+    return msgspec.structs.replace(message, request_id=asked.request_id, frame_number=asked.frame_number)

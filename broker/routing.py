@@ -208,8 +208,7 @@ class Routing:
         if not worker.draining:
             text = "worker %s drains %d frames"
             self._outbox.note(logging.INFO, text, worker.ready.name, len(worker.in_flight))
-        worker.heard_at, worker.draining = now, True
-        self._fleet.tell(worker, Goodbye(), now=now)
+        self._fleet.drain(worker, now=now)
         for session in list(worker.sessions):
             self._dispatch.consider(session, now=now)
 
@@ -222,16 +221,15 @@ class Routing:
         if worker is None or job is None or job.epoch != message.epoch:
             self.counters["stale_results"] += 1
             return
-        del worker.in_flight[message.request_id]
-        job.session.in_flight -= 1
-        if isinstance(message, Failure) and message.superseded_by:
+        worker.give_back(job)
+        if isinstance(message, Result):
+            job.session.knows(message.epoch)
+            if message.folded:
+                job.video.folded, job.video.folded_under = message.folded, message.epoch
+        elif message.superseded_by:
             self._losses.supersede(job, message.superseded_by, now=now)
             self._dispatch.hand_out(worker, now=now)
             return
-        if isinstance(message, Result):
-            job.session.knows(message.epoch)
-        if isinstance(message, Result) and message.folded:
-            job.video.folded, job.video.folded_under = message.folded, message.epoch
         self._requests.measure_pace(now=now)
         for request in list(job.requests):
             self._requests.answer(request, message, payload)

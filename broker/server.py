@@ -44,8 +44,6 @@ log = logging.getLogger("broker")
 #: Messages read from one socket before the other gets its turn.
 _BURST = 32
 
-#: Answers that are not of frames, and wait for a client at the most.
-_CLIENT_HIGH_WATER = 64
 #: Messages that are neither frames nor about sessions, and wait for a worker at the most.
 _WORKER_HIGH_WATER = 64
 
