@@ -118,12 +118,13 @@ function say(text) {
 // ---------------------------------------------------------------- what is shown
 
 function showFrame(frame, bitmap) {
-  stage.draw(frame, bitmap, results.faces);
+  const faces = results.live && !stage.hasGpu ? results.fewerFaces : results.faces;
+  stage.draw(frame, bitmap, faces);
   showPeople(frame);
   const track = chosenTrack ?? frame.primary;
   const person = frame.answer?.people.find(({ track_id: id }) => id === track);
   const mesh = frame.meshes.find(({ trackId }) => trackId === track);
-  turntable.show(person ? { trackId: track, vertices: mesh?.vertices, faces: results.faces, joints: person.joints_3d_raw } : null);
+  turntable.show(person ? { trackId: track, vertices: mesh?.vertices, faces, joints: person.joints_3d_raw } : null);
   const told = describe(frame);
   $('where').textContent = told;
   $('timeline').setAttribute('aria-valuenow', String(frame.number));

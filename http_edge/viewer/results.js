@@ -1,6 +1,8 @@
 // What came back: an entry for each frame, in frame order, and the files that can be made of it.
 // Poses are kept for all frames of a file and the newest of a webcam; pictures and meshes, which are large, for the newest.
 
+import { coarser } from './coarser.js';
+
 const KEPT_PICTURES = 3000;
 const KEPT_LIVE = 9000;
 const TENTHS_MM = 1e4;
@@ -16,7 +18,7 @@ export class Results {
   /** Forget everything; `expected` frames are to come, null if unknown. */
   clear({ expected, live }) {
     this.expected = expected;
-    this._live = live;
+    this.live = live;
     this.entries = [];
     this.counts = Object.fromEntries(STATES.map((state) => [state, 0]));
     this._tracks = new Set();
@@ -24,6 +26,7 @@ export class Results {
     this.done = 0;
     this.failed = 0;
     this.faces ??= null;
+    this._fewerFaces ??= null;
     this.angleNames ??= [];
   }
 
@@ -34,7 +37,13 @@ export class Results {
 
   /** The first frame that is kept. */
   get first() {
-    return this._live ? Math.max(0, this.entries.length - KEPT_LIVE) : 0;
+    return this.live ? Math.max(0, this.entries.length - KEPT_LIVE) : 0;
+  }
+
+  /** A quarter of the triangles, of the same vertices. */
+  get fewerFaces() {
+    if (this.faces) this._fewerFaces ??= coarser(this.faces);
+    return this._fewerFaces;
   }
 
   /** The ids of all tracks, in the order in which they appeared. */
@@ -44,7 +53,7 @@ export class Results {
 
   sent(number, timestampMs) {
     this.entries[number] = { number, timestampMs, state: null };
-    if (this._live) delete this.entries[number - KEPT_LIVE];
+    if (this.live) delete this.entries[number - KEPT_LIVE];
   }
 
   received({ number, picture, line, summary, meshes, faces, failure }) {
@@ -52,7 +61,7 @@ export class Results {
     this.done += 1;
     if (!entry) return; // forgotten meanwhile
     this.newest = Math.max(this.newest, number);
-    if (faces) this.faces = faces;
+    if (faces) Object.assign(this, { faces, _fewerFaces: null });
     if (failure) {
       this.failed += 1;
       Object.assign(entry, { state: 'missing', picture, failure, people: [], primary: null, meshes: [] });

@@ -74,7 +74,8 @@ async function webcam(page) {
   await page.waitForTimeout(asked.seconds * 1e3);
   const framesPerSecond = ((await frames()) - before) / ((performance.now() - began) / 1e3);
   await page.click('#stop');
-  return { done: await state(page), framesPerSecond, lines: await download(page, '#download', 'webcam.jsonl') };
+  const meshPx = await page.evaluate(() => document.getElementById('mesh').width);
+  return { done: await state(page), framesPerSecond, meshPx, lines: await download(page, '#download', 'webcam.jsonl') };
 }
 
 /** On a service with tokens: what is seen without one, and then with it. */

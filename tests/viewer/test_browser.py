@@ -173,6 +173,7 @@ def test_a_webcam_is_followed_live(browser_service: PrivateService, tmp_path: Pa
     assert report["troubles"] == []
     assert report["done"]["run"] == "stopped"
     assert report["framesPerSecond"] > 1, "docs/viewer.md says what a quiet machine does"
+    assert report["meshPx"] <= 640, "processors draw here, which the poses need"
     assert all(later["timestamp_ms"] > earlier["timestamp_ms"] for earlier, later in pairwise(lines))
     assert sum(line["has_3d"] for line in lines) > 0.8 * len(lines)
 
