@@ -98,14 +98,14 @@ def _bare(directory: Path) -> Iterator[Callable[[Picture, float], Took]]:
 
 
 def _bare_worker(endpoint: str) -> None:
-    """Answer every message with the parts of a result."""
-    arrays = [bytes(array.nbytes) for name, array in body_arrays().items() if name != "vertices"]
+    """Answer every message with the parts of a result, whose arrays are joined."""
+    arrays = bytes(sum(array.nbytes for name, array in body_arrays().items() if name != "vertices"))
     socket = zmq.Context().socket(zmq.DEALER)
     socket.connect(endpoint)
     socket.send(b"ready")
     while True:
         client, _, _ = socket.recv_multipart(copy=False)
-        socket.send_multipart([client, bytes(_HEADER_BYTES), *arrays, b""], copy=False)
+        socket.send_multipart([client, bytes(_HEADER_BYTES), arrays], copy=False)
 
 
 def _bare_echoes(socket: "zmq.Socket[bytes]", encoded: bytes, until: float) -> int:

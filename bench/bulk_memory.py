@@ -139,13 +139,13 @@ def _real(folder: Path) -> Iterator[tuple[Path, Mapping[str, int]]]:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Resident pages of a process, less those of files, which several may share; 0: it has ended."""
+    """Resident pages of a process, lent memory too, less those of files; 0: it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except FileNotFoundError:
         return 0
     fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["RssAnon"].split()[0]) * 1024 if "RssAnon" in fields else 0
+    return 1024 * sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in fields)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Question(NamedTuple):
             deadline_ms=round(self.deadline_s * 1e3),
             session_id=self.session_id,
             source=Source(client=self.client, width_px=picture.width_px, height_px=picture.height_px),
-            options=Options(full_people=self.meshes, meshes=self.meshes),
+            options=Options(full_people=self.meshes, meshes=self.meshes, joined=True),
             timestamp_ms=None if picture.time_s is None else picture.time_s * 1e3,
             fps=self.frames_per_second,
         )

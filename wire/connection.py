@@ -29,7 +29,18 @@ from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, Pro
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
-from wire.messages import Buffer, Decoder, Failure, Frame, FromBroker, Result, Status, StatusRequest, encode
+from wire.messages import (
+    Buffer,
+    Decoder,
+    Failure,
+    Frame,
+    FromBroker,
+    Result,
+    Status,
+    StatusRequest,
+    encode,
+    separate,
+)
 from wire.rendezvous import key_of
 from wire.statuses import merged
 
@@ -369,7 +380,7 @@ class Connection:
             error = named(message.code, message.message, retry_after_s=message.retry_after_s)
             self._settle(message.request_id, error)
         elif isinstance(message, Result) and isinstance(pending.message, Frame):
-            self._settle(message.request_id, Answer(message, payload))
+            self._settle(message.request_id, Answer(message, separate(message, payload)))
         elif isinstance(message, Status) and isinstance(pending.message, StatusRequest):
             self._settle(message.request_id, message)
         else:

@@ -21,7 +21,7 @@ from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError,
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
-from wire.messages import Buffer, Decoder, Failure, Frame, Result, encode
+from wire.messages import Buffer, Decoder, Failure, Frame, Result, encode, separate
 from wire.rendezvous import key_of
 
 log = logging.getLogger(__name__)
@@ -212,4 +212,4 @@ class _Line:
             return None
         if isinstance(message, Failure):
             raise named(message.code, message.message, retry_after_s=message.retry_after_s)
-        return Answer(message, [part.buffer for part in payload])
+        return Answer(message, separate(message, [part.buffer for part in payload]))

@@ -58,6 +58,7 @@ class Options(Struct, frozen=True, kw_only=True):
     visualize: bool = False  # a PNG of the frame with mesh and skeleton, as a payload frame
     full_people: bool = False  # the mesh of every person, not of the primary one only
     meshes: bool = True  # False: nobody's mesh, whatever `full_people` says
+    joined: bool = False  # all arrays of the answer in one payload frame
     #: Where people are: nobody is looked for elsewhere. None: the observer finds them.
     boxes: Annotated[tuple[Box, ...], Meta(max_length=MOST_BOXES)] | None = None
     target: Box | None = None  # the person to be primary from now on; without an area: a point
@@ -126,7 +127,8 @@ class Note(Struct, frozen=True, kw_only=True):
 class Result(Message, frozen=True, kw_only=True, tag="result"):
     """Worker -> broker -> client: the people of one frame.
 
-    Payload: one frame for each entry of `arrays`, then the PNG where `has_png`.
+    Payload: one frame for each entry of `arrays`, or one for all where `joined`, then the PNG where
+    `has_png`.
     With P people, F meshes (the primary person's, or everyone's), all float32, camera
     axes (x right, y down, z away), metres, body-centred:
 
@@ -165,6 +167,7 @@ class Result(Message, frozen=True, kw_only=True, tag="result"):
     stages_ms: dict[str, float]
     arrays: list[ArraySpec]
     has_png: bool = False
+    joined: bool = False  # the arrays lie one behind the other in one payload frame
     notes: list[Note] = []
     new_shot: bool = False  # another shot begins: nothing moves over from the frame before
 
@@ -377,20 +380,44 @@ def pack_arrays(
     return specs, buffers
 
 
+def separate(result: Result, payload: Sequence[Buffer]) -> list[Buffer]:
+    """The payload with a frame for each array, however they came; no copy. Raises `ProtocolError`."""
+    if not result.joined:
+        return list(payload)
+    if not payload:
+        raise ProtocolError("the arrays' frame is missing")
+    arrays, *rest = payload
+    view = memoryview(arrays)
+    parted: list[Buffer] = []
+    first = 0
+    for spec in result.arrays:
+        last = first + _size_of(spec)
+        parted.append(view[first:last])
+        first = last
+    if first != view.nbytes:
+        raise ProtocolError(f"arrays of {first} bytes in all, {view.nbytes} came")
+    return [*parted, *rest]
+
+
 def unpack_arrays(specs: Sequence[ArraySpec], frames: Sequence[Buffer]) -> dict[str, npt.NDArray[np.generic]]:
     """Arrays over the payload frames, without a copy. Raises `ProtocolError`."""
     if len(frames) < len(specs):
         raise ProtocolError(f"{len(specs)} arrays announced, {len(frames)} frames came")
     arrays = {}
     for spec, frame in zip(specs, frames, strict=False):
-        dtype = DTYPES.get(spec.dtype)
-        if dtype is None or len(spec.shape) > _MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
-            raise ProtocolError(f"array {spec.name!r}: {spec.dtype}{list(spec.shape)} is not allowed")
-        expected = dtype.itemsize * math.prod(spec.shape)
+        expected = _size_of(spec)
         if memoryview(frame).nbytes != expected:
             raise ProtocolError(f"array {spec.name!r}: {memoryview(frame).nbytes} bytes, not {expected}")
         try:
-            arrays[spec.name] = np.ndarray(spec.shape, dtype, frame)
+            arrays[spec.name] = np.ndarray(spec.shape, DTYPES[spec.dtype], frame)
         except ValueError as error:  # no numbers, in more rows than there can be
             raise ProtocolError(f"array {spec.name!r}: {error}") from None
     return arrays
+
+
+def _size_of(spec: ArraySpec) -> int:
+    """Bytes of an array. Raises `ProtocolError` for one that does not travel."""
+    dtype = DTYPES.get(spec.dtype)
+    if dtype is None or len(spec.shape) > _MAX_DIMENSIONS or min(spec.shape, default=0) < 0:
+        raise ProtocolError(f"array {spec.name!r}: {spec.dtype}{list(spec.shape)} is not allowed")
+    return dtype.itemsize * math.prod(spec.shape)

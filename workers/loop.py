@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Generic
 
 from msgspec.structs import replace
@@ -62,8 +63,7 @@ class _Job:
 
     def begin(self, ahead: Ahead) -> None:
         """Make ready what can be made ready without the session."""
-        ahead.begin(self._digest)
-        ahead.begin(self._image)
+        ahead.begin(self._digest, self._image)
 
     @property
     def frame(self) -> FrameInput:
@@ -121,9 +121,9 @@ class WorkerLoop(Generic[StateT]):
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
                 self._brokers.send(reply, *payload)
-            for reply, _ in replies:  # now that nobody waits for it
-                if isinstance(reply, Result):
-                    _tell(reply)
+            for reply, _ in replies:
+                if isinstance(reply, Result):  # the next frame need not wait for it
+                    self._ahead.later(partial(_tell, reply))
         self._beat()
         now = time.monotonic()
         if now >= self._sweep_at:
@@ -264,6 +264,8 @@ class WorkerLoop(Generic[StateT]):
     ) -> _Reply:
         answer = given.answer
         specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
+        if work.options.joined:
+            buffers = [b"".join(buffers)]
         observer = self._pipeline.observer
         result = Result(
             request_id=work.request_id,
@@ -286,6 +288,7 @@ class WorkerLoop(Generic[StateT]):
             stages_ms={**answer.stages_ms, **drawn.stages_ms, **more_stages_ms},
             arrays=specs,
             has_png=drawn.png is not None,
+            joined=work.options.joined,
             notes=answer.notes,
             new_shot=answer.new_shot,
         )

@@ -44,6 +44,7 @@ def test_a_request_is_written_as_the_protocol_says(broker, connection):
         "visualize": True,
         "full_people": False,
         "meshes": True,
+        "joined": False,
         "boxes": None,
         "target": None,
     }

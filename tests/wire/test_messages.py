@@ -1,6 +1,7 @@
 """Messages survive the wire, arrays travel without a copy, and what is not allowed is refused."""
 
 import msgpack
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from wire.messages import (
     WorkerToBroker,
     encode,
     pack_arrays,
+    separate,
     unpack_arrays,
 )
 
@@ -138,6 +140,34 @@ def test_arrays_survive_the_wire(arrays):
     for name, array in arrays.items():
         assert back[name].dtype == array.dtype
         np.testing.assert_array_equal(back[name], array)
+
+
+RESULT = result_for(
+    Work(request_id=ID, session_id="s", generation=0, epoch=1, continues=True, frame_number=3, deadline_ms=1)
+)
+
+
+@given(arrays=st.dictionaries(st.text(max_size=10), ARRAYS, max_size=4), png=st.sampled_from([[], [b"PNG"]]))
+def test_joined_arrays_are_those_that_were_joined(arrays, png):
+    specs, buffers = pack_arrays(arrays)
+    result = msgspec.structs.replace(RESULT, arrays=specs, joined=True)
+
+    frames = separate(result, [b"".join(buffers), *png])
+
+    assert frames[len(arrays) :] == png
+    back = unpack_arrays(specs, frames)
+    assert back.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(back[name], array)
+
+
+@pytest.mark.parametrize(
+    "payload", [[], [b"1234567"], [b"123456789"]], ids=["no frame", "too short", "too long"]
+)
+def test_joined_arrays_that_do_not_fit_their_frame_are_refused(payload):
+    result = msgspec.structs.replace(RESULT, arrays=[ArraySpec("a", "float32", (2,))], joined=True)
+    with pytest.raises(ProtocolError):
+        separate(result, payload)
 
 
 def test_arrays_are_not_copied():
