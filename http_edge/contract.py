@@ -8,7 +8,7 @@ Lengths are metres in body-centred camera axes (x right, y down, z away), rounde
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ Meshes = Literal["none", "primary", "everyone"]
 _PIXEL_DIGITS = 2
 _CAMERA_DIGITS = 6  # a camera multiplies whatever error it carries by its focal length
 _SHARE_DIGITS = 4
+_ANGLE_DIGITS = 2
 
 #: Nothing measured is as large; rounding something much larger would overflow to infinity.
 _LARGEST = 1e9
@@ -96,18 +97,19 @@ def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, meshe
 def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: float) -> bytes:
     """The body of a 200. Raises `ValueError` where a number is not finite."""
     result = people.result
+    rows = _rows(people, style)
     body: Json = {
         # First, so that what never changes needs no compressing anew: `beginning`.
         "mesh_faces_data": _faces(result, topology, style),
         "frame_number": result.frame_number,
         "frame_width": result.width_px,
         "frame_height": result.height_px,
-        **_primary(people, style),
+        **_primary(people, rows, style),
         "processing_time_ms": _number(elapsed_ms, 2),
         "model_version": result.model_version,
         "tracking": _tracking(result),
         "notes": [{"code": note.code, "message": note.message} for note in result.notes],
-        "people": [_compact(people, index, style) for index in range(len(result.people))],
+        "people": [_compact(people, index, row, style) for index, row in enumerate(rows)],
         "error": NOBODY if result.primary is None else None,
     }
     if people.png is not None:
@@ -130,26 +132,25 @@ def _faces(result: Result, topology: Topology, style: Style) -> object:
     return style.form.faces(topology) if shown else []
 
 
-def _primary(people: People, style: Style) -> Json:
+def _primary(people: People, rows: Sequence["_Row"], style: Style) -> Json:
     """The flat fields, which speak of the primary person alone."""
     result, arrays = people.result, people.arrays
     if result.primary is None:
         return _no_primary(result)
-    row = result.primary
+    row, own = result.primary, rows[result.primary]
     width, height = result.width_px, result.height_px
     translation = arrays["translation"][row].astype(np.float64)
     center, size = crop_square(arrays["boxes"][row])
     scale, tx, ty = crop_camera(translation, box_center=center, box_size=size, width=width, height=height)
-    full_tx, full_ty, full_tz = (_number(value, _CAMERA_DIGITS) for value in translation)
-    points = _keypoints(people, row, style.keypoints)
+    full_tx, full_ty, full_tz = own.translation
     return {
-        "keypoints": points,
-        "keypoint_count": len(points),
+        "keypoints": own.keypoints,
+        "keypoint_count": len(own.keypoints),
         "has_3d": True,
-        "joints_3d_raw": style.form.numbers(arrays["joints"][row], METRES_DIGITS),
-        "joint_angles_3d": _angles(arrays["angles"][row]),
+        "joints_3d_raw": own.joints,
+        "joint_angles_3d": own.angles,
         **_mesh(arrays, row, style),
-        "camera_translation": [full_tx, full_ty, full_tz],
+        "camera_translation": own.translation,
         "camera_params": {
             "scale": _number(scale, _CAMERA_DIGITS),
             "tx": _number(tx, _CAMERA_DIGITS),
@@ -223,10 +224,9 @@ def _tracking(result: Result) -> Json:
     }
 
 
-def _compact(people: People, row: int, style: Style) -> Json:
+def _compact(people: People, index: int, row: "_Row", style: Style) -> Json:
     """One person among all; with the mesh only where it was asked for."""
-    arrays, person, numbers = people.arrays, people.result.people[row], style.form.numbers
-    rotations = arrays["rotations"][row]
+    person = people.result.people[index]
     body: Json = {
         "track_id": person.track_id,
         "state": person.state,
@@ -237,48 +237,77 @@ def _compact(people: People, row: int, style: Style) -> Json:
         "tracking_confidence": _number(person.confidence, _SHARE_DIGITS),
         "expected_error_mm": _error(person.expected_error_mm),
         "expected_error_px": _error(person.expected_error_px),
-        "bbox": numbers(arrays["boxes"][row], _PIXEL_DIGITS),
-        "keypoints": _keypoints(people, row, style.keypoints),
-        "joints_3d_raw": numbers(arrays["joints"][row], METRES_DIGITS),
-        "joint_angles_3d": _angles(arrays["angles"][row]),
-        "camera_translation": [_number(value, _CAMERA_DIGITS) for value in arrays["translation"][row]],
+        "bbox": row.box,
+        "keypoints": row.keypoints,
+        "joints_3d_raw": row.joints,
+        "joint_angles_3d": row.angles,
+        "camera_translation": row.translation,
         "smpl": {
-            "betas": numbers(arrays["betas"][row], _SHARE_DIGITS),
-            "global_orient": numbers(rotations[:1], _CAMERA_DIGITS),
-            "body_pose": numbers(rotations[1:], _CAMERA_DIGITS),
+            "betas": row.betas,
+            "global_orient": row.rotations[:1],
+            "body_pose": row.rotations[1:],
         },
     }
     if style.meshes == "everyone":
-        body["mesh_vertices_data"] = style.form.vertices(arrays["vertices"][row])
+        body["mesh_vertices_data"] = style.form.vertices(people.arrays["vertices"][index])
     return body
 
 
-def _keypoints(people: People, row: int, keypoints: KeypointSet) -> list[Json]:
+class _Row(NamedTuple):
+    """One person's numbers as they are written, wherever they stand; `Any` is what the `Format` writes."""
+
+    keypoints: list[Json]
+    joints: Any
+    angles: dict[str, float]
+    translation: list[float]
+    box: Any
+    betas: Any
+    rotations: Any
+
+
+def _rows(people: People, style: Style) -> list[_Row]:
+    """Everybody's numbers: an array at a time, as many small ones take several times as long."""
+    arrays, numbers = people.arrays, style.form.numbers
+    angles = _listed(arrays["angles"], _ANGLE_DIGITS)
+    translations = arrays["translation"].astype(np.float64)
+    written = zip(
+        _keypoints(people, style.keypoints),
+        numbers(arrays["joints"], METRES_DIGITS),
+        [dict(zip(JOINT_ANGLES, row, strict=True)) for row in angles],
+        [[_number(value, _CAMERA_DIGITS) for value in row] for row in translations],
+        numbers(arrays["boxes"], _PIXEL_DIGITS),
+        numbers(arrays["betas"], _SHARE_DIGITS),
+        numbers(arrays["rotations"], _CAMERA_DIGITS),
+        strict=True,
+    )
+    return [_Row(*row) for row in written]
+
+
+def _keypoints(people: People, keypoints: KeypointSet) -> list[list[Json]]:
+    """Those of each person."""
     result, arrays = people.result, people.arrays
     if keypoints == "coco17":
         names: Sequence[str] = COCO_KEYPOINTS
-        points = arrays["keypoints"][row]
-        pixels, confidence = arrays["keypoints_2d"][row], arrays["keypoint_confidence"][row]
+        points = arrays["keypoints"]
+        pixels, confidence = arrays["keypoints_2d"], arrays["keypoint_confidence"]
     else:
         names = SMPL_JOINTS
-        points = arrays["joints"][row]
-        pixels = project(points, arrays["translation"][row], result.width_px, result.height_px)
-        confidence = arrays["joint_confidence"][row]
-    rows = zip(
-        names,
+        points = arrays["joints"]
+        pixels = project(points, arrays["translation"], result.width_px, result.height_px)
+        confidence = arrays["joint_confidence"]
+    persons = zip(
         _listed(pixels, _PIXEL_DIGITS),
         _listed(points, METRES_DIGITS),
         _listed(confidence, _SHARE_DIGITS),
         strict=True,
     )
     return [
-        {"name": name, "x": u, "y": v, "z": z, "x_3d": x, "y_3d": y, "z_3d": z, "confidence": share}
-        for name, (u, v), (x, y, z), share in rows
+        [
+            {"name": name, "x": u, "y": v, "z": z, "x_3d": x, "y_3d": y, "z_3d": z, "confidence": share}
+            for name, (u, v), (x, y, z), share in zip(names, *person, strict=True)
+        ]
+        for person in persons
     ]
-
-
-def _angles(degrees: Array) -> dict[str, float]:
-    return dict(zip(JOINT_ANGLES, _listed(degrees, 2), strict=True))
 
 
 def _listed(array: Array, digits: int) -> list[Any]:

@@ -32,8 +32,8 @@ class Format(Protocol):
     def faces(self, topology: Topology) -> object:
         """The triangles of every mesh."""
 
-    def numbers(self, array: Array, digits: int) -> object:
-        """The finite numbers of a small array in nested lists, rounded."""
+    def numbers(self, array: Array, digits: int) -> Any:
+        """The finite numbers of a small array in nested lists, rounded; its rows are written likewise."""
 
     def picture(self, png: Buffer) -> object:
         """A picture."""
@@ -58,7 +58,7 @@ class Json:
         """`[[i,j,k], ...]`."""
         return topology.faces_json
 
-    def numbers(self, array: Array, digits: int) -> object:
+    def numbers(self, array: Array, digits: int) -> Any:
         """In as few digits as they need; orjson writes float32 as short as it can be."""
         return np.round(np.ascontiguousarray(array, dtype=np.float32), digits)
 
@@ -88,7 +88,7 @@ class MessagePack:
         """Little-endian int32."""
         return _binary(topology.faces)
 
-    def numbers(self, array: Array, digits: int) -> object:
+    def numbers(self, array: Array, digits: int) -> Any:
         """Doubles, because a float32 widened shows all its digits."""
         return np.round(array.astype(np.float64), digits).tolist()
 
