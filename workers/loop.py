@@ -101,6 +101,7 @@ class WorkerLoop(Generic[StateT]):
         self._settings = settings
         self._inbox: deque[_Job] = deque()
         self._ahead = Ahead()
+        self._ended: set[int] = set()  # epochs of which a frame was dropped: those behind it are, too
         self._parted = False  # no broker sends more
         self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
         self._sweep_at = time.monotonic() + settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
@@ -149,7 +150,7 @@ class WorkerLoop(Generic[StateT]):
 
     def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
         match message:
-            case Work():
+            case Work() if message.epoch not in self._ended:
                 try:
                     picture = borrowing.picture(payload, max_bytes=self._settings.max_body_bytes)
                     self._inbox.append(_Job(message, picture, self._pipeline.decode))
@@ -163,7 +164,7 @@ class WorkerLoop(Generic[StateT]):
                 self._tell_what_is_known(message)
             case Goodbye():
                 self._parted = True
-            case Heartbeat() | WhoAreYou():
+            case Work() | Heartbeat() | WhoAreYou():
                 pass
 
     def _introduce(self) -> None:
@@ -171,10 +172,12 @@ class WorkerLoop(Generic[StateT]):
 
         It gives what we hold to whom it likes, under new epochs, and drops our answers to it.
         """
-        in_hand = len(self._inbox)
-        self._inbox = deque(job for job in self._inbox if self._brokers.waits_for(job.work))
-        if lost := in_hand - len(self._inbox):
-            log.warning("the broker is a new one, or gave us up: %d frames are others' now", lost)
+        lost = [job.work for job in self._inbox if not self._brokers.waits_for(job.work)]
+        if lost:
+            # What was sent behind them before the connection broke may be still to be read.
+            self._ended.update(work.epoch for work in lost)
+            self._inbox = deque(job for job in self._inbox if job.work not in lost)
+            log.warning("the broker is a new one, or gave us up: %d frames are others' now", len(lost))
         sessions: list[HeldSession] = []
         if not self._brokers.ask_for_each_session:
             sessions = self._sessions.recalled(now=time.time(), max_sessions=self._settings.max_sessions)

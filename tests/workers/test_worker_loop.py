@@ -288,6 +288,7 @@ def test_what_others_were_given_is_not_folded_any_more(worker: Worker, by_hand: 
     for number in (1, 2):
         by_hand.send_frame(number, b"a picture")
     by_hand.send({"type": "who_are_you"})
+    by_hand.send_frame(3, b"a picture")  # as if read late: those before it are not folded either
     for number in (1, 2):
         by_hand.send_frame(number, b"a picture", epoch=2)
 
