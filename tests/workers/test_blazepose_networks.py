@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from workers import assets
-from workers.blazepose.detector import Detector, Tile, whole_frame
+from workers.blazepose.detector import Detection, Detector, Tile, whole_frame
 from workers.blazepose.graph import pruned
 from workers.blazepose.landmarks import LandmarkFinder, Landmarks
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region
+from workers.blazepose.scouting import tiles
 from workers.types import Image
 
 Clips = dict[str, dict[int, Image]]
@@ -98,6 +99,18 @@ def test_a_detector_that_leaves_a_thread_to_others_sees_the_same(clips: Clips, d
     assert [(one.score, one.points.tobytes()) for one in modestly] == [
         (one.score, one.points.tobytes()) for one in found
     ]
+
+
+def test_several_looks_at_a_time_see_what_single_ones_do(detector: Detector, clips: Clips) -> None:
+    image = clips["sports2d"][60]
+    where = tiles(image.shape[1], image.shape[0])[:3]
+
+    def bytes_of(found: list[Detection]) -> list[tuple[bytes, bytes, float]]:
+        return [(one.box.tobytes(), one.points.tobytes(), one.score) for one in found]
+
+    singly = [bytes_of(detector.detect(image, tile, min_score=0.2)) for tile in where]
+    assert any(singly)
+    assert [bytes_of(found) for found in detector.detect_all(image, where, min_score=0.2)] == singly
 
 
 def test_a_graph_without_its_unread_outputs_gives_the_same_numbers(model_files: Path) -> None:

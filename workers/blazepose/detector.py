@@ -1,6 +1,8 @@
 """BlazePose's person detector on one square of an image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,6 +11,7 @@ import numpy.typing as npt
 from workers.blazepose.crop import cut
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region, region_of_circle
+from workers.blazepose.together import Together
 from workers.types import Array, Image
 
 _INPUT_PX = 224
@@ -49,13 +52,22 @@ class Detection:
 
 
 class Detector:
-    """The detector network. One per worker; not thread-safe."""
+    """The detector network. One per worker; not thread-safe.
+
+    One look gets all threads. Of several, two at a time get half of them each, as with landmarks.
+    """
 
     def __init__(self, model: bytes, *, threads: int) -> None:
         """`model`: the contents of `pose_detection.tflite`."""
         self.threads = threads
         self._network = Network(model, threads=threads)
         self._modest = Network(model, threads=threads - 1) if threads > 1 else self._network
+        self._halves = (
+            (Network(model, threads=threads // 2), Network(model, threads=threads // 2))
+            if threads > 1
+            else (self._network, self._network)
+        )
+        self._together = Together(threads=threads)
         self._anchors = _anchors()
 
     def detect(
@@ -65,7 +77,24 @@ class Detector:
 
         modest: leave a thread to others; it changes nothing but the time.
         """
-        network = self._modest if modest else self._network
+        return self._look(self._modest if modest else self._network, image, tile, min_score)
+
+    def detect_all(
+        self, image: Image, tiles: Sequence[Tile], *, min_score: float = 0.5
+    ) -> list[list[Detection]]:
+        """What `detect` gives for each of `tiles`, to the bit."""
+        one, other = self._halves
+        found: list[list[Detection]] = []
+        for first, second in zip(tiles[::2], tiles[1::2], strict=False):
+            found += self._together(
+                partial(self._look, one, image, first, min_score),
+                partial(self._look, other, image, second, min_score),
+            )
+        if len(tiles) % 2:
+            found.append(self.detect(image, tiles[-1], min_score=min_score))
+        return found
+
+    def _look(self, network: Network, image: Image, tile: Tile, min_score: float) -> list[Detection]:
         scale = tile.side_px / _INPUT_PX
         to_image = np.array([[scale, 0, tile.x0], [0, scale, tile.y0]])
         crop = cut(image, to_image, _INPUT_PX, border=cv2.BORDER_CONSTANT)

@@ -4,7 +4,7 @@ Expected people are looked for first, each in his own region, so that following 
 detection; the detector confirms them and finds the others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -112,10 +112,12 @@ class Search:
         """Look closer, part by part, until nobody is missing who may be anywhere."""
         height, width = image.shape[:2]
         again = _jumped_before(expected, seen)
-        for tile in some_tiles(width, height, turn=turn) if again else tiles(width, height):
-            self._discover(image, [tile], seen)
-            if not _missing(expected, seen):
-                return
+        parts = some_tiles(width, height, turn=turn) if again else tiles(width, height)
+        for pair in (parts[at : at + 2] for at in range(0, len(parts), 2)):
+            for detections in self._detections(image, pair, _NEWCOMER.detection):
+                self._recognise(image, detections, seen)
+                if not _missing(expected, seen):
+                    return
 
     def _follow(self, image: Image, expected: Sequence[Expected]) -> list[Sighting]:
         """Those of the expected people who are where they are expected, or near it."""
@@ -162,14 +164,25 @@ class Search:
     def _discover(
         self,
         image: Image,
-        where: Iterable[Tile],
+        where: Sequence[Tile],
         seen: list[Sighting],
         *,
         thresholds: _Thresholds = _NEWCOMER,
         modest: bool = False,
     ) -> None:
         """Look `where`; confirm those in `seen` whom the detector shows, and add the others to it."""
-        for detection in self._detections(image, where, thresholds.detection, modest=modest):
+        found = self._detections(image, where, thresholds.detection, modest=modest)
+        self._recognise(image, [one for detections in found for one in detections], seen, thresholds)
+
+    def _recognise(
+        self,
+        image: Image,
+        detections: Sequence[Detection],
+        seen: list[Sighting],
+        thresholds: _Thresholds = _NEWCOMER,
+    ) -> None:
+        """Confirm those in `seen` whom `detections` show, and add the others to it; the best ones first."""
+        for detection in sorted(detections, key=lambda detection: -detection.score):
             known = next((one for one in seen if explains(one.landmarks, detection)), None)
             if known is None and len(seen) < self._max_people:
                 known = self._newcomer(image, detection, seen, thresholds)
@@ -177,17 +190,18 @@ class Search:
                 known.detected = True
 
     def _detections(
-        self, image: Image, where: Iterable[Tile], min_score: float, *, modest: bool
-    ) -> list[Detection]:
-        """What the detector sees in all of `where`, best first."""
+        self, image: Image, where: Sequence[Tile], min_score: float, *, modest: bool = False
+    ) -> list[list[Detection]]:
+        """What the detector sees in each of `where`."""
         height, width = image.shape[:2]
-        found = [
-            detection
-            for tile in where
-            for detection in self._detector.detect(image, tile, min_score=min_score, modest=modest)
-            if keeps(tile, detection, width=width, height=height)
+        if len(where) == 1:
+            looks = [self._detector.detect(image, where[0], min_score=min_score, modest=modest)]
+        else:
+            looks = self._detector.detect_all(image, where, min_score=min_score)
+        return [
+            [one for one in look if keeps(tile, one, width=width, height=height)]
+            for tile, look in zip(where, looks, strict=True)
         ]
-        return sorted(found, key=lambda detection: -detection.score)
 
     def _newcomer(
         self, image: Image, detection: Detection, seen: list[Sighting], thresholds: _Thresholds
