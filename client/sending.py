@@ -8,7 +8,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -32,6 +32,14 @@ class Interrupted(Exception):
         super().__init__(str(reason))
         self.reason = reason
         self.retry_after_s = reason.retry_after_s
+
+
+class OrderLost(Exception):
+    """A frame could not be read, and one behind it was folded: the session is of no use any more."""
+
+    def __init__(self, reason: PoseError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Outcome(NamedTuple):
@@ -108,6 +116,13 @@ class Sent:
     epoch: int | None  # who had the session when it was sent, as far as was known
 
 
+class Settled(Protocol):
+    """A future that is done."""
+
+    def exception(self) -> BaseException | None:
+        """What it raises."""
+
+
 class Way:
     """Takes the frames of one session to the broker: lent where the workers can read our memory, or as bytes.
 
@@ -139,6 +154,21 @@ class Way:
             self._shelf.refused(sent.slot)
             sent.slot = None
 
+    def unpack_all(self, under_way: Iterable[tuple[Sent, Settled]], error: PictureGone) -> list[Sent]:
+        """Which of the frames under way, the first of which failed by `error`, to send again, as bytes.
+
+        They are settled. Raises `OrderLost` if one that came later was folded.
+        """
+        lost = []
+        for sent, settled in under_way:
+            failure = settled.exception()
+            if failure is None:
+                raise OrderLost(error)
+            if isinstance(failure, PictureGone | Busy):
+                self.unpack(sent)
+                lost.append(sent)
+        return lost
+
     def over(self, sent: Sent, answer: Answer | PoseError | None = None) -> None:
         """Its answer has come; None: nobody waits for it any more."""
         epoch = answer.result.epoch if isinstance(answer, Answer) else None
@@ -146,6 +176,11 @@ class Way:
             self._shelf.take_back(sent.slot, read=epoch is not None and epoch == sent.epoch)
             sent.slot = None
         self._epoch = epoch or self._epoch
+
+    def give_up(self, under_way: Iterable[Sent]) -> None:
+        """Nobody waits for these. The last goes first, so that no worker finds one and not the one before."""
+        for sent in reversed(list(under_way)):
+            self.over(sent)
 
 
 class Sending:
@@ -170,15 +205,14 @@ class Sending:
         self._under_way: deque[tuple[Sent, Future[Answer]]] = deque()
 
     def outcomes(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
-        """What comes of each frame, in their order. Raises `Interrupted`.
+        """What comes of each frame, in their order. Raises `Interrupted`, `OrderLost`.
 
         A `PoseError` that keeps more pictures from coming is raised once those before it have their answers.
         """
         try:
             yield from self._outcomes(iter(pictures))
         finally:
-            for sent, _ in self._under_way:
-                self._way.over(sent)
+            self._way.give_up(sent for sent, _ in self._under_way)
 
     def _outcomes(self, coming: Iterator[Picture]) -> Iterator[Outcome]:
         failure: PoseError | None = None
@@ -220,9 +254,9 @@ class Sending:
                 break
             except TimeoutError:
                 continue
-            except PictureGone:
-                self._way.unpack(sent)
-                future = self._send_again(sent)
+            except PictureGone as error:
+                self._send_as_bytes(error)
+                sent, future = self._under_way[0]
             except _OF_THE_SERVICE as error:
                 self._wait_until_taken(error)
                 future = self._send_again(sent)
@@ -232,6 +266,17 @@ class Sending:
         self._under_way.popleft()
         self._way.over(sent, answer)
         return Outcome(sent.picture, answer)
+
+    def _send_as_bytes(self, error: PictureGone) -> None:
+        """Send what could not be read again, in its order: nothing may be folded before it."""
+        for _, future in self._under_way:
+            while not future.done():
+                self._go_on()
+                wait([future], timeout=_LOOK_S)
+        again = set(map(id, self._way.unpack_all(self._under_way, error)))
+        for at, (sent, _) in enumerate(self._under_way):
+            if id(sent) in again:
+                self._under_way[at] = (sent, self._send(sent))
 
     def _send_again(self, sent: Sent) -> "Future[Answer]":
         future = self._send(sent)

@@ -20,7 +20,7 @@ from types import TracebackType
 from client import pictures, results
 from client.pictures import Image, Picture
 from client.results import FrameResult
-from client.sending import Interrupted, Question, Sending, Sent, Way
+from client.sending import Interrupted, OrderLost, Question, Sending, Sent, Way
 from client.shelf import Shelf, can_lend
 from client.window import Window
 from wire import keys
@@ -80,7 +80,7 @@ class Client:
                 if isinstance(outcome.answer, PoseError):
                     raise outcome.answer
                 yield results.of_answer(outcome.answer)
-        except Interrupted as error:
+        except (Interrupted, OrderLost) as error:
             raise error.reason from None
 
     def status(self) -> Status:
@@ -139,20 +139,30 @@ class AsyncClient:
             future.add_done_callback(came_back)
             return future
 
+        async def send_as_bytes(error: PictureGone) -> None:
+            await asyncio.wait([future for _, future in under_way])
+            try:
+                again = set(map(id, way.unpack_all(under_way, error)))
+            except OrderLost:
+                raise error from None
+            for at, (sent, _) in enumerate(under_way):
+                if id(sent) in again:
+                    under_way[at] = sent, send(sent)
+
         async def next_result() -> FrameResult:
-            sent, future = under_way[0]
             while True:
+                sent, future = under_way[0]
                 try:
                     answer = await future
-                except PictureGone:
-                    way.unpack(sent)
+                except PictureGone as error:
+                    await send_as_bytes(error)
                 except Busy as error:
                     await asyncio.sleep(window.busy_for_s(error) or 0)
+                    under_way[0] = sent, send(sent)
                 else:
                     under_way.popleft()
                     way.over(sent, answer)
                     return results.of_answer(answer)
-                future = send(sent)
 
         number = first_number
         try:
@@ -168,8 +178,7 @@ class AsyncClient:
             while under_way:
                 yield await next_result()
         finally:
-            for sent, _ in under_way:
-                way.over(sent)
+            way.give_up(sent for sent, _ in under_way)
 
     async def status(self) -> Status:
         """How the service is. Raises `DeadlineExceeded` where none answers."""

@@ -27,7 +27,7 @@ from client.motion import About
 from client.records import Record
 from client.second_pass import story as second_pass
 from client.second_pass.story import BEFORE_S
-from client.sending import Interrupted, Outcome, Question, Sending
+from client.sending import Interrupted, OrderLost, Outcome, Question, Sending
 from client.shelf import Shelf
 from client.spool import Spool
 from client.window import FRAMES, Window
@@ -161,7 +161,7 @@ class Work:
             except Interrupted as error:
                 log.warning("%s waits: %s", self._video.name, error)
                 self._pause(error.retry_after_s or _RETRY_S)
-            except HistoryLost:
+            except (HistoryLost, OrderLost):
                 self._begin_anew()
 
     def _go_through(self) -> None:

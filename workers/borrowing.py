@@ -16,6 +16,9 @@ from wire.errors import PictureGone, ProtocolError
 from wire.lending import Reference
 from wire.messages import Buffer
 
+#: Files of senders that are mapped at a time, twice at the most; each takes a descriptor.
+_MOST_MAPS = 64
+
 
 class Handed(NamedTuple):
     """One encoded picture. said: the digest of one that is lent; None: its bytes came."""
@@ -31,33 +34,70 @@ class Handed(NamedTuple):
         return digest
 
 
-def picture(payload: Sequence[Buffer], *, max_bytes: int) -> Handed:
-    """The picture of a frame. Raises `PictureGone` where it cannot be reached, and `ProtocolError`."""
-    if len(payload) != 1:
-        raise ProtocolError(f"{len(payload)} payload frames, not 1")
-    reference = lending.reference_in(payload[0])
-    if reference is None:
-        return Handed(payload[0])
-    if reference.size > max_bytes:
-        raise ProtocolError(f"{reference.size} bytes are lent, {max_bytes} are accepted")
-    return Handed(memoryview(_mapped(reference)), reference.digest)
+class Borrowing:
+    """What is lent to this worker. Senders use memory again, so what was mapped stays so for a while."""
+
+    def __init__(self, *, max_bytes: int) -> None:
+        """`max_bytes` of a picture are accepted."""
+        self._max_bytes = max_bytes
+        self._recent: dict[str, mmap.mmap] = {}
+        self._older: dict[str, mmap.mmap] = {}
+
+    def picture(self, payload: Sequence[Buffer]) -> Handed:
+        """The picture of a frame. Raises `PictureGone` where it cannot be reached, and `ProtocolError`."""
+        if len(payload) != 1:
+            raise ProtocolError(f"{len(payload)} payload frames, not 1")
+        reference = lending.reference_in(payload[0])
+        if reference is None:
+            return Handed(payload[0])
+        if reference.size > self._max_bytes:
+            raise ProtocolError(f"{reference.size} bytes are lent, {self._max_bytes} are accepted")
+        return Handed(memoryview(self._map(reference))[: reference.size], reference.digest)
+
+    def let_go(self) -> None:
+        """Of what was not read since the last time but one. What is still in use stays until it is not."""
+        self._older, self._recent = self._recent, {}
+
+    def _map(self, reference: Reference) -> mmap.mmap:
+        name = reference.name
+        known = self._recent.get(name) or self._older.get(name)
+        _check_held(
+            reference
+        )  # also what is known: who is gone is gone with all that he lent, from one frame on
+        if known is None or len(known) < reference.size:
+            known = _mapped(reference)
+        if len(self._recent) >= _MOST_MAPS:
+            self.let_go()
+        self._recent[name] = known
+        return known
+
+
+def _check_held(reference: Reference) -> None:
+    """Raises `PictureGone` where the sender does not hold the file any more."""
+    try:
+        target = str(_path(reference).readlink())
+    except OSError as error:
+        raise PictureGone(f"the picture's memory cannot be found: {error.strerror}") from None
+    if target != f"/memfd:{reference.name} (deleted)":
+        raise PictureGone("the sender of the picture does not hold it any more")
 
 
 def _mapped(reference: Reference) -> mmap.mmap:
-    path = Path(f"/proc/{reference.process}/fd/{reference.descriptor}")
+    """The whole file. To be checked before: the number may be anything's by now, and opening has effects."""
     try:
-        # Looked at before it is opened: the number may be anything's by now, and opening can have effects.
-        if str(path.readlink()) != f"/memfd:{reference.name} (deleted)":
-            raise PictureGone("the sender of the picture does not hold it any more")
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_path(reference), os.O_RDONLY | os.O_CLOEXEC)
         try:
             seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
             # Else it could be cut off while it is read, which ends whoever reads it.
-            whole = seals & fcntl.F_SEAL_SHRINK and os.fstat(descriptor).st_size >= reference.size
-            if not whole:
+            size = os.fstat(descriptor).st_size
+            if not seals & fcntl.F_SEAL_SHRINK or size < reference.size:
                 raise ProtocolError("memory that is lent has its size, and is sealed against shrinking")
-            return mmap.mmap(descriptor, reference.size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+            return mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise PictureGone(f"the picture's memory cannot be opened: {error.strerror}") from None
+
+
+def _path(reference: Reference) -> Path:
+    return Path(f"/proc/{reference.process}/fd/{reference.descriptor}")

@@ -33,9 +33,8 @@ from wire.messages import (
     Work,
 )
 from wire.settings import Settings
-from workers import borrowing
 from workers.ahead import Ahead, Once
-from workers.borrowing import Handed
+from workers.borrowing import Borrowing, Handed
 from workers.brokers import Brokers, NewConnection
 from workers.pipeline import Drawn, Folded, FrameAnswer, FrameInput, Pipeline
 from workers.sessions import FrameKey, Given, Session, Sessions, asked_of
@@ -101,6 +100,7 @@ class WorkerLoop(Generic[StateT]):
         self._settings = settings
         self._inbox: deque[_Job] = deque()
         self._ahead = Ahead()
+        self._borrowing = Borrowing(max_bytes=settings.max_body_bytes)
         self._ended: set[int] = set()  # epochs of which a frame was dropped: those behind it are, too
         self._parted = False  # no broker sends more
         self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
@@ -137,6 +137,7 @@ class WorkerLoop(Generic[StateT]):
         if now >= self._beat_at and self._brokers.can_send():
             self._brokers.send(Heartbeat(store=self._sessions.figures()))
             self._beat_at = now + self._settings.heartbeat_s
+            self._borrowing.let_go()
 
     def _receive_all(self, *, idle_s: float) -> None:
         """Take everything that has come; wait up to `idle_s` for the first."""
@@ -152,7 +153,7 @@ class WorkerLoop(Generic[StateT]):
         match message:
             case Work() if message.epoch not in self._ended:
                 try:
-                    picture = borrowing.picture(payload, max_bytes=self._settings.max_body_bytes)
+                    picture = self._borrowing.picture(payload)
                     self._inbox.append(_Job(message, picture, self._pipeline.decode))
                 except PoseError as error:
                     reply, _ = _failure(message, error)

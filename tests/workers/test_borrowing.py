@@ -14,7 +14,7 @@ from client.shelf import Shelf, Slot
 from wire import lending
 from wire.errors import PictureGone, ProtocolError
 from wire.lending import Reference
-from workers import borrowing
+from workers.borrowing import Borrowing, Handed
 
 PICTURE = bytes(range(256)) * 1000
 MAX_BYTES = 2**20
@@ -30,8 +30,8 @@ def slot() -> Iterator[Slot]:
     shelf.take_back(slot, read=False)
 
 
-def borrowed(payload: bytes) -> borrowing.Handed:
-    return borrowing.picture([payload], max_bytes=MAX_BYTES)
+def borrowed(payload: bytes) -> Handed:
+    return Borrowing(max_bytes=MAX_BYTES).picture([payload])
 
 
 def of_descriptor(descriptor: int, *, size: int = len(PICTURE)) -> bytes:
@@ -125,7 +125,58 @@ def test_only_memory_of_that_name_is_opened(tmp_path) -> None:
             os.close(descriptor)
 
 
+def test_memory_that_is_used_again_is_not_opened_again(slot: Slot) -> None:
+    borrowing = Borrowing(max_bytes=MAX_BYTES)
+    first = borrowing.picture([slot.reference()])
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    slot.fill([PICTURE[::-1]])
+
+    again = borrowing.picture([slot.reference()])
+
+    assert bytes(again.encoded) == PICTURE[::-1]
+    assert again.digest() == zlib.crc32(PICTURE[::-1])
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    with pytest.raises(PictureGone):
+        first.digest()
+
+
+def test_who_is_gone_is_gone_with_what_was_read_before() -> None:
+    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf()
+    slot = shelf.put([PICTURE])
+    assert slot is not None
+    borrowing.picture([slot.reference()])
+    shelf.take_back(slot, read=False)
+    with pytest.raises(PictureGone):
+        borrowing.picture([slot.reference()])
+
+
+def test_what_is_not_read_any_more_is_let_go_of(slot: Slot) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    borrowing = Borrowing(max_bytes=MAX_BYTES)
+    handed: Handed | None = borrowing.picture([slot.reference()])
+    for _ in range(3):
+        borrowing.let_go()
+        assert handed is not None
+        assert handed.digest() == zlib.crc32(PICTURE)  # as long as somebody reads it
+
+    handed = None
+
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_no_more_memory_is_mapped_than_a_worker_has_descriptors_for() -> None:
+    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(500):
+        slot = shelf.put([PICTURE])
+        assert slot is not None
+        borrowing.picture([slot.reference()])
+        shelf.take_back(slot, read=False)
+        del slot
+    assert len(os.listdir("/proc/self/fd")) - before <= 128  # noqa: PTH208
+
+
 def test_a_frame_has_one_payload() -> None:
     for payload in ([], [PICTURE, PICTURE]):
         with pytest.raises(ProtocolError):
-            borrowing.picture(payload, max_bytes=MAX_BYTES)
+            Borrowing(max_bytes=MAX_BYTES).picture(payload)
