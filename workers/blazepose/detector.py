@@ -61,12 +61,13 @@ class Detector:
         """`model`: the contents of `pose_detection.tflite`."""
         self.threads = threads
         self._network = Network(model, threads=threads)
-        self._modest = Network(model, threads=threads - 1) if threads > 1 else self._network
-        self._halves = (
-            (Network(model, threads=threads // 2), Network(model, threads=threads // 2))
-            if threads > 1
-            else (self._network, self._network)
-        )
+        self._modest, self._halves = self._network, (self._network, self._network)
+        if threads > 1:
+            half = threads // 2
+            self._modest = Network(model, threads=threads - 1)
+            # Of two threads one is a half and all but one: a network less, of 25 MB.
+            first = self._modest if half == threads - 1 else Network(model, threads=half)
+            self._halves = (first, Network(model, threads=half))
         self._together = Together(threads=threads)
         self._anchors = _anchors()
 
