@@ -3,7 +3,7 @@
 Pure: time is an argument. Which session it is, `sessions.py` decides; when the frame goes out, `dispatch.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 
 from broker.choice import Undecided
@@ -44,6 +44,7 @@ class Intake:
         self._lobby = Lobby(max_session_frames=settings.max_session_frames)
         self._waiting_room = WaitingRoom()
         self._inquiries = Inquiries(fleet, outbox)
+        self._kept_answers = settings.kept_answers
         self._is_one_of_several = len(settings.broker_addresses()) > 1
         self._arrivals = count()
 
@@ -87,14 +88,22 @@ class Intake:
         if waiting is None:
             return
         self._sessions.learn(message.sessions, now=now)
+        seated: dict[Session, None] = {}
         kept = {held.session_id: [seen.frame_number for seen in held.frames] for held in message.sessions}
         for request, picture in waiting:
-            numbers = kept.get(request.frame.session_id or "")
-            if request.placed_before and numbers and request.frame.frame_number < max(numbers) - len(numbers):
+            numbers = kept.get(request.frame.session_id or "", [])
+            if request.placed_before and self._is_before(request.frame.frame_number, numbers):
                 # Its answer is not kept any more, and to fold it once more would change the session.
                 self._end(request, picture, Internal("another broker has answered this frame"), "failed")
-            else:
-                self.admit(request, picture, now=now, is_known=True)
+            elif session := self._seat(request, picture, now):
+                seated[session] = None
+        for session in seated:  # once all have their places: none goes before an earlier one
+            self._dispatch.consider(session, now=now)
+
+    def _is_before(self, number: int, kept: Sequence[int]) -> bool:
+        """Whether a frame comes before those whose answers are kept; 0 may be there for its digest."""
+        answers = kept[-self._kept_answers :]
+        return number not in kept and len(answers) == self._kept_answers and number < answers[0]
 
     def worker_joined(self) -> None:
         """Ask what nobody could be asked before."""
@@ -113,26 +122,30 @@ class Intake:
         for request, picture in self._waiting_room.due(now=now):
             self.admit(request, picture, now=now)
 
-    def admit(self, request: Request, picture: Picture, *, now: float, is_known: bool = False) -> None:
-        """Give a request its place in a session, or turn it away; `is_known`: all that can be of it."""
-        if self._is_one_of_several and not is_known and self._sessions.is_stranger(request.frame):
+    def admit(self, request: Request, picture: Picture, *, now: float) -> None:
+        """Give a request its place in a session, turn it away, or let it wait until more is known."""
+        if self._is_one_of_several and self._sessions.is_stranger(request.frame):
             self._inquiries.enter(subject_of(request.frame), request, picture)
-            return
+        elif session := self._seat(request, picture, now):
+            self._dispatch.consider(session, now=now)
+
+    def _seat(self, request: Request, picture: Picture, now: float) -> Session | None:
+        """The session in which the request has got a place as a new frame."""
         try:
             session, number = self._place(request, picture, now)
         except Undecided as doubt:
             self._waiting_room.enter(request, picture, until=doubt.until)
-            return
+            return None
         except PoseError as refusal:
             self._requests.drop(request, picture)
             self._requests.turn_away(request.client, request.frame, refusal, now=now)
-            return
+            return None
         self._counters["accepted"] += 1
         if job := session.twin(number, request):
             self._counters["duplicates"] += 1
             self._requests.join(request, job)
             self._requests.let_go(picture)
-            return
+            return None
         job = Job(
             frame=request.frame,
             frame_number=number,
@@ -144,7 +157,7 @@ class Intake:
         )
         self._requests.join(request, job)
         session.add(job)
-        self._dispatch.consider(session, now=now)
+        return session
 
     def place_again(self, job: Job, *, now: float) -> None:
         """Another broker has the job's session: its requests get a place in what is learnt anew."""

@@ -1,12 +1,13 @@
 """What the routing core decides, case by case; time is an argument."""
 
+import msgspec
 import pytest
 
 from broker.choice import Undecided
 from broker.streams import Placed
 from tests.broker.core import SETTINGS, Bench, numbers
 from wire.errors import ThumbnailWanted
-from wire.messages import Forget, Goodbye, Heartbeat, LoadFailed, Options, Source, WhoAreYou
+from wire.messages import Failure, Forget, Goodbye, Heartbeat, LoadFailed, Options, Source, WhoAreYou
 
 
 @pytest.fixture
@@ -633,3 +634,21 @@ def test_requests_wait_while_the_only_worker_that_could_load_is_restarted(bench)
     assert bench.outcomes() == []
     bench.worker()
     assert numbers(bench.work()) == [0]
+
+
+def test_of_several_frames_that_a_former_owner_gives_back_only_the_first_takes_the_session_from_it(bench):
+    bench.worker(b"w0")
+    bench.worker(b"w1")
+    bench.frame(0)
+    bench.frame(1)
+    given = bench.work(b"w0")
+    for work in given:
+        failure = Failure(request_id=work.request_id, code="internal", message="", epoch=work.epoch)
+        told = msgspec.structs.replace(failure, superseded_by=10**6)
+        bench.routing.answer(b"w0", told, [], now=bench.now)
+        bench.collect()
+    again = bench.work(b"w1")
+    assert numbers(again) == [0, 1]
+    assert len({work.epoch for work in again}) == 1
+    assert again[0].epoch > 10**6
+    assert bench.status().counters["sessions_moved"] == 1

@@ -11,11 +11,25 @@ def happen(world: "World") -> None:
     if world.calm:
         return
     random = world.random
-    kind = random.choice(
-        ("kill", "kill", "pause", "pause", "drain", "stall", "cut", "broker", "broker", "everything", "edge")
-    )
+    kinds = [
+        "kill",
+        "kill",
+        "pause",
+        "pause",
+        "drain",
+        "stall",
+        "cut",
+        "broker",
+        "broker",
+        "everything",
+        "edge",
+    ]
+    if len(world.brokers) > 1:
+        kinds += ["hang", "hang", "away", "away", "out of reach", "out of reach"]
+    kind = random.choice(kinds)
     worker, client = random.choice(world.workers), random.choice(world.clients)
-    world.note(f"accident: {kind} (worker {worker.index}, client {client.index})")
+    broker = random.choice(world.brokers)
+    world.note(f"accident: {kind} (worker {worker.index}, client {client.index}, broker {broker.place})")
     match kind:
         case "kill":
             worker.die_soon()
@@ -24,13 +38,21 @@ def happen(world: "World") -> None:
         case "drain":
             worker.drain()
         case "stall":
-            worker.stall(random.uniform(0.1, 9.0))
+            worker.stall(broker, random.uniform(0.1, 9.0))
         case "cut":
-            worker.lose_connection()
+            worker.lose_connection(broker)
         case "broker":
-            world.broker.crash()
+            broker.crash()
+        case "hang":
+            broker.pause(random.uniform(0.1, 9.0))
+        case "away":
+            for one in world.clients:
+                one.cut_off(broker, random.uniform(0.9, 2.5))
+        case "out of reach":
+            client.cut_off(broker, random.uniform(0.9, 2.5))
         case "everything":
-            world.broker.crash()
+            for one in world.brokers:
+                one.crash()
             for one in world.workers:
                 one.die_soon()
         case "edge":

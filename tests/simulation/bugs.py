@@ -53,6 +53,11 @@ def any_record_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(workers.memory_store, "check_owner", lambda *_, **__: None)
 
 
+def nobody_is_asked_for_a_session_that_is_new_here(patch: pytest.MonkeyPatch) -> None:
+    """A broker begins it, whatever another one has made of it."""
+    patch.setattr(broker.sessions.Sessions, "is_stranger", lambda *_: False)
+
+
 def repeats_are_folded_again(patch: pytest.MonkeyPatch) -> None:
     """A worker does not know a frame that it has folded."""
     open_ = workers.sessions.Sessions.open
@@ -100,6 +105,7 @@ BUGS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     epochs_are_not_checked,
     answers_leave_before_they_are_stored,
     any_record_counts,
+    nobody_is_asked_for_a_session_that_is_new_here,
     repeats_are_folded_again,
     a_restarted_broker_recalls_nothing,
     nobody_waits_for_a_missing_frame,

@@ -1,12 +1,18 @@
-"""A client as `wire.connection` is one: requests in flight, deadlines, all sent again when reconnected."""
+"""A client as `wire.connection` is one: requests in flight, deadlines, all sent again when reconnected.
+
+It has a connection to each broker. Which of them serves its session, and when the next one does, is decided
+by the rules of real clients (`wire.homes`).
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.network import Link
+from wire.homes import PATIENCE_S, Homes
 from wire.messages import Failure, Frame, FromBroker, Result
 
 if TYPE_CHECKING:
+    from tests.simulation.broker import SimulatedBroker
     from tests.simulation.world import World
 
 #: When everything has healed all must be answered within this time, seconds.
@@ -37,7 +43,27 @@ class Request:
     request_id: bytes
     picture: Picture
     deadline: float  # virtual seconds
+    broker: str = ""  # that it was sent to
     outcome: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Way:
+    """To one broker."""
+
+    broker: "SimulatedBroker"
+    link: Link | None = None
+    away_since: float = 0.0  # virtual seconds, if there is no connection
+    shut_until: float = 0.0  # there can be none
+    attempts: int = 0  # tells the newest one from older ones
+
+    @property
+    def is_up(self) -> bool:
+        return self.link is not None and self.link.is_up
+
+    def is_gone(self, now: float) -> bool:
+        """As `wire.connection` sees it."""
+        return not self.is_up and now >= self.away_since + PATIENCE_S
 
 
 class SimulatedClient:
@@ -58,8 +84,9 @@ class SimulatedClient:
         self._answered: list[Picture] = []
         self._open: dict[bytes, Request] = {}  # all without an answer
         self._pending: dict[bytes, Request] = {}  # those of them that were given to the connection, in order
-        self._link: Link | None = None
-        self._connecting = 0  # tells the newest attempt from older ones
+        self._ways = {broker.name: _Way(broker) for broker in world.brokers}
+        self._homes = Homes([broker.name for broker in world.brokers])
+        self._key = b"session " + self.session_id.encode()
 
     @property
     def is_impatient(self) -> bool:
@@ -73,29 +100,70 @@ class SimulatedClient:
 
     def start(self) -> None:
         """Connect, and begin to send."""
-        self.connect()
+        self._connect_to_all()
         self._send_more()
 
-    def connect(self) -> None:
+    def connect(self, broker: "SimulatedBroker") -> None:
         """Find the broker, or try again; then send again what has no answer."""
-        self._connecting += 1
-        attempt = self._connecting
-        if self._link is not None:
-            self._link.is_up = False
-        self._link = self._world.broker.accept_client(self)
-        if self._link is None:
-            delay_s = self._world.random.uniform(0.05, 0.5)
-            self._world.after(delay_s, lambda: self.connect() if attempt == self._connecting else None)
+        world, way = self._world, self._ways[broker.name]
+        way.attempts += 1
+        attempt = way.attempts
+        if way.is_up:
+            self.lost(broker)
+        way.link = broker.accept_client(self) if world.calm or world.now >= way.shut_until else None
+        if way.link is None:
+            delay_s = world.random.uniform(0.05, 0.5)
+            world.after(delay_s, lambda: self.connect(broker) if attempt == way.attempts else None)
             return
         for request in self._pending.values():
-            self._put(request)
+            if request.broker == broker.name:
+                self._put(request)
+        self._move_on()
+
+    def lost(self, broker: "SimulatedBroker") -> None:
+        """The connection to a broker ended."""
+        way = self._ways[broker.name]
+        assert way.link is not None
+        way.link.is_up = False
+        way.away_since = self._world.now
+        self._world.after(PATIENCE_S, self._move_on)
+
+    def cut_off(self, broker: "SimulatedBroker", for_s: float) -> None:
+        """The broker cannot be reached for a while."""
+        way = self._ways[broker.name]
+        way.shut_until = self._world.now + for_s
+        if way.is_up and way.link is not None:
+            broker.hung_up(way.link)
+            self.lost(broker)
+            self.connect(broker)
 
     def restart(self) -> None:
         """The process ends and another takes its place: nobody waits for what was in flight."""
         for request in list(self._open.values()):
             self._end(request, "nobody waits")
-        self.connect()
+        self._connect_to_all()
         self._send_more()
+
+    def _connect_to_all(self) -> None:
+        for way in self._ways.values():
+            way.away_since = self._world.now
+            self.connect(way.broker)
+        self._world.after(PATIENCE_S, self._move_on)
+
+    def _is_there(self, broker: str) -> bool:
+        return not self._ways[broker].is_gone(self._world.now)
+
+    def _move_on(self) -> None:
+        """What a broker that is gone did not answer goes to the next."""
+        gone = {name for name in self._ways if not self._is_there(name)}
+        if not gone or len(gone) == len(self._ways):
+            return
+        for request in self._pending.values():
+            if request.broker in gone:
+                request.broker = self._homes.move(
+                    self._key, away_from=request.broker, is_there=self._is_there
+                )
+                self._put(request)
 
     def receive(self, message: FromBroker, payload: list[bytes]) -> None:
         """An answer; one to a request that has its answer is ignored."""
@@ -119,7 +187,8 @@ class SimulatedClient:
         if request.picture.video and request.picture.number == 0 and outcome != "answered":
             self._to_send.clear()  # nothing tells the rest of a second video from the first
         del self._open[request.request_id]
-        self._pending.pop(request.request_id, None)
+        if self._pending.pop(request.request_id, None):
+            self._homes.leave(self._key)
 
     def _send_more(self) -> None:
         random = self._world.random
@@ -156,11 +225,14 @@ class SimulatedClient:
     def _submit(self, request: Request) -> None:
         if request.outcome is None:
             self._pending[request.request_id] = request
-            if self._link is not None:
-                self._put(request)
+            request.broker = self._homes.enter(self._key, is_there=self._is_there)
+            self._put(request)
 
     def _put(self, request: Request) -> None:
-        assert self._link is not None
+        way = self._ways[request.broker]
+        link = way.link
+        if link is None:
+            return
         left_ms = max(1, round((request.deadline - self._world.now) * 1000))
         frame = Frame(
             request_id=request.request_id,
@@ -168,8 +240,8 @@ class SimulatedClient:
             deadline_ms=left_ms,
             session_id=self.session_id,
         )
-        link, picture = self._link, request.picture
-        link.to_broker(lambda: self._world.broker.frame(link, frame, picture))
+        picture = request.picture
+        link.to_broker(lambda: way.broker.frame(link, frame, picture))
 
     def _expire(self, request: Request) -> None:
         if request.outcome is None:

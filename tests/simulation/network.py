@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+#: A connection whose other end says nothing for so long is closed, as ZeroMQ does.
+SILENCE_S = 6.0
+
 #: Mean time of a message on its way, per second.
 _MESSAGES_PER_S = 300.0
 

@@ -1,4 +1,4 @@
-"""What the service promises, checked from the outside after every event.
+"""What the service promises as a whole, checked from the outside after every event; `watch.py`: each broker.
 
 The pictures of a simulated video are folded into a *line*: the digests of all frames folded so far, which is
 state and answer at once. So an answer tells every fold before it, and two answers tell whether they come
@@ -9,10 +9,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tests.simulation.clients import VIDEO_SHIFT, Picture
-from wire.messages import Failure, Frame, FromBroker, Result, Status, Work
+from wire.messages import FromBroker, Result, Status, Work
 
 if TYPE_CHECKING:
-    from tests.simulation.workers import SimulatedWorker
     from tests.simulation.world import World
 
 #: Bytes of a digest in a line.
@@ -36,64 +35,17 @@ class Promises:
         self._cold: set[tuple[str, int]] = set()  # videos whose first frames were never folded
         self._owner: dict[int, tuple[str, bytes]] = {}  # who was given an epoch, for which session
         self._tries: defaultdict[int, set[int]] = defaultdict(set)  # digest -> the epochs it went out under
-        self.broker_began()
 
-    # ------------------------------------------------------------------ what the broker does
+    # ------------------------------------------------------------------ what brokers do
 
-    def broker_began(self) -> None:
-        """It knows nothing of what an earlier one did."""
-        self._waiting: defaultdict[str, dict[bytes, Picture]] = defaultdict(dict)  # session -> requests
-        self._went_out: set[int] = set()  # digests
-        self._epoch: dict[str, int] = {}  # the last one of each session
-        # Address -> (request id, epoch) of what it was given and has not answered.
-        self._holds: defaultdict[bytes, dict[tuple[bytes, int], Picture]] = defaultdict(dict)
-
-    def arrived(self, frame: Frame, picture: Picture) -> None:
-        """A client's frame reached the broker."""
-        if picture.digest not in self._went_out:
-            self._waiting[picture.session_id][frame.request_id] = picture
-
-    def handed_out(
-        self, address: bytes, worker: "SimulatedWorker", work: Work, payload: list[object]
-    ) -> None:
-        """The broker gives a worker a frame: in order, to the one owner, within its credits."""
-        (picture,) = payload
-        assert isinstance(picture, Picture)
-        assert (picture.session_id, picture.number) == (work.session_id, work.frame_number)
-        assert not worker.has_parted(address), "a frame after the confirmed goodbye"
-        held = self._holds[address]
-        held[work.request_id, work.epoch] = picture
-        assert len(held) <= worker.credits, f"worker {worker.index} holds more than its credits"
+    def owned(self, work: Work, address: bytes) -> None:
+        """A worker is given a frame under an epoch."""
         owner = self._owner.setdefault(work.epoch, (work.session_id, address))
         assert owner == (work.session_id, address), "an epoch names one session and one owner"
-        assert work.epoch >= self._epoch.get(work.session_id, 0), "a former owner is given a frame"
-        self._epoch[work.session_id] = work.epoch
-        self._tries[picture.digest].add(work.epoch)
-        waiting = self._waiting[work.session_id]
-        for request_id in [id_ for id_, other in waiting.items() if other.digest == picture.digest]:
-            del waiting[request_id]
-        if picture.digest in self._went_out:
-            return  # what went out before keeps its place
-        self._went_out.add(picture.digest)
-        earlier = [p for p in waiting.values() if p.video == picture.video and p.number < picture.number]
-        assert not earlier, f"{picture} overtakes {earlier[0]}"
 
-    def worker_answered(self, address: bytes, message: Result | Failure) -> None:
-        """A worker's answer reached the broker."""
-        self._holds[address].pop((message.request_id, message.epoch), None)
-
-    def sent_to_client(self, message: FromBroker) -> None:
-        """The broker answers: never with a former owner's result."""
-        assert isinstance(message, Result | Failure)
-        if isinstance(message, Result):
-            epoch = self._epoch.get(message.session_id)
-            assert epoch == message.epoch, "a former owner's result is delivered"
-        for waiting in self._waiting.values():
-            waiting.pop(message.request_id, None)
-
-    def lost(self, address: bytes) -> None:
-        """A worker's connection ended, or the broker gave it up: it holds nothing any more."""
-        self._holds.pop(address, None)
+    def tried(self, picture: Picture, epoch: int) -> None:
+        """A frame goes out."""
+        self._tries[picture.digest].add(epoch)
 
     # ------------------------------------------------------------------ what the client gets
 
@@ -119,11 +71,12 @@ class Promises:
     # ------------------------------------------------------------------ always, and at the end
 
     def hold(self) -> None:
-        """The bounds, and the books of the broker."""
-        counters = self._world.broker.counters()
-        if counters is not None:
-            open_requests = counters["accepted"] - sum(map(counters.__getitem__, _ENDS))
-            assert 0 <= open_requests <= self._world.settings.max_queue_frames
+        """The bounds, and the books of the brokers."""
+        for broker in self._world.brokers:
+            counters = broker.counters()
+            if counters is not None:
+                open_requests = counters["accepted"] - sum(map(counters.__getitem__, _ENDS))
+                assert 0 <= open_requests <= self._world.settings.max_queue_frames
 
     def status_is(self, status: FromBroker) -> None:
         """The broker's own word on what it holds."""

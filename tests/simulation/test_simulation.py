@@ -35,12 +35,6 @@ def test_a_planted_bug_is_found(bug, monkeypatch):
     assert any(story(seed) for seed in range(WITHIN))
 
 
-def test_a_history_that_broke_a_promise_once_does_so_no_more():
-    assert (
-        story(17562) is None
-    )  # several frames given back at once: the second took the session from its heir
-
-
 def test_a_history_can_be_told_again():
     assert story_of(7) == story_of(7)
 

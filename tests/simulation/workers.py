@@ -5,6 +5,7 @@ paused, and goes on as if nothing had been.
 """
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -13,12 +14,25 @@ from tests.messages import ready, result_for
 from tests.simulation.clients import Picture
 from tests.simulation.network import Link
 from tests.simulation.promises import DIGEST_BYTES
-from wire.messages import BrokerToWorker, Failure, Forget, Goodbye, Heartbeat, Ready, Result, WhoAreYou, Work
+from wire.messages import (
+    BrokerToWorker,
+    Failure,
+    Forget,
+    Goodbye,
+    Heartbeat,
+    Ready,
+    Recall,
+    Recalled,
+    Result,
+    WhoAreYou,
+    Work,
+)
 from workers.memory_store import MemoryStore
 from workers.sessions import Codec, Sessions
 from workers.store import Superseded
 
 if TYPE_CHECKING:
+    from tests.simulation.broker import SimulatedBroker
     from tests.simulation.world import World
 
 _AS_IT_IS: Codec[bytes] = Codec(bytes, bytes)
@@ -31,6 +45,20 @@ class _Ended(Exception):
     """The process ended here."""
 
 
+@dataclass(slots=True, eq=False)
+class _Way:
+    """To one broker."""
+
+    broker: "SimulatedBroker"
+    link: Link | None = None
+    parted: Link | None = None  # over which it said that no frame follows
+    asked: set[tuple[bytes, int]] = field(default_factory=set)  # request ids and epochs of what it waits for
+
+    @property
+    def is_up(self) -> bool:
+        return self.link is not None and self.link.is_up
+
+
 class SimulatedWorker:
     """One place in the pool: a process, and after it the next."""
 
@@ -40,22 +68,29 @@ class SimulatedWorker:
         self._world = world
         self._life = 0  # counts the processes; a later one knows nothing of what was planned for it
         self._is_alive = False
-        self._link: Link | None = None
+        self._ways: list[_Way] = []
+
+    @property
+    def share(self) -> int:
+        """Frames that it takes from each broker at a time."""
+        return -(-self.credits // len(self._world.brokers))
 
     def start(self) -> None:
         """A process starts, loads, and connects."""
         self._life += 1
         self._is_alive = True
-        self._mail: deque[tuple[Link, BrokerToWorker, list[object]]] = deque()
+        self._ways = [_Way(broker) for broker in self._world.brokers]
+        self._mail: deque[tuple[_Way, BrokerToWorker, list[object]]] = deque()
         self._inbox: deque[tuple[Work, Picture]] = deque()
         self._paused_until = 0.0
         self._ends_at: int | None = None  # where in the next frame's life the process ends
         self._is_draining = False
-        self._parted: Link | None = None
         self._spoke_at = self._world.now
+        self._ended: set[int] = set()  # epochs of frames that were dropped: those behind them are, too
         self._sessions: Sessions[bytes, bytes] = self._remembered()
         self._turns_at = float("inf")
-        self.connect()
+        for broker in self._world.brokers:
+            self.connect(broker)
         self._turn_by(self._world.now)
 
     # ---------------------------------------------------------------------- accidents
@@ -81,57 +116,88 @@ class SimulatedWorker:
 
     def drain(self) -> None:
         """Answer what is in hand, take no more, end."""
-        if self._link and self._is_alive and not self._is_draining:
+        if self._is_alive and not self._is_draining and any(way.link for way in self._ways):
             self._is_draining, self._drains_since = True, self._world.now
-            self._say(Goodbye())
+            self._say_to_all(Goodbye())
 
-    def stall(self, for_s: float) -> None:
+    def stall(self, broker: "SimulatedBroker", for_s: float) -> None:
         """Nothing reaches the broker or comes from it for a while."""
-        if self._link:
-            self._link.stall(for_s)
+        for way in self._ways:
+            if way.broker is broker and way.link:
+                way.link.stall(for_s)
 
-    def lose_connection(self) -> None:
+    def lose_connection(self, broker: "SimulatedBroker") -> None:
         """The connection breaks; ZeroMQ makes another."""
-        if self._link and self._link.is_up:
-            self._world.broker.hung_up(self._link)
-            self.connect()
+        for way in self._ways:
+            if way.broker is broker and way.link and way.link.is_up:
+                broker.hung_up(way.link)
+                self.connect(broker)
 
     def has_parted(self, address: bytes) -> bool:
         """Whether the broker promised that no frame follows."""
-        return self._parted is not None and self._parted.address == address
+        return any(way.parted is not None and way.parted.address == address for way in self._ways)
 
     # ------------------------------------------------------------------------ messages
 
-    def connect(self) -> None:
+    def connect(self, broker: "SimulatedBroker") -> None:
         """Find the broker, or try again; then say that we are ready."""
-        if not self._is_alive or (self._link is not None and self._link.is_up):
+        way = next((way for way in self._ways if way.broker is broker), None)
+        if not self._is_alive or way is None or way.is_up:
             return
-        self._link = self._world.broker.accept_worker(self)
-        if self._link is None:
-            self._world.after(self._world.random.uniform(0.05, 0.5), self.connect)
+        way.link = broker.accept_worker(self)
+        if way.link is None:
+            self._world.after(self._world.random.uniform(0.05, 0.5), lambda: self.connect(broker))
         elif not self._is_draining:
-            self._say_ready()
+            self._introduce(way)
+
+    def lost(self, broker: "SimulatedBroker") -> None:
+        """The connection to a broker ended; it has what we hold of its frames given to others."""
 
     def receive(self, link: Link, message: BrokerToWorker, payload: list[object]) -> None:
-        """A message of the broker arrives, and is read when the process gets to it."""
+        """A message of a broker arrives, and is read when the process gets to it."""
+        way = next((way for way in self._ways if way.link is link), None)
+        if way is None:
+            return
         if isinstance(message, Goodbye):
-            self._parted = link
-        self._mail.append((link, message, payload))
+            way.parted = link
+        self._mail.append((way, message, payload))
         self._turn_by(self._world.now)
 
     def _say(
-        self, message: Ready | Result | Failure | Heartbeat | Goodbye, payload: list[bytes] | None = None
+        self,
+        way: _Way,
+        message: Ready | Result | Failure | Heartbeat | Goodbye | Recalled,
+        payload: list[bytes] | None = None,
     ) -> None:
-        link = self._link
+        link = way.link
         if link is not None:
             self._spoke_at = self._world.now
-            broker = self._world.broker
-            link.to_broker(lambda: broker.worker_says(link, message, payload or []))
+            link.to_broker(lambda: way.broker.worker_says(link, message, payload or []))
 
-    def _say_ready(self) -> None:
+    def _say_to_all(self, message: Heartbeat | Goodbye) -> None:
+        for way in self._ways:
+            self._say(way, message)
+
+    def _answer(self, message: Result | Failure, payload: list[bytes] | None = None) -> None:
+        """To whom asked; a single broker is told what it has given to others by now."""
+        frame = (message.request_id, message.epoch)
+        for way in self._ways:
+            if frame in way.asked or len(self._ways) == 1:
+                way.asked.discard(frame)
+                self._say(way, message, payload)
+
+    def _introduce(self, way: _Way) -> None:
+        """What the broker waited for it gives to whom it likes."""
         world = self._world
-        held = self._sessions.recalled(now=world.now, max_sessions=world.settings.max_sessions)
-        self._say(ready(f"worker-{self.index}", worker_credits=self.credits, sessions=held))
+        way.asked.clear()
+        waited_for = set().union(*(way.asked for way in self._ways))
+        dropped = [work for work, _ in self._inbox if (work.request_id, work.epoch) not in waited_for]
+        self._ended.update(work.epoch for work in dropped)
+        self._inbox = deque(pair for pair in self._inbox if pair[0] not in dropped)
+        held = []
+        if len(self._ways) == 1:
+            held = self._sessions.recalled(now=world.now, max_sessions=world.settings.max_sessions)
+        self._say(way, ready(f"worker-{self.index}", worker_credits=self.share, sessions=held))
 
     # ------------------------------------------------------------------------- the loop
 
@@ -161,25 +227,34 @@ class SimulatedWorker:
     def _may_leave(self) -> bool:
         """Whether no frame can follow: the broker says so, or says nothing any more."""
         patience_s = self._world.settings.worker_silence_s
-        return self._parted is not None or self._world.now - self._drains_since > patience_s
+        heard = any(way.parted for way in self._ways) and all(
+            way.parted or not way.is_up for way in self._ways
+        )
+        return heard or self._world.now - self._drains_since > patience_s
 
     def _work(self) -> None:
         while self._mail:
-            _, message, payload = self._mail.popleft()
+            way, message, payload = self._mail.popleft()
             match message:
-                case Work():
+                case Work() if message.epoch not in self._ended:
                     (picture,) = payload
                     assert isinstance(picture, Picture)
                     self._inbox.append((message, picture))
+                    way.asked.add((message.request_id, message.epoch))
                 case Forget():
                     now, epoch = self._world.now, message.epoch
                     self._sessions.forget(message.session_id, message.generation, epoch=epoch, now=now)
                 case WhoAreYou() if not self._is_draining:
-                    self._say_ready()
+                    self._introduce(way)
+                case Recall():
+                    known = self._sessions.find(
+                        session_id=message.session_id, origin=None, now=self._world.now
+                    )
+                    self._say(way, Recalled(session_id=message.session_id, sessions=known))
         if self._inbox:
             self._fold(*self._inbox.popleft())
         elif self._world.now - self._spoke_at >= self._world.settings.heartbeat_s:
-            self._say(Heartbeat())
+            self._say_to_all(Heartbeat())
 
     def _fold(self, work: Work, picture: Picture) -> None:
         """Answer one frame as the real loop does: a repeat from what is kept, else fold, store, say."""
@@ -197,10 +272,10 @@ class SimulatedWorker:
                 given = self._sessions.commit(session, work, key, state=line, answer=line, now=now)
         except Superseded as error:
             failure = Failure(request_id=work.request_id, code=error.code, message="", epoch=work.epoch)
-            self._say(structs.replace(failure, superseded_by=error.epoch))
+            self._answer(structs.replace(failure, superseded_by=error.epoch))
             return
         self._may_end(_STORED)
-        self._say(result_for(work, history=given.history, folded=session.head.folded), [given.answer])
+        self._answer(result_for(work, history=given.history, folded=session.head.folded), [given.answer])
         self._may_end(_ANSWERED)
 
     def _may_end(self, here: int) -> None:
@@ -209,9 +284,11 @@ class SimulatedWorker:
 
     def _remembered(self) -> Sessions[bytes, bytes]:
         settings = self._world.settings
+        # Several brokers need a store that all workers share, which then refuses what a former owner writes.
+        is_shared = len(self._world.brokers) > 1
         store = MemoryStore(
             self._world.memory,
-            f"worker-{self.index}",
+            "server" if is_shared else f"worker-{self.index}",
             kept_answers=settings.kept_answers,
             idle_s=settings.session_idle_s,
         )
@@ -227,9 +304,10 @@ class SimulatedWorker:
     def _die(self) -> None:
         world = self._world
         world.note(f"worker {self.index} ends")
-        if self._link is not None:
-            world.broker.hung_up(self._link)
+        for way in self._ways:
+            if way.link is not None:
+                way.broker.hung_up(way.link)
         self._life += 1
         self._is_alive = False
-        self._link = None
+        self._ways = []
         world.after(world.random.uniform(0.2, 2.0), self.start)

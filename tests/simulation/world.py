@@ -1,4 +1,4 @@
-"""A whole service under a virtual clock: clients, a broker, workers on one memory, and their accidents.
+"""A whole service under a virtual clock: clients, brokers, workers on one memory, and their accidents.
 
 Everything random comes from one seed, so a history that breaks a promise can be told again:
 `World.history` has it. The programs are models (`broker.py`, `workers.py`, `clients.py`) around the real
@@ -29,7 +29,9 @@ class World:
         self.history: list[str] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._serial = count()
+        names = [f"ipc://broker-{place}-of-{seed}" for place in range(self.random.choice((1, 1, 2)))]
         self.settings = Settings(
+            brokers=",".join(names),
             max_queue_frames=40,
             max_queue_bytes=self.random.choice((3_000, 100_000)),
             max_sessions=16,
@@ -43,7 +45,7 @@ class World:
         )
         self.memory = Memory()
         self.promises = Promises(self)
-        self.broker = SimulatedBroker(self)
+        self.brokers = [SimulatedBroker(self, place, name) for place, name in enumerate(names)]
         self.workers = [SimulatedWorker(self, index) for index in range(self.random.randint(1, 3))]
         self.clients = [SimulatedClient(self, index) for index in range(self.random.randint(1, 4))]
 
@@ -61,25 +63,27 @@ class World:
 
     def run(self, seconds: float = 8.0) -> None:
         """Let everything happen, then let the world heal and come to rest. Raises `AssertionError`."""
-        self.broker.start()
+        for broker in self.brokers:
+            broker.start()
         for program in (*self.workers, *self.clients):
             self.after(self.random.uniform(0, 1.0), program.start)
         for _ in range(self.random.randint(0, 6)):
-            self.after(self.random.uniform(1.0, seconds), lambda: happen(self))
+            self.after(self.random.uniform(1.0, seconds / len(self.brokers)), lambda: happen(self))
         self._run_until(seconds)
         self.calm = True
         self.note("calm")
-        for worker in self.workers:
-            worker.wake()
+        for program in (*self.workers, *self.brokers):
+            program.wake()
         self._run_until(seconds + HEALING_S, until_at_rest=True)
         self.promises.at_rest()
 
     def _run_until(self, end: float, *, until_at_rest: bool = False) -> None:
         while self.now < end and not (until_at_rest and all(client.is_done for client in self.clients)):
             event_at = self._events[0][0] if self._events else end
-            wake_at = self.broker.wake_at()
+            wake_at = min(broker.wake_at() for broker in self.brokers)
             self.now = max(self.now, min(end, event_at, wake_at))
             if event_at <= self.now:
                 heapq.heappop(self._events)[2]()
-            self.broker.turn(is_due=wake_at <= self.now)
+            for broker in self.brokers:
+                broker.turn()
             self.promises.hold()
