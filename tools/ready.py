@@ -1,16 +1,19 @@
-"""Tells by its exit status whether a program serves, for probes: `python -m tools.ready broker|worker`.
+"""Tells by its exit status whether a program serves: `python -m tools.ready broker|brokers|worker`.
 
-The broker is asked for its status, on this machine; a worker leaves a file while it is loaded and connected
-to the broker. The edge is asked over HTTP: `/health`.
+`broker` is this machine's, which is asked for its status; `brokers` are all of `POSE_BROKERS`, for whoever looks
+after the whole: a probe that ended one broker because another is away would end them all. A worker leaves a file
+while it is loaded and connected to a broker. The edge is asked over HTTP: `/health`.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Connection
-from wire.endpoints import check_endpoint
 from wire.errors import PoseError
 from wire.settings import Settings
 from workers import alive
@@ -23,20 +26,30 @@ _ANSWERS_WITHIN_S = 3.0
 def main(arguments: list[str]) -> int:
     """Look once; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.ready", description=__doc__)
-    parser.add_argument("program", choices=("broker", "worker"))
+    parser.add_argument("program", choices=("broker", "brokers", "worker"))
     parser.add_argument("--index", type=int, default=0, help="which worker")
     given = parser.parse_args(arguments)
     settings = wire_settings.load(os.environ)
-    ready = broker_serves(settings) if given.program == "broker" else alive.serves(settings, given.index)
-    if not ready:
-        print(f"the {given.program} does not serve", file=sys.stderr)
-    return 0 if ready else EXIT_NOT_READY
+    if given.program == "worker":
+        failing = [] if alive.serves(settings, given.index) else ["the worker"]
+    else:
+        addresses = settings.broker_addresses() if given.program == "brokers" else [settings.frames_address()]
+        failing = [f"the broker at {address}" for address in silent(addresses, settings)]
+    for program in failing:
+        print(f"{program} does not serve", file=sys.stderr)
+    return EXIT_NOT_READY if failing else 0
 
 
-def broker_serves(settings: Settings) -> bool:
-    """Whether the broker of this machine answers."""
-    address = check_endpoint(settings.frames_address())
-    with Connection(address, max_frame_bytes=settings.max_body_bytes) as broker:
+def silent(addresses: Sequence[str], settings: Settings) -> list[str]:
+    """Where no broker answers. Raises `ValueError` where one may not be asked with these keys."""
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        answers = pool.map(lambda address: _answers(address, settings), addresses)
+        return [address for address, answered in zip(addresses, answers, strict=True) if not answered]
+
+
+def _answers(address: str, settings: Settings) -> bool:
+    own_keys = keys.for_endpoint(address, settings, role="client")
+    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
         try:
             broker.status(timeout_s=_ANSWERS_WITHIN_S)
         except PoseError:

@@ -32,6 +32,22 @@ def test_a_broker_is_ready_while_it_answers(tmp_path: Path) -> None:
         assert ready.main(["broker"]) == ready.EXIT_NOT_READY
 
 
+def test_all_brokers_are_looked_at_and_the_silent_one_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = settings.frames_address()
+    away = f"ipc://{tmp_path}/away.ipc"
+    monkeypatch.setenv("POSE_BROKERS", f"{there},{away}")
+    with running_broker(tmp_path) as broker:
+        with Peer(broker.frames) as client:
+            status_of(client)
+        assert ready.main(["brokers"]) == ready.EXIT_NOT_READY
+        assert capsys.readouterr().err == f"the broker at {away} does not serve\n"
+        assert ready.main(["broker"]) == 0
+        monkeypatch.setenv("POSE_BROKERS", there)
+        assert ready.main(["brokers"]) == 0
+
+
 def test_a_worker_is_ready_from_its_first_word_to_its_last(settings: Settings, tmp_path: Path) -> None:
     worker = start_worker(tmp_path)
     try:
