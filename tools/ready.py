@@ -1,8 +1,8 @@
 """Tells by its exit status whether a program serves: `python -m tools.ready broker|brokers|worker`.
 
-`broker` is this machine's, which is asked for its status; `brokers` are all of `POSE_BROKERS`, for whoever looks
-after the whole: a probe that ended one broker because another is away would end them all. A worker leaves a file
-while it is loaded and connected to a broker. The edge is asked over HTTP: `/health`.
+`broker` is this machine's, which is asked for its status; `brokers` are all of `POSE_BROKERS`, for whoever
+looks after the whole: a probe that ended one broker because another is away would end them all. A worker
+leaves a file while it is loaded and connected to a broker. The edge is asked over HTTP: `/health`.
 """
 
 import argparse
