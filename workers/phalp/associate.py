@@ -6,7 +6,7 @@ two degrees of freedom, three for depth; its spread grows while a person is unse
 anywhere, in a new shot or who was forgotten by all but their looks, location says nothing.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from workers.phalp.appearance import appearance_distance
-from workers.phalp.hiding import RECENT, covered, unclear
+from workers.phalp.hiding import RECENT, behind_others, covered, unclear
 from workers.phalp.location import size_at
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
@@ -50,8 +50,15 @@ NOVICE_COST: Final = 2.0
 FAMILIAR: Final = 10
 #: A pair of somebody half hidden that costs more is put off, see `hiding.unclear`.
 MAX_HIDDEN_COST: Final = 17.0
-#: A pair that costs more is not the same person; nor one that looks like it, where location does not count.
+#: A pair that costs more, of somebody lost for so few frames, is put off where others are followed: he may be
+#: missed, and this somebody new.
+MAX_DOUBTFUL_COST: Final = 20.0
+DOUBTFUL_FRAMES: Final = 3
+#: A pair that costs more is not the same person: at once, and after so many unseen frames, over which people
+#: go far; nor one that looks like it, where location does not count.
 MAX_COST: Final = 25.0
+MAX_COST_LATER: Final = 29.0
+LATER_FRAMES: Final = 20
 MAX_LOOKS_COST: Final = 12.0
 #: Nor who looks more different from somebody asleep, whose pose is not remembered.
 MAX_ASLEEP_COST: Final = 12.0
@@ -63,6 +70,8 @@ ANYWHERE_COST: Final = 4.0
 LEFT_PLACE: Final = 0.4
 LEFT_DEPTH: Final = 0.5
 LEFT_DEPTH_JUMPED: Final = 1.0
+
+_IMPOSSIBLE: Final = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +123,13 @@ def associate(
     placed = np.full((count, 1), not cut)
     costs = looks + np.where(placed, elsewhere, ANYWHERE_COST)
     slept = appearance_cost(asleep, sightings, cues=cues) + ANYWHERE_COST
+    if asleep:  # a few patches in the colours of who covers them are like anybody's
+        slept = np.where(behind_others(tracks, sightings), _IMPOSSIBLE, slept)
     pairs = _cheapest(
         np.concatenate([costs, slept]),
         limit=np.concatenate(
             [
-                np.where(placed, MAX_COST, ANYWHERE_COST + MAX_LOOKS_COST),
+                np.where(placed, _most_costs(tracks), ANYWHERE_COST + MAX_LOOKS_COST),
                 np.full((len(asleep), 1), ANYWHERE_COST + MAX_ASLEEP_COST),
             ]
         ),
@@ -133,6 +144,8 @@ def associate(
         sure={column for _, column in sure + woken},
         lost=sorted(set(range(count)) - {row for row, _ in pairs}),
     )
+    if steady and not cut and count > 1:
+        put_off = put_off | _doubtful(tracks, sightings, {pair: costs[pair] for pair in pairs})
     pairs = [pair for pair in pairs if pair[1] not in put_off]
     found_rows = {row for row, _ in pairs}
     recent = {row for row, shown in enumerate(in_view) if shown}
@@ -154,6 +167,17 @@ def associate(
     return Association(tuple(sorted(pairs)), tuple(woken), tuple(new))
 
 
+def _doubtful(
+    tracks: Sequence[TrackState], sightings: Sequence[Sighting], pairs: Mapping[tuple[int, int], float]
+) -> Set[int]:
+    """The sightings of `pairs`, with their costs, that are hardly those who were seen just now."""
+    return {
+        column
+        for (row, column), cost in pairs.items()
+        if cost > MAX_DOUBTFUL_COST and tracks[row].unseen <= DOUBTFUL_FRAMES and sightings[column].detected
+    }
+
+
 def _left_over(
     tracks: Sequence[TrackState],
     sightings: Sequence[Sighting],
@@ -170,6 +194,12 @@ def _left_over(
     away, deeper = float(np.hypot(*moved[:2])) / float(size_at(track.place)), abs(moved[2])
     near = track.hits >= FAMILIAR and away < LEFT_PLACE and deeper < LEFT_DEPTH
     return [(rows[0], columns[0])] if near or (track.lasting and deeper < LEFT_DEPTH_JUMPED) else []
+
+
+def _most_costs(tracks: Sequence[TrackState]) -> Floats:
+    """What a pair of each track (T, 1) may cost."""
+    later = np.array([(track.unseen - 1) / LATER_FRAMES for track in tracks]).reshape(-1, 1)
+    return MAX_COST + (MAX_COST_LATER - MAX_COST) * np.clip(later, 0, 1)
 
 
 def _handicaps(tracks: Sequence[TrackState]) -> Floats:

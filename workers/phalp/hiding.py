@@ -4,11 +4,15 @@ from collections.abc import Sequence, Set
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from workers.phalp.bodies import box_of
 from workers.phalp.location import inner_share
 from workers.phalp.sighting import Sighting
 from workers.phalp.state import Floats, TrackState
+
+Mask = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.intp]
 
 #: Log depth by which somebody is in front of somebody else, frames for which who is missed still is, and the
 #: share of a box in another one from which a person counts as covered.
@@ -65,16 +69,30 @@ def unclear(
     ]
     if not hidden or not awaited:
         return frozenset()
+    # Nobody is behind himself: someone is there beside the one who may be him.
+    return {
+        column
+        for column, over in zip(hidden, _over(hidden, tracks, sightings), strict=True)
+        if any(over.sum() > over[row] for row in awaited)
+    }
+
+
+def behind_others(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Mask:
+    """Which of the sightings (S,) are half hidden where somebody else is, or was lately."""
+    behind = np.array([seen.visibility.mean() < HALF_HIDDEN for seen in sightings])
+    hidden = np.flatnonzero(behind)
+    if len(hidden):
+        behind[hidden] = _over(hidden, tracks, sightings).any(axis=1)
+    return behind
+
+
+def _over(hidden: Sequence[int] | Index, tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Mask:
+    """Who is over the sightings `hidden` (H, T + S): tracks seen lately, then the other sightings."""
     boxes = np.concatenate([_boxes(tracks), [seen.box for seen in sightings]])
     there = np.array([track.unseen <= RECENT for track in tracks] + [True] * len(sightings))
-    found = set()
-    for column in hidden:
-        covering = there & (inner_share(sightings[column].box, boxes) > BEHIND)
-        covering[len(tracks) + column] = False
-        # Nobody is behind himself: someone is there beside the one who may be him.
-        if any(covering.sum() > covering[row] for row in awaited):
-            found.add(column)
-    return found
+    over = np.array([there & (inner_share(sightings[column].box, boxes) > BEHIND) for column in hidden])
+    over[np.arange(len(hidden)), len(tracks) + np.asarray(hidden)] = False
+    return over
 
 
 def _boxes(tracks: Sequence[TrackState]) -> Floats:

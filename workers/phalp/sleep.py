@@ -12,8 +12,10 @@ from workers.phalp.sighting import Sighting
 from workers.phalp.state import TrackState
 from workers.phalp.track import begin
 
-#: Sightings that make a person worth remembering.
+#: Sightings that make a person worth remembering for long; who was seen less often may have been nobody, and
+#: is remembered for so many frames, where there is room.
 KNOWN_HITS: Final = 10
+YOUNG_FRAMES: Final = 60
 #: Most frames without a sighting, a minute of usual video, and most people remembered in one session.
 MAX_FRAMES: Final = 1500
 MAX_ASLEEP: Final = 8
@@ -25,9 +27,9 @@ def fall_asleep(
     """Those asleep `step` frames later: with those whose life is `over`, without those `awake` again."""
     risen = {track.track_id for track in awake}
     older = [replace(track, unseen=track.unseen + step) for track in asleep if track.track_id not in risen]
-    known = [track for track in over if track.hits >= KNOWN_HITS]
-    kept = [track for track in [*older, *known] if track.unseen <= MAX_FRAMES]
-    latest = sorted(kept, key=lambda track: (track.unseen, track.track_id))[:MAX_ASLEEP]
+    kept = [track for track in [*older, *over] if track.unseen <= _longest(track)]
+    latest = sorted(kept, key=lambda track: (track.hits < KNOWN_HITS, track.unseen, track.track_id))
+    latest = latest[:MAX_ASLEEP]
     return tuple(sorted(latest, key=lambda track: track.track_id))
 
 
@@ -43,3 +45,8 @@ def woken(track: TrackState, seen: Sighting) -> TrackState:
         appearance=colours,
         patch_weight=weights,
     )
+
+
+def _longest(track: TrackState) -> int:
+    """Frames for which a track is remembered at most."""
+    return MAX_FRAMES if track.hits >= KNOWN_HITS else YOUNG_FRAMES
