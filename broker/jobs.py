@@ -220,7 +220,7 @@ class Worker:
     store: Mapping[str, int] = field(default_factory=dict)  # as it said last
     in_flight: dict[bytes, Job] = field(default_factory=dict)  # in the order of hand-out
     suspects: int = 0  # frames of those in flight with which a worker was lost before
-    sessions: set[Session] = field(default_factory=set)
+    sessions: dict[Session, None] = field(default_factory=dict)  # its own, the first that it got first
     line: dict[Session, int] = field(default_factory=dict)  # its sessions with a frame to go -> turn
 
     @property
@@ -256,11 +256,11 @@ class Worker:
 
     def own(self, session: Session) -> None:
         """The session is its own."""
-        self.sessions.add(session)
+        self.sessions[session] = None
         self.changed[self] = None
 
     def part_with(self, session: Session) -> None:
         """The session is its own no longer."""
-        self.sessions.discard(session)
+        self.sessions.pop(session, None)
         self.line.pop(session, None)
         self.changed[self] = None

@@ -227,11 +227,11 @@ class SimulatedBroker:
             case ToClient(client=client_address) if client_address == _OPERATOR:
                 self._world.promises.status_is(action.message)
             case ToClient():
+                message, payload = action.message, list(action.payload)
+                self._watch.sent_to_client(message)
                 if known := self._clients.get(action.client):
                     link, client = known
-                    message, payload = action.message, list(action.payload)
                     link.to_peer(lambda: client.receive(message, payload))
-                    self._watch.sent_to_client(message)
             case ToWorker():
                 self._to_worker(action)
 

@@ -14,6 +14,7 @@ from tests.messages import ready, result_for
 from tests.simulation.clients import Picture
 from tests.simulation.network import Link
 from tests.simulation.promises import DIGEST_BYTES
+from tests.simulation.server import ServerMemory, ServerStore
 from wire.messages import (
     BrokerToWorker,
     Failure,
@@ -284,14 +285,10 @@ class SimulatedWorker:
 
     def _remembered(self) -> Sessions[bytes, bytes]:
         settings = self._world.settings
-        # Several brokers need a store that all workers share, which then refuses what a former owner writes.
-        is_shared = len(self._world.brokers) > 1
-        store = MemoryStore(
-            self._world.memory,
-            "server" if is_shared else f"worker-{self.index}",
-            kept_answers=settings.kept_answers,
-            idle_s=settings.session_idle_s,
-        )
+        given = {"kept_answers": settings.kept_answers, "idle_s": settings.session_idle_s}
+        memory, name = self._world.memory, f"worker-{self.index}"
+        is_server = isinstance(memory, ServerMemory)
+        store = ServerStore(memory, **given) if is_server else MemoryStore(memory, name, **given)
         return Sessions(
             store=store,
             start=bytes,

@@ -14,6 +14,7 @@ from tests.simulation.accidents import happen
 from tests.simulation.broker import SimulatedBroker
 from tests.simulation.clients import HEALING_S, SimulatedClient
 from tests.simulation.promises import Promises
+from tests.simulation.server import ServerMemory
 from tests.simulation.workers import SimulatedWorker
 from wire.settings import Settings
 from workers.memory_store import Memory
@@ -43,7 +44,7 @@ class World:
             gap_wait_s=0.25,
             runtime_dir="/nonexistent",
         )
-        self.memory = Memory()
+        self.memory = Memory() if len(names) == 1 else ServerMemory()
         self.promises = Promises(self)
         self.brokers = [SimulatedBroker(self, place, name) for place, name in enumerate(names)]
         self.workers = [SimulatedWorker(self, index) for index in range(self.random.randint(1, 3))]
