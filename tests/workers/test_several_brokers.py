@@ -158,17 +158,29 @@ def test_a_broker_is_killed_in_a_stream_and_no_frame_is_lost_or_folded_twice(ser
         assert len({result.session_id for result in stream.results}) == 1
 
 
-def test_a_paused_broker_that_goes_on_harms_nobody(service: Cluster) -> None:
-    with Connection(service.endpoints, max_frame_bytes=MOST_BYTES) as connection:
+def test_a_paused_broker_is_passed_over_and_harms_nobody_when_it_goes_on(service: Cluster) -> None:
+    victim = service.home("dance")
+    neighbours = (f"session {number}" for number in range(99))
+    walk = next(session for session in neighbours if service.home(session) is victim)
+    lines = Lines(service.endpoints, max_frame_bytes=MOST_BYTES)
+    walked = [lines.ask(frame(0, walk), picture(walk, 0)).result]
+    with (
+        Connection(service.endpoints, max_frame_bytes=MOST_BYTES) as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
         stream = Stream(connection, "dance")
         stream.send_until(8)
-        victim = service.home("dance")
         victim.process.send_signal(signal.SIGSTOP)
+        asked = pool.submit(lines.ask, frame(1, walk), picture(walk, 1))
         stream.send_until(16)  # once the silence of its connection tells
+        walked.append(asked.result(PATIENCE_S).result)
         victim.process.send_signal(signal.SIGCONT)
         stream.send_until(FRAMES)
+        walked += [lines.ask(frame(number, walk), picture(walk, number)).result for number in range(2, 6)]
+    lines.close()
 
     assert told(stream.results) == UNDISTURBED
+    assert told(walked) == UNDISTURBED[:6]
 
 
 def test_threads_that_wait_for_an_answer_get_it_from_the_next_broker(service: Cluster) -> None:
