@@ -12,12 +12,15 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from bench import measures
 from bench.quality import NOBODY, Clip, Shown, fetched_clips
 from client import video
 from wire import settings
 from workers import assets
+
+Floats = npt.NDArray[np.floating]
 
 #: Frames of a longer clip that are taken: the leap of the Sports2D clip is among them.
 TAKEN = slice(60, 200)
@@ -31,7 +34,7 @@ ORDERS: dict[str, Callable[[int], Sequence[int]]] = {
 
 HEADER = (
     f"{'clip':22} {'order':9} {'n':>4} {'cover':>6} {'sw':>3} {'pred':>4}"
-    f" {'mean':>8} {'median':>8} {'beyond':>7}"
+    f" {'mean':>8} {'median':>8} {'beyond':>7} {'detected in both':>17}"
 )
 
 
@@ -40,10 +43,12 @@ def row(name: str, order: str, true: dict[int, Shown], shown: dict[int, Shown]) 
 
     mean, median: mean distance of the 24 joints, body-centred, mm, in frames that show the person in both
     orders. beyond: how far the farthest predicted keypoint is outside the box of the true order, in its
-    heights, in frames that show the person there.
+    heights, in frames that show the person there. detected in both: the mean over the frames in which both
+    orders needed no help of the tracker, and how many they are.
     """
     both = [frame for frame, one in shown.items() if "predicted" not in (one.state, true[frame].state)]
     apart = [np.linalg.norm(shown[frame].joints - true[frame].joints, axis=-1).mean() for frame in both]
+    unaided = [shown[frame].state == true[frame].state == "detected" for frame in both]
     guessed = [
         frame for frame, one in shown.items() if one.state == "predicted" and true[frame].state != "predicted"
     ]
@@ -56,7 +61,13 @@ def row(name: str, order: str, true: dict[int, Shown], shown: dict[int, Shown]) 
         f" {measures.switches(ids):3} {sum(one.state == 'predicted' for one in shown.values()):4}"
         f" {1000 * np.nanmean(apart):5.1f} mm {1000 * np.nanmedian(apart):5.1f} mm"
         f" {max(beyond, default=0.0):7.2f}"
+        f" {1000 * _mean(np.array(apart)[unaided]):9.1f} mm ({sum(unaided):3})"
     )
+
+
+def _mean(distances: Floats) -> float:
+    """NaN where there is none."""
+    return float(np.nanmean(distances)) if len(distances) else float("nan")
 
 
 def main() -> None:
