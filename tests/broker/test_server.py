@@ -60,6 +60,7 @@ def test_a_frame_goes_to_a_worker_and_its_result_to_the_client(client, worker):
         "visualize": True,
         "full_people": False,
         "meshes": True,
+        "joined": False,
         "boxes": None,
         "target": None,
     }
