@@ -14,7 +14,7 @@ from bench.identity_told import told
 from body.model import Body
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
 from workers.phalp.associate import Cues
-from workers.phalp.sleep import MAX_ASLEEP, MAX_FRAMES
+from workers.phalp.sleep import MAX_ASLEEP, MAX_FRAMES, YOUNG_FRAMES
 from workers.phalp.state import SessionState
 from workers.phalp.track import MAX_UNSEEN
 from workers.phalp.tracker import Tracker
@@ -67,6 +67,21 @@ def test_people_who_cross_and_hide_and_are_missed_a_third_of_the_time_keep_their
     assert score(judged(frames, answers_of(frames, script, whole))).switches == 0
     assert score(judged(frames, answers_of(frames, script, blind))).switches > 0
     assert score(judged(frames, told(answers_of)(frames, script, blind))).switches == 0
+
+
+def test_who_was_seen_once_is_not_followed_for_long_but_known_again(tracker):
+    person = Person(1)
+    frames = [[person.observed(0)], *[[] for _ in range(10)], [person.observed(11)]]
+    _, answers = follow(tracker, frames)
+    assert [one.track_id for one in answers[0]] == [one.track_id for one in answers[11]]
+    assert answers[10] == []
+
+
+def test_who_was_seen_once_is_forgotten_soon(tracker):
+    person = Person(1)
+    frames = [[person.observed(0)], *[[] for _ in range(YOUNG_FRAMES + 5)], [person.observed(1)]]
+    _, answers = follow(tracker, frames)
+    assert [one.track_id for one in answers[0]] != [one.track_id for one in answers[-1]]
 
 
 def test_a_film_is_what_its_script_says_and_no_more():

@@ -50,10 +50,11 @@ NOVICE_COST: Final = 2.0
 FAMILIAR: Final = 10
 #: A pair of somebody half hidden that costs more is put off, see `hiding.unclear`.
 MAX_HIDDEN_COST: Final = 17.0
-#: A pair that costs more, of somebody lost for so few frames, is put off where others are followed: he may be
-#: missed, and this somebody new.
+#: A pair that costs more, of somebody lost for so few frames who was seen less often than that, is put off
+#: where others are followed: he may be missed, and this somebody new. Who is known for longer may leap.
 MAX_DOUBTFUL_COST: Final = 20.0
 DOUBTFUL_FRAMES: Final = 3
+DOUBTFUL_HITS: Final = 30
 #: A pair that costs more is not the same person: at once, and after so many unseen frames, over which people
 #: go far; nor one that looks like it, where location does not count.
 MAX_COST: Final = 25.0
@@ -174,7 +175,10 @@ def _doubtful(
     return {
         column
         for (row, column), cost in pairs.items()
-        if cost > MAX_DOUBTFUL_COST and tracks[row].unseen <= DOUBTFUL_FRAMES and sightings[column].detected
+        if cost > MAX_DOUBTFUL_COST
+        and tracks[row].unseen <= DOUBTFUL_FRAMES
+        and tracks[row].hits < DOUBTFUL_HITS
+        and sightings[column].detected
     }
 
 
