@@ -20,9 +20,14 @@ from tests.http_edge.running import Reply, picture, wait_for
 from wire import errors
 from wire.settings import load
 
-#: Frames are sent again with what is wanted, peers that break the protocol speak no HTTP, and an operation
-#: that is described is one whose method is served.
-NOT_OF_AN_OPERATION = {errors.ThumbnailWanted, errors.ProtocolError, errors.MethodNotAllowed}
+#: Frames are sent again with what is wanted, peers that break the protocol or lend pictures speak no HTTP, and
+#: an operation that is described is one whose method is served.
+NOT_OF_AN_OPERATION = {
+    errors.ThumbnailWanted,
+    errors.ProtocolError,
+    errors.PictureGone,
+    errors.MethodNotAllowed,
+}
 
 METHODS = ("get", "post", "delete")
 
