@@ -20,8 +20,8 @@ from tests.http_edge.running import Reply, picture, wait_for
 from wire import errors
 from wire.settings import load
 
-#: Frames are sent again with what is wanted, peers that break the protocol or lend pictures speak no HTTP, and
-#: an operation that is described is one whose method is served.
+#: Frames are sent again with what is wanted, peers that break the protocol or lend pictures speak no HTTP,
+#: and an operation that is described is one whose method is served.
 NOT_OF_AN_OPERATION = {
     errors.ThumbnailWanted,
     errors.ProtocolError,
