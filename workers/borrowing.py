@@ -61,9 +61,8 @@ class Borrowing:
     def _map(self, reference: Reference) -> mmap.mmap:
         name = reference.name
         known = self._recent.get(name) or self._older.get(name)
-        _check_held(
-            reference
-        )  # also what is known: who is gone is gone with all that he lent, from one frame on
+        # Also where it is mapped already: who is gone is gone with all that he lent, from one frame on.
+        _check_held(reference)
         if known is None or len(known) < reference.size:
             known = _mapped(reference)
         if len(self._recent) >= _MOST_MAPS:

@@ -227,8 +227,8 @@ class WorkerLoop(Generic[StateT]):
                 replies.append(self._answer(job.work, session, known, drawn))
         for (job, session), outcome in zip(fresh, self._fold(fresh), strict=True):
             if isinstance(outcome, Folded):
-                replies.append(self._commit(job, session, outcome))
                 self._beat()
+                replies.append(self._commit(job, session, outcome))
             else:
                 replies.append(_failure(job.work, outcome))
         return replies
