@@ -45,7 +45,7 @@ async function clip(page) {
   await until(page, () => document.body.dataset.run !== 'running');
   const done = await state(page);
   const lines = await download(page, '#download', 'poses.jsonl');
-  const timeline = await page.evaluate(paintedColumns);
+  const timeline = await painted(page);
   const masks = [];
   for (const number of asked.looked) {
     await show(page, number);
@@ -178,6 +178,16 @@ async function download(page, button, name) {
   const [file] = await Promise.all([page.waitForEvent('download'), page.click(button)]);
   await file.saveAs(`${asked.downloads}/${name}`);
   return `${asked.downloads}/${name}`;
+}
+
+/** The timeline's columns once all are painted, which is a moment after the last answer; or as they are in the end. */
+async function painted(page) {
+  const until_ms = Date.now() + asked.within_s * 1e3;
+  for (;;) {
+    const columns = await page.evaluate(paintedColumns);
+    if (!columns.includes(null) || Date.now() > until_ms) return columns;
+    await page.waitForTimeout(POLL_MS);
+  }
 }
 
 /** The colour of each frame's column at the foot of the timeline, or null where nothing is painted. */
