@@ -213,9 +213,7 @@ class Worker:
     ready: Ready
     heard_at: float  # seconds
     spoken_at: float  # when we sent it something last, seconds
-    changed: (
-        "dict[Worker, None]"  # of all workers, those with more or less to do than when it was looked at last
-    )
+    changed: "dict[Worker, None]"  # of all workers, whose load was not looked at since it changed
     draining: bool = False
     store: Mapping[str, int] = field(default_factory=dict)  # as it said last
     in_flight: dict[bytes, Job] = field(default_factory=dict)  # in the order of hand-out

@@ -154,19 +154,19 @@ class Way:
             self._shelf.refused(sent.slot)
             sent.slot = None
 
-    def unpack_all(self, under_way: Iterable[tuple[Sent, Settled]], error: PictureGone) -> list[Sent]:
-        """Which of the frames under way, the first of which failed by `error`, to send again, as bytes.
+    def unpack_all(self, under_way: Iterable[tuple[Sent, Settled]], error: PictureGone) -> list[int]:
+        """Where the frames to send again, as bytes, stand among those under way; the first failed by `error`.
 
         They are settled. Raises `OrderLost` if one that came later was folded.
         """
         lost = []
-        for sent, settled in under_way:
+        for at, (sent, settled) in enumerate(under_way):
             failure = settled.exception()
             if failure is None:
                 raise OrderLost(error)
             if isinstance(failure, PictureGone | Busy):
                 self.unpack(sent)
-                lost.append(sent)
+                lost.append(at)
         return lost
 
     def over(self, sent: Sent, answer: Answer | PoseError | None = None) -> None:
@@ -273,10 +273,9 @@ class Sending:
             while not future.done():
                 self._go_on()
                 wait([future], timeout=_LOOK_S)
-        again = set(map(id, self._way.unpack_all(self._under_way, error)))
-        for at, (sent, _) in enumerate(self._under_way):
-            if id(sent) in again:
-                self._under_way[at] = (sent, self._send(sent))
+        for at in self._way.unpack_all(self._under_way, error):
+            sent, _ = self._under_way[at]
+            self._under_way[at] = (sent, self._send(sent))
 
     def _send_again(self, sent: Sent) -> "Future[Answer]":
         future = self._send(sent)

@@ -15,6 +15,7 @@ import numpy as np
 from isal import isal_zlib
 
 from wire import lending
+from wire.endpoints import is_tcp
 from wire.lending import Reference
 from wire.messages import Buffer, Status
 
@@ -143,6 +144,6 @@ def can_lend(status: Status, endpoints: Sequence[str]) -> bool:
     ours = lending.memory()
     return (
         bool(ours and status.workers)
-        and all(endpoint.startswith("ipc://") for endpoint in endpoints)
+        and not any(map(is_tcp, endpoints))
         and all(worker.memory == ours for worker in status.workers)
     )

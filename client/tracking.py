@@ -142,12 +142,12 @@ class AsyncClient:
         async def send_as_bytes(error: PictureGone) -> None:
             await asyncio.wait([future for _, future in under_way])
             try:
-                again = set(map(id, way.unpack_all(under_way, error)))
+                again = way.unpack_all(under_way, error)
             except OrderLost:
                 raise error from None
-            for at, (sent, _) in enumerate(under_way):
-                if id(sent) in again:
-                    under_way[at] = sent, send(sent)
+            for at in again:
+                sent, _ = under_way[at]
+                under_way[at] = sent, send(sent)
 
         async def next_result() -> FrameResult:
             while True:

@@ -173,11 +173,11 @@ class WorkerLoop(Generic[StateT]):
 
         It gives what we hold to whom it likes, under new epochs, and drops our answers to it.
         """
-        lost = [job.work for job in self._inbox if not self._brokers.waits_for(job.work)]
+        lost = [job for job in self._inbox if not self._brokers.waits_for(job.work)]
         if lost:
             # What was sent behind them before the connection broke may be still to be read.
-            self._ended.update(work.epoch for work in lost)
-            self._inbox = deque(job for job in self._inbox if job.work not in lost)
+            self._ended.update(job.work.epoch for job in lost)
+            self._inbox = deque(job for job in self._inbox if job not in lost)
             log.warning("the broker is a new one, or gave us up: %d frames are others' now", len(lost))
         sessions: list[HeldSession] = []
         if not self._brokers.ask_for_each_session:

@@ -1,8 +1,8 @@
 """Pictures are lent to workers that can read them, and sent as bytes to all others."""
 
 import asyncio
-import os
 import threading
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from client.__main__ import main
 from client.shelf import Shelf, can_lend
 from client.tracking import AsyncClient, Client
+from tests import descriptors
 from tests.broker.running import running_broker
 from tests.client.running import Worker, everyframe, service
 from tests.fake_worker import FakeWorker
@@ -49,11 +50,11 @@ def test_memory_is_used_again_once_it_was_read_and_let_go_of_where_it_may_still_
     shelf.take_back(again, read=False)
     another = shelf.put([PICTURE])
     assert another is not None
-    assert lending.reference_in(another.reference()).name != lending.reference_in(payload).name  # type: ignore[union-attr]
+    assert lending.reference_in(another.reference()).name != lending.reference_in(payload).name
 
 
 def test_no_more_memory_is_kept_than_a_few_pictures() -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = descriptors.held()
     shelf = Shelf()
     slots = [shelf.put([PICTURE]) for _ in range(200)]
 
@@ -65,7 +66,7 @@ def test_no_more_memory_is_kept_than_a_few_pictures() -> None:
     assert len(shelf._free) <= 16
     shelf.close()
     del slot
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert descriptors.held() == before
 
 
 def test_small_pictures_are_not_lent() -> None:
@@ -122,7 +123,7 @@ def test_only_who_is_read_by_all_workers_lends(endpoint: str, memories: list[str
 class Borrower(Worker):
     """Reads lent pictures as the protocol's page says, and fails those of `gone` once."""
 
-    def __init__(self, *, gone: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    def __init__(self, *, gone: Set[int] = frozenset()) -> None:
         super().__init__()
         self.came: list[tuple[int, bool]] = []  # number, lent
         self.is_whole = True  # every picture was the one of its number

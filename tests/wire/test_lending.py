@@ -47,7 +47,7 @@ def test_what_cannot_be_a_reference_is_refused(told: dict[str, object]) -> None:
 
 def test_memory_is_named_as_the_page_says() -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    links = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "user")]  # noqa: PTH115
+    links = [Path(f"/proc/self/ns/{kind}").readlink() for kind in ("pid", "user")]
     text = f"{boot} {links[0]} {links[1]} {os.geteuid()}"
 
     assert lending.memory() == hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

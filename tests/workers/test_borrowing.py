@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from client.shelf import Shelf, Slot
+from tests import descriptors
 from wire import lending
 from wire.errors import PictureGone, ProtocolError
 from wire.lending import Reference
@@ -128,14 +129,14 @@ def test_only_memory_of_that_name_is_opened(tmp_path) -> None:
 def test_memory_that_is_used_again_is_not_opened_again(slot: Slot) -> None:
     borrowing = Borrowing(max_bytes=MAX_BYTES)
     first = borrowing.picture([slot.reference()])
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = descriptors.held()
     slot.fill([PICTURE[::-1]])
 
     again = borrowing.picture([slot.reference()])
 
     assert bytes(again.encoded) == PICTURE[::-1]
     assert again.digest() == zlib.crc32(PICTURE[::-1])
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert descriptors.held() == before
     with pytest.raises(PictureGone):
         first.digest()
 
@@ -151,7 +152,7 @@ def test_who_is_gone_is_gone_with_what_was_read_before() -> None:
 
 
 def test_what_is_not_read_any_more_is_let_go_of(slot: Slot) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = descriptors.held()
     borrowing = Borrowing(max_bytes=MAX_BYTES)
     handed: Handed | None = borrowing.picture([slot.reference()])
     for _ in range(3):
@@ -161,19 +162,19 @@ def test_what_is_not_read_any_more_is_let_go_of(slot: Slot) -> None:
 
     handed = None
 
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert descriptors.held() == before
 
 
 def test_no_more_memory_is_mapped_than_a_worker_has_descriptors_for() -> None:
     borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf()
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = descriptors.held()
     for _ in range(500):
         slot = shelf.put([PICTURE])
         assert slot is not None
         borrowing.picture([slot.reference()])
         shelf.take_back(slot, read=False)
         del slot
-    assert len(os.listdir("/proc/self/fd")) - before <= 128  # noqa: PTH208
+    assert descriptors.held() - before <= 128
 
 
 def test_a_frame_has_one_payload() -> None:
