@@ -16,7 +16,7 @@ from http_edge.app import accepts_gzip
 from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
 from tests.fake_worker import STORE, FakeWorker, answer
 from tests.http_edge.conftest import LIMITS
-from tests.http_edge.running import Edge, Reply, picture, wait_for
+from tests.http_edge.running import JSON, Edge, Reply, intake, picture, wait_for
 from tests.http_edge.snapshots import snapshot, worker
 from wire.connection import Connection
 
@@ -85,7 +85,7 @@ def test_metrics_count_requests_stages_people_and_name_every_bound(edge: Edge) -
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1, 1, 2]
     for bound in ("max_body_bytes", "max_image_pixels", "http_threads", "max_queue_frames", "max_sessions"):
         assert edge.metric(f'everyframe_limit{{name="{bound}"}}') > 0
-    assert edge.metric("everyframe_http_in_flight") == 1  # the one that asks
+    wait_for(lambda: edge.metric("everyframe_http_in_flight") == 1)  # the one that asks
     assert b"stranger" not in edge.get("/metrics").raw
 
 
@@ -97,13 +97,27 @@ def test_metrics_count_what_is_refused_unread(edge: Edge) -> None:
     assert edge.metric(name) == before + 1
 
 
-def test_metrics_tell_what_each_worker_holds_and_how_long_programs_run(edge: Edge) -> None:
+def test_metrics_tell_how_long_programs_run(edge: Edge) -> None:
     before = {program: uptime_s(edge, program) for program in ("broker", "edge")}
     assert all(seconds > 0 for seconds in before.values())
     wait_for(lambda: all(uptime_s(edge, program) > seconds for program, seconds in before.items()))
-    edge.pose(PNG, session_id="held")
-    wait_for(lambda: edge.metric('everyframe_worker_sessions{worker="fake-0"}') >= 1)
-    assert b'everyframe_worker_in_flight{worker="fake-0"} 0.0' in edge.get("/metrics").raw
+
+
+def test_metrics_tell_what_each_worker_holds(fresh_edge: Edge) -> None:
+    with FakeWorker(fresh_edge.workers_address):
+        fresh_edge.wait_until_ready()
+        fresh_edge.pose(PNG, session_id="answered")
+        wait_for(lambda: held_by_the_worker(fresh_edge) == {"sessions": 1, "in_flight": 0})
+
+        unanswered = fresh_edge.connect()
+        unanswered.request("POST", "/pose/hybrid", intake(PNG, session_id="silent"), JSON)
+        wait_for(lambda: held_by_the_worker(fresh_edge) == {"sessions": 2, "in_flight": 1})
+        unanswered.close()
+
+
+def held_by_the_worker(edge: Edge) -> dict[str, float]:
+    kinds = ("sessions", "in_flight")
+    return {kind: edge.metric(f'everyframe_worker_{kind}{{worker="fake-0"}}') for kind in kinds}
 
 
 def uptime_s(edge: Edge, program: str) -> float:
