@@ -76,6 +76,7 @@ def _frame(
             visualize=asked.visualize,
             full_people=style.meshes == "everyone",
             meshes=style.meshes != "none",
+            joined=True,
             boxes=asked.boxes,
             target=asked.target,
         ),
