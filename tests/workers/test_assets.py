@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from wire.errors import ModelNotLoaded
+from wire.settings import Settings
 from workers import assets
 from workers.assets import command, fetching
 from workers.assets.asset import Asset, Digest, FetchError, Wheel
@@ -201,3 +202,16 @@ def test_a_missing_file_of_the_users_own_says_where_to_register(assets_dir: Path
 def test_serving_brings_neither_http_nor_pip_along() -> None:
     script = "import sys, workers.assets; sys.exit(bool({'urllib3', 'rich', 'tarfile'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        (Settings(), {"blazepose"}),
+        (Settings(observer="hmr2"), {"hmr2", "detectors", "phalp"}),
+        (Settings(observer="hmr2", detector="blazepose"), {"hmr2", "blazepose", "phalp"}),
+        (Settings(observer="hmr2", tracker="embedded"), {"hmr2", "detectors"}),
+    ],
+)
+def test_the_settings_say_which_groups_workers_read(settings: Settings, groups: set[str]) -> None:
+    assert set(assets.needed_groups(settings)) == groups

@@ -6,6 +6,8 @@ from typing import Final
 from tools.doctor.facts import Facts, File, Place
 from tools.doctor.finding import Finding, Verdict, gb
 from tools.serve import LONGEST_RUNTIME_DIR
+from wire.settings import Settings
+from workers import assets
 
 #: File systems on which locks, sockets or memory maps do not work as on a disk of one's own.
 NETWORK_FILESYSTEMS: Final = frozenset(
@@ -25,9 +27,6 @@ NETWORK_FILESYSTEMS: Final = frozenset(
         "vboxsf",
     ]
 )
-
-#: Groups of model files without which HMR2 runs, and answers, but not as 4D-Humans and PHALP do.
-OPTIONAL: Final = ("phalp",)
 
 
 def runtime_dir(facts: Facts) -> Iterator[Finding]:
@@ -88,14 +87,15 @@ def port(facts: Facts) -> Iterator[Finding]:
 
 def files(facts: Facts) -> Iterator[Finding]:
     """The model files that the settings call for, group by group."""
-    wanted = [file for file in facts.files if file.group in _groups(facts) and not _spared(file, facts)]
+    groups = assets.needed_groups(facts.settings)
+    wanted = [file for file in facts.files if file.group in groups and not _spared(file, facts)]
     for group in dict.fromkeys(file.group for file in wanted):
         wrong = [file for file in wanted if file.group == group and file.state != "ready"]
         unusable = any(file.state != "unproven" for file in wrong)
         if wrong:
             yield Finding(
                 f"files: {group}",
-                "fail" if unusable and group not in OPTIONAL else "warn",
+                "fail" if unusable and not _optional(group, facts.settings) else "warn",
                 "; ".join(_by_state(wrong)),
                 "; ".join(dict.fromkeys(file.remedy for file in wrong)),
             )
@@ -103,10 +103,9 @@ def files(facts: Facts) -> Iterator[Finding]:
             yield Finding(f"files: {group}", "ok", "all there, and right")
 
 
-def _groups(facts: Facts) -> tuple[str, ...]:
-    if facts.settings.observer == "blazepose":
-        return ("blazepose",)
-    return ("hmr2", "blazepose" if facts.settings.detector == "blazepose" else "detectors", *OPTIONAL)
+def _optional(group: str, settings: Settings) -> bool:
+    """Whether HMR2 runs without this group, and answers, but not as 4D-Humans and PHALP do."""
+    return group == "phalp" and settings.tracker != "phalp"
 
 
 def _spared(file: File, facts: Facts) -> bool:

@@ -7,6 +7,7 @@ together with the command that fetches it, `python -m workers.assets fetch` (`co
 from workers.assets.asset import Asset, AssetUnavailable, Digest
 from workers.assets.catalogue import ASSETS, DEFAULT_GROUP, GROUPS, in_groups, named
 from workers.assets.installed import comes_from_its_publisher, digest, directory, find, path, read, state
+from workers.assets.needed import needed_groups
 
 __all__ = [
     "ASSETS",
@@ -21,6 +22,7 @@ __all__ = [
     "find",
     "in_groups",
     "named",
+    "needed_groups",
     "path",
     "read",
     "state",

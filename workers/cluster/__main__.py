@@ -42,9 +42,6 @@ _ANSWER_S = 2.0
 #: Time that workers have beyond `drain_s` to end by themselves.
 _STOP_GRACE_S = 10.0
 
-#: The model files that an observer reads.
-_GROUPS = {"blazepose": [assets.DEFAULT_GROUP], "hmr2": ["hmr2", "detectors", "phalp"]}
-
 _RANGE = re.compile(r"(\d+)(?:\.\.(\d+))?")
 
 
@@ -68,7 +65,7 @@ def main() -> int:
     placing = Placing(
         share=share,
         environment=_environment(given.worker_key_file),
-        models=models.send(_GROUPS[settings.observer], assets.directory(settings)),
+        models=models.send(assets.needed_groups(settings), assets.directory(settings)),
     )
     try:
         with Connection(
