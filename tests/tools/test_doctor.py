@@ -19,6 +19,7 @@ import pytest
 from tools.doctor import checks, gather, report
 from tools.doctor.facts import Compute, Facts, File, Machine, Place
 from tools.doctor.finding import Finding
+from tools.doctor.machine import SUPERVISED_OPEN_FILES
 from wire.settings import Settings
 
 GB = 10**9
@@ -31,6 +32,7 @@ HEALTHY = Facts(
         available_bytes=30 * GB,
         shared_memory_free_bytes=GB,
         open_files=1024,
+        most_open_files=4096,
         wsl=False,
         today=date(2026, 12, 1),
         newest_source=date(2026, 11, 1),
@@ -107,7 +109,8 @@ WRONG = {
     ),
     "no /dev/shm": (machine(shared_memory_free_bytes=None), "/dev/shm", "warn", "--shm-size"),
     "full /dev/shm": (machine(shared_memory_free_bytes=9), "/dev/shm", "warn", "free some"),
-    "few open files": (machine(open_files=256), "open files", "fail", "ulimit -n"),
+    "few open files": (machine(most_open_files=1024), "open files", "fail", "supervisord needs 4096"),
+    "many threads": (settings(http_threads=1000), "open files", "fail", "ulimit -n 16"),
     "a clock that is behind": (machine(today=date(2020, 1, 1)), "clock", "warn", "hwclock"),
     "HMR2 without PyTorch": (hmr2(torch=None), "devices", "fail", "[hmr2]"),
     "HMR2 without its device": (hmr2(problem="no such device"), "devices", "fail", "no such"),
@@ -145,6 +148,13 @@ WRONG = {
     "nobody vouches": (states(blazepose="unproven"), "files: blazepose", "warn", "unproven"),
     "no HMR2": (replace(hmr2(), files=HEALTHY.files), "files: hmr2", "fail", "fetch hmr2; register"),
     "HMR2 alone": (replace(hmr2(), files=HEALTHY.files), "files: phalp", "warn", "phalp"),
+    "no PHALP, which is asked for": (
+        replace(hmr2(settings(tracker="phalp")), files=HEALTHY.files),
+        "files: phalp",
+        "fail",
+        "fetch phalp",
+    ),
+    "PHALP without HMR2": (settings(tracker="phalp"), "settings", "fail", "POSE_OBSERVER=hmr2"),
     "another port": (settings(port=8080), "backend: address", "warn", "calls 5000"),
     "out of reach of Windows": (
         replace(settings(host="127.0.0.1"), machine=machine(wsl=True).machine),
@@ -194,6 +204,11 @@ def test_only_the_detector_that_is_used_is_missed(detector: str, device: str, mi
     assert {each.subject for each in told} == {"files: hmr2", f"files: {group}", "files: phalp"}
     (finding,) = [each for each in told if each.subject == f"files: {group}"]
     assert (finding.verdict, finding.found) == ("fail", f"missing: {missing}")
+
+
+def test_supervisord_needs_as_many_open_files_as_the_doctor_believes() -> None:
+    configuration = (gather.ROOT / "supervisord.conf").read_text()
+    assert f"\nminfds = {SUPERVISED_OPEN_FILES} " in configuration
 
 
 def test_a_running_service_explains_a_port_in_use_and_memory_in_use() -> None:
@@ -251,9 +266,19 @@ def test_a_file_where_a_directory_should_be_cannot_be_written_into(tmp_path: Pat
     assert not gather.place(tmp_path / "file" / "store").writable
 
 
+def test_a_directory_whose_name_cannot_be_is_judged_by_the_one_above_it(tmp_path: Path) -> None:
+    assert gather.place(tmp_path / ("x" * 300)).writable
+
+
+def test_pytorch_that_says_nothing_in_time_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "_COMPUTE_S", 0.001)
+    facts = gather.facts(os.environ)
+    assert "did not answer" in (facts.compute.problem or "")
+
+
 @contextmanager
-def answering(health: bytes) -> Iterator[int]:
-    """A server whose /health says `health`; its port."""
+def answering(health: bytes, host: str = "127.0.0.1") -> Iterator[int]:
+    """A server at `host` whose /health says `health`; its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -265,12 +290,17 @@ def answering(health: bytes) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_the_port_of_a_running_service_is_ours_and_any_other_is_taken() -> None:
@@ -278,6 +308,12 @@ def test_the_port_of_a_running_service_is_ours_and_any_other_is_taken() -> None:
         assert gather.port("127.0.0.1", port) == "ours"
     with answering(b"<html>") as port:
         assert gather.port("127.0.0.1", port) == "taken"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_a_running_service_is_known_by_its_ipv6_address_too() -> None:
+    with answering(b'{"status": "ready", "models": {}, "workers": 2}', "::1") as port:
+        assert gather.port("::1", port) == "ours"
 
 
 def test_a_port_is_free_until_somebody_listens_without_a_word() -> None:

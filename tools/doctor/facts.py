@@ -21,7 +21,8 @@ class Machine:
     memory_bytes: int
     available_bytes: int
     shared_memory_free_bytes: int | None  # None: there is no /dev/shm
-    open_files: int
+    open_files: int  # that a program may open, as things are
+    most_open_files: int  # to which anybody may raise that
     wsl: bool
     today: date
     newest_source: date

@@ -55,6 +55,7 @@ def facts(environ: Mapping[str, str]) -> Facts:
 
 def _machine() -> Machine:
     memory_bytes, available_bytes = _memory()
+    open_files, most_open_files = map(_unlimited, resource.getrlimit(resource.RLIMIT_NOFILE))
     shared = Path("/dev/shm")
     return Machine(
         python=sys.version_info[:2],
@@ -62,7 +63,8 @@ def _machine() -> Machine:
         memory_bytes=memory_bytes,
         available_bytes=available_bytes,
         shared_memory_free_bytes=shutil.disk_usage(shared).free if shared.is_dir() else None,
-        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        open_files=open_files,
+        most_open_files=most_open_files,
         wsl="microsoft" in platform.release().lower(),
         today=datetime.now(UTC).date(),
         newest_source=_newest(ROOT / "workers"),
@@ -83,21 +85,28 @@ def _memory() -> tuple[int, int]:
     return total, available
 
 
+def _unlimited(limit: int) -> int:
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
 def _newest(folder: Path) -> date:
     return datetime.fromtimestamp(max(file.stat().st_mtime for file in folder.rglob("*.py")), UTC).date()
 
 
 def _compute(environ: Mapping[str, str]) -> Compute:
     """What PyTorch says, asked in a process of its own."""
-    asked = subprocess.run(
-        [sys.executable, "-m", "tools.doctor.devices"],
-        cwd=ROOT,
-        env=dict(environ),
-        capture_output=True,
-        text=True,
-        timeout=_COMPUTE_S,
-        check=False,
-    )
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-m", "tools.doctor.devices"],
+            cwd=ROOT,
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            timeout=_COMPUTE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Compute(problem=f"PyTorch did not answer within {_COMPUTE_S:g} s")
     if "No module named 'torch'" in asked.stderr:
         return Compute()
     try:
@@ -109,7 +118,7 @@ def _compute(environ: Mapping[str, str]) -> Compute:
 
 def place(path: Path) -> Place:
     """What is known of the directory `path`, or of the nearest one above it that is there."""
-    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    there = next(each for each in (path, *path.absolute().parents) if _is_there(each))
     return Place(
         path=path,
         filesystem=filesystem(there.resolve(), Path("/proc/self/mountinfo").read_text()),
@@ -117,6 +126,13 @@ def place(path: Path) -> Place:
         writable=there.is_dir() and os.access(there, os.W_OK | os.X_OK),
         foreign=there == path and there.stat().st_uid != os.getuid(),
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that cannot be, or below a directory that we may not look into
+        return False
 
 
 def filesystem(path: Path, mounts: str) -> str:
@@ -158,7 +174,8 @@ def port(host: str, number: int) -> Port:
 
 def _answers_as_we_do(host: str, number: int) -> bool:
     """Whether `/health` there is the service's."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    here = f"[{here}]" if ":" in here else here
     try:
         with urllib3.PoolManager() as http:
             answer = http.request("GET", f"http://{here}:{number}/health", timeout=3.0, retries=False)

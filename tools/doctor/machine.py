@@ -13,6 +13,9 @@ HMR2_BYTES: Final = 3584 * 2**20
 HMR2_FLOAT32_BYTES: Final = 5 * 2**30
 REST_BYTES: Final = 150 * 2**20
 
+#: supervisord.conf's `minfds`: to so many supervisord raises the limit of all programs, or it does not start.
+SUPERVISED_OPEN_FILES: Final = 4096
+
 
 def python(facts: Facts) -> Iterator[Finding]:
     """The interpreter."""
@@ -76,8 +79,16 @@ def shared_memory(facts: Facts) -> Iterator[Finding]:
 
 def open_files(facts: Facts) -> Iterator[Finding]:
     """Descriptors: connections of the edge, sockets between programs, files of the store."""
-    limit, needed = facts.machine.open_files, 4 * (facts.settings.http_threads + facts.settings.workers) + 128
-    if limit < needed:
+    limit = max(facts.machine.open_files, SUPERVISED_OPEN_FILES)
+    needed = 4 * (facts.settings.http_threads + facts.settings.workers) + 128
+    if facts.machine.most_open_files < SUPERVISED_OPEN_FILES:
+        yield Finding(
+            "open files",
+            "fail",
+            f"ulimit -Hn is {facts.machine.most_open_files}, supervisord needs {SUPERVISED_OPEN_FILES}",
+            "raise it as root: ulimit -Hn 4096; systemd: LimitNOFILE=; a container: --ulimit nofile=4096",
+        )
+    elif limit < needed:
         yield Finding(
             "open files", "fail", f"ulimit -n is {limit}, {needed} are needed", f"ulimit -n {4 * needed}"
         )
@@ -124,6 +135,14 @@ def settings(facts: Facts) -> Iterator[Finding]:
     if facts.settings_error:
         yield Finding(
             "settings", "fail", facts.settings_error, "correct it or unset it; README.md lists them all"
+        )
+        return
+    if facts.settings.tracker == "phalp" and facts.settings.observer != "hmr2":
+        yield Finding(
+            "settings",
+            "fail",
+            "POSE_TRACKER=phalp follows what HMR2 sees, and POSE_OBSERVER is not hmr2",
+            "set POSE_OBSERVER=hmr2 as well, or unset POSE_TRACKER",
         )
         return
     given = sorted(name for name in facts.environ if name.startswith("POSE_"))
