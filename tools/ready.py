@@ -20,6 +20,9 @@ from workers import alive
 
 EXIT_NOT_READY = 1
 
+#: Exit status when the settings are wrong, or do not let a broker be asked.
+EXIT_BAD_SETTINGS = 2
+
 _ANSWERS_WITHIN_S = 3.0
 
 
@@ -29,15 +32,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("program", choices=("broker", "brokers", "worker"))
     parser.add_argument("--index", type=int, default=0, help="which worker")
     given = parser.parse_args(arguments)
-    settings = wire_settings.load(os.environ)
-    if given.program == "worker":
-        failing = [] if alive.serves(settings, given.index) else ["the worker"]
-    else:
-        addresses = settings.broker_addresses() if given.program == "brokers" else [settings.frames_address()]
-        failing = [f"the broker at {address}" for address in silent(addresses, settings)]
+    try:
+        failing = _failing(given.program, given.index, wire_settings.load(os.environ))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SETTINGS
     for program in failing:
         print(f"{program} does not serve", file=sys.stderr)
     return EXIT_NOT_READY if failing else 0
+
+
+def _failing(program: str, index: int, settings: Settings) -> list[str]:
+    """Which of those that were asked for do not serve. Raises `ValueError` as `silent` does."""
+    if program == "worker":
+        return [] if alive.serves(settings, index) else ["the worker"]
+    addresses = settings.broker_addresses() if program == "brokers" else [settings.frames_address()]
+    return [f"the broker at {address}" for address in silent(addresses, settings)]
 
 
 def silent(addresses: Sequence[str], settings: Settings) -> list[str]:

@@ -22,6 +22,24 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.mark.usefixtures("settings")
+def test_a_probe_with_a_misspelt_setting_says_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSE_WORKRES", "3")
+    assert ready.main(["worker"]) == ready.EXIT_BAD_SETTINGS
+    assert "POSE_WORKRES" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_probe_says_which_address_it_may_not_ask(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSE_FRAMES_ENDPOINT", "tcp://192.0.2.1:5557")
+    assert ready.main(["broker"]) == ready.EXIT_BAD_SETTINGS
+    assert "192.0.2.1" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("settings")
 def test_a_broker_is_ready_while_it_answers(tmp_path: Path) -> None:
     assert ready.main(["broker"]) == ready.EXIT_NOT_READY
     with running_broker(tmp_path) as broker:
