@@ -4,60 +4,80 @@ The pictures of frames that wait are decoded and summed up before their turn; th
 get their lines in the log.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
+Task = Callable[[], object]
 
 
 class Ahead:
     """The thread; decoders and checksums let go of Python's lock. Leaving its work undone harms nobody."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._put: list[Task] = []
+        self._begun: SimpleQueue[Sequence[Task] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self._thread.start()
 
-    def begin(self, *all_of: "Once[Any]") -> None:
-        """Make them soon, one after the other, those that nobody has begun to make."""
-        fresh = [once for once in all_of if once.claimed()]
-        if fresh:
-            self._pool.submit(_make, fresh)
+    def put(self, *tasks: Task) -> None:
+        """To be done soon: to begin with each wakes the thread, which costs more than most of them."""
+        self._put += tasks
 
-    def later(self, work: Callable[[], object]) -> None:
-        """Do it soon."""
-        self._pool.submit(work)
+    def begin(self) -> None:
+        """Do now what was put, one after the other."""
+        if self._put:
+            self._begun.put(self._put)
+            self._put = []
+
+    def close(self) -> None:
+        """Do what was put, and end."""
+        self.begin()
+        self._begun.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._did_next():
+            pass
+
+    def _did_next(self) -> bool:
+        """Whether there is more to come; nothing is held on to while it waits, for tasks hold pictures."""
+        tasks = self._begun.get()
+        for task in tasks or ():
+            try:
+                task()
+            except Exception:
+                log.exception("what is done beside the frames failed")
+        return tasks is not None
 
 
 class Once(Generic[Made]):
-    """What is made of a picture: in the other thread where that has begun, else by whoever asks first."""
+    """What is made of a picture, by whoever comes first: the other thread, or who asks for it."""
 
     def __init__(self, make: Callable[[], Made]) -> None:
         self._make = make
-        self._made: Future[Made] | None = None
-
-    def claimed(self) -> bool:
-        """Whether it is up to the caller now to `make` it."""
-        if self._made is not None:
-            return False
-        self._made = Future()
-        return True
+        self._lock = threading.Lock()
+        self._made: list[Made] = []  # or `_failure`
+        self._failure: Exception | None = None
 
     def make(self) -> None:
-        """Make it, for those who ask."""
-        assert self._made is not None
-        try:
-            self._made.set_result(self._make())
-        except Exception as error:
-            self._made.set_exception(error)
+        """Make it, for those who ask, unless that was done; wait where somebody is at it."""
+        with self._lock:
+            if self._made or self._failure:
+                return
+            try:
+                self._made.append(self._make())
+            except Exception as error:
+                self._failure = error
 
     def __call__(self) -> Made:
         """It, or what making it raises."""
-        if self.claimed():
-            self.make()
-        assert self._made is not None
-        return self._made.result()
-
-
-def _make(all_of: list[Once[Any]]) -> None:
-    for once in all_of:
-        once.make()
+        self.make()
+        if self._failure:
+            raise self._failure
+        return self._made[0]

@@ -34,6 +34,8 @@ class _Stored(Struct, frozen=True, array_like=True):
     new_shot: bool = False
 
 
+_FLOAT = np.dtype("<f4")
+
 _decode_envelope = msgspec.msgpack.Decoder(tuple[int, Raw]).decode
 _decode = msgspec.msgpack.Decoder(_Stored).decode
 
@@ -46,7 +48,10 @@ def to_bytes(answer: FrameAnswer) -> bytes:
         people=answer.people,
         primary=answer.primary,
         num_persons_detected=answer.num_persons_detected,
-        arrays=[(name, array.shape, array.astype("<f4").tobytes()) for name, array in answer.arrays.items()],
+        arrays=[
+            (name, array.shape, array.astype(_FLOAT, copy=False).tobytes())
+            for name, array in answer.arrays.items()
+        ],
         stages_ms=answer.stages_ms,
         notes=answer.notes,
         new_shot=answer.new_shot,
@@ -68,7 +73,7 @@ def from_bytes(stored: bytes) -> FrameAnswer:
             primary=read.primary,
             num_persons_detected=read.num_persons_detected,
             arrays={
-                name: np.frombuffer(numbers, dtype="<f4").reshape(shape)
+                name: np.frombuffer(numbers, dtype=_FLOAT).reshape(shape)
                 for name, shape, numbers in read.arrays
             },
             stages_ms=read.stages_ms,

@@ -119,7 +119,7 @@ class Brokers:
         return any((work.request_id, work.epoch) in broker.asked for broker in self._brokers)
 
     def receive(self, *, timeout_s: float) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
-        """What happened next; None: nothing did in time, or what came was not readable.
+        """What happened next; None: nothing did in time. What is not readable is a sign of life at most.
 
         The brokers' `Goodbye` comes once, when no frame of any of them can follow.
         """
@@ -150,14 +150,14 @@ class Brokers:
             return self._part(broker)
         return NewConnection()
 
-    def _read(self, broker: _Broker) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection | None:
+    def _read(self, broker: _Broker) -> tuple[BrokerToWorker, list[Buffer]] | NewConnection:
         self._speaker = broker
         header, *payload = parts.receive(broker.socket)
         try:
             message = self._decode(header.buffer)
         except ProtocolError as error:
             log.warning("message from the broker refused: %s", error)
-            return None
+            return Heartbeat(), []
         match message:
             case Work():
                 broker.asked.add((message.request_id, message.epoch))

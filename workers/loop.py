@@ -60,9 +60,10 @@ class _Job:
         self._image = Once(lambda: decode(picture.encoded))
         self._digest = Once(picture.digest)
 
-    def begin(self, ahead: Ahead) -> None:
-        """Make ready what can be made ready without the session."""
-        ahead.begin(self._digest, self._image)
+    def make_ready(self) -> None:
+        """All that can be made ready without the session, by any thread."""
+        self._digest.make()
+        self._image.make()
 
     @property
     def frame(self) -> FrameInput:
@@ -101,7 +102,7 @@ class WorkerLoop(Generic[StateT]):
         self._inbox: deque[_Job] = deque()
         self._ahead = Ahead()
         self._borrowing = Borrowing(max_bytes=settings.max_body_bytes)
-        self._ended: set[int] = set()  # epochs of which a frame was dropped: those behind it are, too
+        self._ended: set[int] = set()  # epochs of which a frame was dropped: those still unread are, too
         self._parted = False  # no broker sends more
         self._beat_at = 0.0  # when the next heartbeat is due, `time.monotonic`
         self._sweep_at = time.monotonic() + settings.session_idle_s / _SWEEPS_PER_IDLE_TIME
@@ -111,20 +112,22 @@ class WorkerLoop(Generic[StateT]):
         while not stopping():
             self._turn(idle_s=self._settings.heartbeat_s / 2)
         self._drain()
+        self._ahead.close()
 
     def _turn(self, *, idle_s: float) -> None:
         self._receive_all(idle_s=0 if self._inbox else idle_s)
         if self._inbox:
             jobs = self._next_batch()
-            for job in self._waiting():
-                job.begin(self._ahead)
+            self._ahead.put(*(job.make_ready for job in self._waiting()))
+            self._ahead.begin()
             with self._watchdog.limit(self._settings.frame_limit_s * len(jobs)):
                 replies = self._fold_batch(jobs)
             for reply, payload in replies:
                 self._brokers.send(reply, *payload)
-            for reply, _ in replies:
-                if isinstance(reply, Result):  # the next frame need not wait for it
-                    self._ahead.later(partial(_tell, reply))
+            if log.isEnabledFor(logging.INFO):  # the next frame need not wait for it
+                self._ahead.put(*(partial(_tell, reply) for reply, _ in replies if isinstance(reply, Result)))
+            if not self._inbox:
+                self._ahead.begin()
         self._beat()
         now = time.monotonic()
         if now >= self._sweep_at:
@@ -148,6 +151,8 @@ class WorkerLoop(Generic[StateT]):
             else:
                 self._take(*received)
             received = self._brokers.receive(timeout_s=0)
+        # Nothing more can come of what was sent before a new connection: it could be read at once.
+        self._ended.clear()
 
     def _take(self, message: BrokerToWorker, payload: list[Buffer]) -> None:
         match message:

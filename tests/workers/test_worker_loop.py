@@ -304,6 +304,26 @@ def test_what_others_were_given_is_not_folded_any_more(worker: Worker, by_hand: 
     assert results == [(1, 1), (2, 2), (2, 3)]
 
 
+def test_what_was_given_away_is_remembered_only_until_all_that_came_with_it_is_read(
+    worker: Worker, by_hand: HandWrittenBroker
+) -> None:
+    by_hand.expect("ready")
+    by_hand.send_frame(0, TAKE_A_MOMENT)
+    assert worker.stderr is not None
+    assert any("a moment begins" in line for line in worker.stderr)
+    by_hand.send_frame(1, b"a picture")
+    by_hand.send({"type": "who_are_you"})
+    by_hand.send_frame(2, b"a picture")
+    assert by_hand.expect("result")[0]["frame_number"] == 0
+    by_hand.expect("ready")
+    by_hand.expect("heartbeat")  # nothing was left to read before it
+
+    by_hand.send_frame(3, b"a picture")  # no broker does it; a worker that never forgot would be silent
+
+    result, _ = by_hand.expect("result")
+    assert (result["frame_number"], result["num_persons_detected"]) == (3, 2)
+
+
 @pytest.mark.usefixtures("worker")
 def test_work_of_a_former_owner_is_failed_and_not_folded(by_hand: HandWrittenBroker) -> None:
     by_hand.expect("ready")
