@@ -4,6 +4,7 @@ Beside it the same bytes in the same number of parts through two bare pyzmq ROUT
 bench.bulk_echo`. Client, router and worker are three processes in each, eight frames are under way, and
 rounds take turns. An answer is that of one person without a mesh, which is what bulk work asks for. Ours has
 two rows: pictures are lent, as by any client of ours on one machine, or their bytes are sent, as over tcp.
+Processor time is that of client, router and worker: what else runs changes it less than frames per second.
 """
 
 import argparse
@@ -44,10 +45,10 @@ _WANTED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Of one frame. router_ms: processor time of the broker, or of what stands for it."""
+    """Of one frame. cpu_ms: processor time of client, router and worker, or of what stands for them."""
 
     seconds: float
-    router_ms: float
+    cpu_ms: tuple[float, ...]
 
 
 def main() -> None:
@@ -76,11 +77,9 @@ def _show(name: str, rounds: Sequence[Sequence[Took]]) -> None:
             bare.seconds / ours.seconds for (bare, *_), ours in zip(rounds, column, strict=True)
         )
         per_s = statistics.median(1 / took.seconds for took in column)
-        router_ms = statistics.median(took.router_ms for took in column)
-        print(
-            f"  {title:11}{per_s:6.0f} frames/s, {ratio:.2f} of bare, router {router_ms:.2f} ms of CPU",
-            flush=True,
-        )
+        programs = zip(*(took.cpu_ms for took in column), strict=True)
+        cpu = " + ".join(f"{statistics.median(of_one):.2f}" for of_one in programs)
+        print(f"  {title:11}{per_s:6.0f} frames/s, {ratio:.2f} of bare, {cpu} ms of CPU", flush=True)
 
 
 # ------------------------------------------------------------------------ bare
@@ -94,13 +93,14 @@ def _bare(directory: Path) -> Iterator[Callable[[Picture, float], Took]]:
     router.start()
     worker.start()
     assert router.pid is not None
-    pid = router.pid
+    assert worker.pid is not None
+    pids = os.getpid(), router.pid, worker.pid
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.set(zmq.LINGER, 0)
         socket.connect(frames)
         try:
             yield lambda picture, seconds: _measured(
-                pid, seconds, lambda until: _bare_echoes(socket, picture.encoded, until)
+                pids, seconds, lambda until: _bare_echoes(socket, picture.encoded, until)
             )
         finally:
             router.kill()
@@ -141,7 +141,7 @@ def _ours(directory: str) -> Iterator[list[Callable[[Picture, float], Took]]]:
     worker = [sys.executable, "-m", "bench.null_service", "0", "looks_away"]
     with (
         _running([sys.executable, "-m", "broker"], environ) as broker,
-        _running(worker, environ),
+        _running(worker, environ) as working,
         Connection(settings.frames_address(), max_frame_bytes=settings.max_body_bytes) as connection,
     ):
         while not connection.status(timeout_s=60).workers:
@@ -151,7 +151,7 @@ def _ours(directory: str) -> Iterator[list[Callable[[Picture, float], Took]]]:
 
         def run(shelf: Shelf | None, picture: Picture, seconds: float) -> Took:
             echoes = partial(_our_echoes, connection, shelf, picture)
-            return _measured(broker.pid, seconds, echoes)
+            return _measured((os.getpid(), broker.pid, working.pid), seconds, echoes)
 
         yield [partial(run, Shelf()), partial(run, None)]
 
@@ -179,11 +179,12 @@ def _our_echoes(connection: Connection, shelf: Shelf | None, picture: Picture, u
     return sum(len(records.of_outcome(outcome).frame) > 0 for outcome in sending.outcomes(pictures()))
 
 
-def _measured(router_pid: int, seconds: float, echoes: Callable[[float], int]) -> Took:
-    cpu_before_s, started = cpu_s(router_pid), time.perf_counter()
+def _measured(pids: Sequence[int], seconds: float, echoes: Callable[[float], int]) -> Took:
+    before_s, started = [cpu_s(pid) for pid in pids], time.perf_counter()
     count = echoes(started + seconds)
     elapsed_s = time.perf_counter() - started
-    return Took(elapsed_s / count, (cpu_s(router_pid) - cpu_before_s) / count * 1e3)
+    cpu_ms = ((cpu_s(pid) - was_s) / count * 1e3 for pid, was_s in zip(pids, before_s, strict=True))
+    return Took(elapsed_s / count, tuple(cpu_ms))
 
 
 if __name__ == "__main__":
