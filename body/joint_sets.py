@@ -96,4 +96,5 @@ def read_regressor(path: Path) -> Array:
 def _moved_hips(named: Array) -> Array:
     """The hips (B, 2, 3) a quarter of their distance farther out, and halfway to BODY_25's middle hip."""
     hips, others = named[:, _HIPS], named[:, _HIPS[::-1]]
-    return hips + (hips - others) / 4 + (named[:, _MID_HIP] - (hips + others) / 2) / 2
+    moved = hips + (hips - others) / 4 + (named[:, _MID_HIP] - (hips + others) / 2) / 2
+    return np.asarray(moved, np.float32)

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from wire.errors import ModelNotLoaded
 from wire.skeleton import SMPL_PARENTS
 
 Array = npt.NDArray[np.float32]
+Numbers = npt.NDArray[Any]
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def open_body(path: Path) -> Body:
             arrays = _converted(path, digest) or _convert(path, file, digest)
     except FileNotFoundError as error:
         raise BodyFileRefused(
-            f"{path} is missing: register at https://smpl.is.tue.mpg.de and put the neutral model there"
+            f"{path} is missing: register at https://smplify.is.tue.mpg.de and put the neutral model there"
         ) from error
     except OSError as error:
         raise BodyFileRefused(f"{path} cannot be read: {error}") from error
@@ -130,7 +131,7 @@ def converted_path(path: Path) -> Path:
     return path.with_suffix(".npz")
 
 
-def read_pickle(file: BinaryIO) -> dict[str, npt.NDArray]:
+def read_pickle(file: BinaryIO) -> dict[str, Numbers]:
     """SMPL's arrays from its pickle, real numbers as float32, checked in shape and value.
 
     The names are SMPL's, but for `faces`, which have the name and form of the open body's. Raises
@@ -153,7 +154,7 @@ def read_pickle(file: BinaryIO) -> dict[str, npt.NDArray]:
     return arrays | {"faces": arrays.pop("f").astype(np.uint16)}
 
 
-def _numbers(name: str, record: object) -> npt.NDArray:
+def _numbers(name: str, record: object) -> Numbers:
     """An array of the model in float32, or int64 where it counts. Raises `PickleRefused`."""
     try:
         values = _dense(record)
@@ -168,7 +169,7 @@ def _numbers(name: str, record: object) -> npt.NDArray:
     return numbers
 
 
-def _dense(record: object, *, depth: int = 0) -> npt.NDArray:
+def _dense(record: object, *, depth: int = 0) -> Numbers:
     """The numbers of an array as numpy, scipy or chumpy hold it; chumpy nests them."""
     if depth > 4:
         raise PickleRefused("an array inside arrays without end")
@@ -186,7 +187,7 @@ def _dense(record: object, *, depth: int = 0) -> npt.NDArray:
         raise PickleRefused(f"a broken {type(record).__name__.lstrip('_')}: {error!r}") from error
 
 
-def _from_columns(state: dict[str, object]) -> npt.NDArray:
+def _from_columns(state: dict[str, object]) -> Numbers:
     """A sparse matrix by columns, dense; only as large as SMPL's regressor."""
     shape = state["_shape"] if "_shape" in state else state["shape"]
     if shape != _SHAPE_OF["J_regressor"]:
@@ -200,7 +201,7 @@ def _from_columns(state: dict[str, object]) -> npt.NDArray:
     return matrix
 
 
-def _converted(path: Path, digest: str) -> dict[str, npt.NDArray] | None:
+def _converted(path: Path, digest: str) -> dict[str, Numbers] | None:
     """The arrays that were kept of the file with this digest; None where there are none, or broken ones."""
     try:
         with converted_path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
@@ -213,7 +214,7 @@ def _converted(path: Path, digest: str) -> dict[str, npt.NDArray] | None:
     return None
 
 
-def _convert(path: Path, file: BinaryIO, digest: str) -> dict[str, npt.NDArray]:
+def _convert(path: Path, file: BinaryIO, digest: str) -> dict[str, Numbers]:
     """Read the pickle, and keep its arrays. Where that fails, every start reads it anew."""
     file.seek(0)
     try:
@@ -227,13 +228,14 @@ def _convert(path: Path, file: BinaryIO, digest: str) -> dict[str, npt.NDArray]:
     return arrays
 
 
-def _keep(source: Path, arrays: dict[str, npt.NDArray], digest: str) -> None:
+def _keep(source: Path, arrays: dict[str, Numbers], digest: str) -> None:
     """Write the arrays, whole or not at all: several workers may start at once."""
     kept = converted_path(source)
     handle, name = tempfile.mkstemp(prefix=kept.name, suffix=".tmp", dir=kept.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, source_sha256=digest, version=VERSION, **arrays)
+            content: dict[str, Any] = {"source_sha256": digest, "version": VERSION, **arrays}
+            np.savez(file, **content)
         shutil.copymode(source, name)
         Path(name).replace(kept)
     except BaseException:

@@ -252,18 +252,18 @@ class Pipeline(Generic[StateT]):
         wanted = [
             row for row in everyone if options.meshes and (options.full_people or row == answer.primary)
         ]
-        drawing = options.visualize and image is not None
-        posed = everyone if drawing else wanted
+        under = image if options.visualize else None
+        posed = wanted if under is None else everyone
         arrays = answer.arrays
         vertices = self._body.mesh(arrays["rotations"][posed], arrays["betas"][posed]).vertices
         stages_ms = {"mesh": _since(started)}
-        if not drawing:
+        if under is None:
             return Drawn(vertices, None, stages_ms)
         started = time.perf_counter()
         figures = [
             Figure(*parts) for parts in zip(vertices, arrays["joints"], arrays["translation"], strict=True)
         ]
-        png = render.visualization_png(image, figures, self._body.faces)
+        png = render.visualization_png(under, figures, self._body.faces)
         return Drawn(vertices[wanted], png, stages_ms | {"render": _since(started)})
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,13 +115,13 @@ def _disturbed(
         flowing = pool.submit(traffic.flow, lambda turn: turn == 0 or not over.is_set())
         try:
             for event in _events(service, given.cut_s):
-                _wait(lambda goal=traffic.answered + _BETWEEN: traffic.answered >= goal or flowing.done())
+                _await_answers(traffic, flowing)
                 moments.append((event.what, time.monotonic()))
                 event.happens()
                 service.wait(workers=event.workers)
                 took_s = time.monotonic() - moments[-1][1]
                 console.print(f"  {event.what}: {event.workers} workers again after {took_s:.1f} s")
-            _wait(lambda goal=traffic.answered + _BETWEEN: traffic.answered >= goal or flowing.done())
+            _await_answers(traffic, flowing)
         finally:
             over.set()
     sent = flowing.result()
@@ -130,6 +130,12 @@ def _disturbed(
         f"{what}: {verdict.longest_stall_s(sent, begin_s=at_s, end_s=end_s):.1f} s"
         for (what, at_s), end_s in zip(moments, ends, strict=True)
     ]
+
+
+def _await_answers(traffic: Traffic, flowing: Future[list[Sent]]) -> None:
+    """Return when `_BETWEEN` more came, or when nothing flows any more."""
+    goal = traffic.answered + _BETWEEN
+    _wait(lambda: traffic.answered >= goal or flowing.done())
 
 
 def _events(service: Service, cut_s: float) -> list[Event]:

@@ -17,6 +17,7 @@ from client.private_service import PrivateService
 from tools.hosts.machines import A, B, C, Host
 from tools.keys import write
 from wire.environment import ALLOCATOR, LINEAR_ALGEBRA
+from wire.keys import Role
 from wire.links import make_key
 
 HTTP_PORT = 5000
@@ -138,8 +139,9 @@ class Service:
         return f"{A.address}:{_RAY_PORT}"
 
     def _settings(self) -> dict[str, str]:
-        for role, name in (("broker", "broker"), ("worker", "worker")):
-            write(make_key(role, name), self._folder / "keys")
+        roles: tuple[Role, ...] = ("broker", "worker")
+        for role in roles:
+            write(make_key(role, role), self._folder / "keys")
         return {
             "POSE_HOST": "127.0.0.1",
             "POSE_PORT": str(HTTP_PORT),

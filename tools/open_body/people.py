@@ -49,7 +49,8 @@ def load_people() -> People:
     """A seeded sample of adults from Anny, the eyes and the tongue left out, in SMPL's axes."""
     model = anny.Anny(rig="anny", topology="anny")
     torch.manual_seed(SEED)
-    ages = torch.distributions.Uniform(*(torch.tensor(age, dtype=model.dtype) for age in AGES_YEARS))
+    youngest, oldest = (torch.tensor(age, dtype=model.dtype) for age in AGES_YEARS)
+    ages = torch.distributions.Uniform(youngest, oldest)
     _, phenotypes = SimpleShapeDistribution(model, ages).sample(PEOPLE)
     rest = model(phenotype_kwargs=phenotypes)
     triangles = model.get_triangular_faces().numpy()
