@@ -14,6 +14,7 @@ from isal import igzip_lib
 from bench.timing import median_ms
 from http_edge import contract, intake, topology
 from http_edge.compression import LEVEL, Gzip
+from http_edge.formats import Body
 from http_edge.topology import OPEN_BODY, Topology
 from wire import images, lending, messages
 from wire.messages import Decoder, FromBroker, Person, Result
@@ -41,7 +42,7 @@ def request(picture: bytes, *, frame_number: int) -> bytes:
 def compressed_answer(arrays: Mapping[str, Array]) -> bytes:
     """The body of the answer, as it travels."""
     faces = topology.load(OPEN_BODY)
-    return Gzip(contract.beginning(faces))(_answer(arrays, faces))
+    return Gzip(faces.beginning)(_answer(arrays, faces).rest)
 
 
 def show(picture: bytes, arrays: Mapping[str, Array]) -> None:
@@ -56,8 +57,7 @@ def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
     body, result = request(picture, frame_number=0), _result(arrays)
     header, payload = messages.encode(result), messages.pack_arrays(arrays)[1]
     decode: Decoder[Result] = Decoder(FromBroker)
-    text, gzip = _answer(arrays, faces), Gzip(contract.beginning(faces))
-    changing = memoryview(text)[len(contract.beginning(faces)) :]
+    answer, gzip = _answer(arrays, faces), Gzip(faces.beginning)
     vertices = arrays["vertices"]
     people = _people(result, payload, faces)
     return [
@@ -91,11 +91,11 @@ def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
             lambda: vertices.min() + vertices.max(),
             "least and greatest coordinate",
         ),
-        Step("write JSON", lambda: _written(people, faces), lambda: bytearray(text), "a copy of the answer"),
+        Step("write JSON", lambda: _written(people, faces), lambda: bytearray(answer.rest), "a copy of it"),
         Step(
             "compress",
-            lambda: gzip(text),
-            lambda: igzip_lib.compress(changing, LEVEL, igzip_lib.COMP_DEFLATE),
+            lambda: gzip(answer.rest),
+            lambda: igzip_lib.compress(answer.rest, LEVEL, igzip_lib.COMP_DEFLATE),
             "igzip over what changes",
         ),
     ]
@@ -105,11 +105,11 @@ def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> 
     return contract.read(result, payload, topology=faces, meshes="primary")
 
 
-def _answer(arrays: Mapping[str, Array], faces: Topology) -> bytes:
+def _answer(arrays: Mapping[str, Array], faces: Topology) -> Body:
     return _written(_people(_result(arrays), messages.pack_arrays(arrays)[1], faces), faces)
 
 
-def _written(people: contract.People, faces: Topology) -> bytes:
+def _written(people: contract.People, faces: Topology) -> Body:
     return contract.answer(people, topology=faces, style=contract.Style(), elapsed_ms=1.0)
 
 

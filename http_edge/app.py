@@ -15,11 +15,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import falcon
 import msgspec
 import orjson
+from falcon import mediatypes
 from falcon.media.multipart import MultipartFormHandler
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -27,7 +29,7 @@ from http_edge import batch, contract, formats, intake, pages, videos
 from http_edge.access import Access, AccessMiddleware
 from http_edge.compression import Gzip
 from http_edge.contract import KeypointSet, Meshes, Style
-from http_edge.formats import Format
+from http_edge.formats import Body, Format
 from http_edge.forms import readable
 from http_edge.intake import Extent, Intake
 from http_edge.jobs.archive import Archive
@@ -59,6 +61,12 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
+#: Made once: a union of types takes as long to make as the whole look at a request's headers.
+_SessionIdOrNone = SessionId | None
+
+#: Callers say the same in each request; so many headers are remembered with what follows from them.
+_REMEMBERED_HEADERS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -77,7 +85,7 @@ def build(parts: Parts) -> App:
     """The application. Operators' paths are in it unless they have a listener of their own."""
     app: App = falcon.App(
         middleware=[  # answers pass from the last to the first
-            _Compression(parts.body),
+            _Compression(),
             falcon.CORSMiddleware(expose_headers=["X-Request-Id", "Retry-After"]),
             _Bookkeeping(parts.metrics),
             AccessMiddleware(parts.access),
@@ -110,7 +118,7 @@ def build(parts: Parts) -> App:
 
 def build_for_operators(parts: Parts) -> App:
     """Metrics, their page, and what it asks for: for a listener that only operators reach."""
-    app: App = falcon.App(middleware=[_Compression(parts.body), _Bookkeeping(parts.metrics)])
+    app: App = falcon.App(middleware=[_Compression(), _Bookkeeping(parts.metrics)])
     app.add_route("/health", Health(parts.watch))
     pool_status = videos.PoolStatus(parts.settings, parts.watch, parts.archive.catalogue)
     app.add_route("/api/pose/pool-status", pool_status)
@@ -162,9 +170,9 @@ class HybridPose:
         with self._admission():
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
-            session_id, form = _session_id(req), _format(req)
+            session_id, form = _session_id(req), preferred(req.accept)
             extent = asked.extent.or_else(intake.extent(req.params))
-            resp.data = self._pose(
+            resp.context.body = self._pose(
                 asked,
                 session_id=asked.session_id or session_id,
                 caller=req.context.caller,
@@ -189,10 +197,10 @@ class BatchPose:
         with self._admission():
             asked = batch.read(_read_json(req), max_frames=self._settings.max_session_frames)
 
-            extent, form = asked.extent.or_else(intake.extent(req.params)), _format(req)
+            extent, form = asked.extent.or_else(intake.extent(req.params)), preferred(req.accept)
 
             def pose(frame: Intake, left_s: float) -> bytes:
-                return self._pose(
+                body = self._pose(
                     frame,
                     session_id=asked.session_id,
                     caller=req.context.caller,
@@ -201,6 +209,7 @@ class BatchPose:
                     arrived=time.perf_counter(),
                     within_s=left_s,
                 )
+                return body.whole()
 
             resp.data = batch.answers(asked, pose, form=form, within_s=self._settings.request_timeout_s)
         resp.content_type = form.media_type
@@ -283,15 +292,20 @@ def _session_id(req: falcon.Request) -> str | None:
     """The session that the header, or else the query, names, if one does."""
     named = (req.get_header("X-Session-Id"), req.get_param("session"))
     try:
-        in_header, in_query = (msgspec.convert(name or None, SessionId | None) for name in named)
+        known: list[str | None] = [msgspec.convert(name or None, _SessionIdOrNone) for name in named]
     except msgspec.ValidationError as error:
         raise BadRequest(f"session: {error}") from None
-    return in_header or in_query
+    return known[0] or known[1]
 
 
-def _format(req: falcon.Request) -> Format:
-    """What the caller reads best; JSON where the header names nothing that we write."""
-    return formats.BY_MEDIA_TYPE[req.client_prefers(formats.BY_MEDIA_TYPE) or falcon.MEDIA_JSON]
+@lru_cache(maxsize=_REMEMBERED_HEADERS)
+def preferred(accept: str) -> Format:
+    """What whoever sends this `Accept` reads best; JSON where it names nothing that we write."""
+    try:
+        named = mediatypes.best_match(formats.BY_MEDIA_TYPE, accept)
+    except ValueError:
+        named = ""
+    return formats.BY_MEDIA_TYPE[named or falcon.MEDIA_JSON]
 
 
 def _style(extent: Extent, keypoints: KeypointSet, form: Format) -> Style:
@@ -316,6 +330,7 @@ def _answer_pose_error(
     )  # fmt: skip
     resp.status = error.status
     resp.content_type = falcon.MEDIA_JSON
+    resp.context.body = None
     resp.data = contract.refusal(code=error.code, message=error.message, frame_number=frame_number)
     if isinstance(error, Unauthorized):
         resp.set_header("WWW-Authenticate", "Bearer")
@@ -383,12 +398,7 @@ class _Bookkeeping:
 
 
 class _Compression:
-    """gzip, for those who ask."""
-
-    def __init__(self, body: BodyFile) -> None:
-        self._body = body
-        self._plain = Gzip()
-        self._after_faces: Gzip | None = None
+    """gzip, for those who ask; what is in two parts becomes one."""
 
     def process_response(
         self,
@@ -397,21 +407,29 @@ class _Compression:
         _resource: object,
         _req_succeeded: bool,
     ) -> None:
-        if resp.data is None or len(resp.data) < _GZIP_FROM_BYTES:
+        body: Body | None = resp.context.get("body")
+        if body is None:
+            if resp.data is None:
+                return
+            body = Body(b"", resp.data)
+        if len(body.beginning) + len(body.rest) < _GZIP_FROM_BYTES:
+            resp.data = body.whole()
             return
         resp.append_header("Vary", "Accept-Encoding")
         if accepts_gzip(req.get_header("Accept-Encoding", default="")):
-            resp.data = self._gzip_for(resp.data)(resp.data)
+            resp.data = _gzip_after(body.beginning)(body.rest)
             resp.set_header("Content-Encoding", "gzip")
-
-    def _gzip_for(self, text: bytes) -> Gzip:
-        if not text.startswith(contract.FIRST):
-            return self._plain
-        if self._after_faces is None:  # two threads may both make it, to the same end
-            self._after_faces = Gzip(contract.beginning(self._body.topology()))
-        return self._after_faces
+        else:
+            resp.data = body.whole()
 
 
+@lru_cache(maxsize=2)
+def _gzip_after(beginning: bytes) -> Gzip:
+    """Made once for each body whose triangles an answer begins with, and for all other answers."""
+    return Gzip(beginning)
+
+
+@lru_cache(maxsize=_REMEMBERED_HEADERS)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether an `Accept-Encoding` (RFC 9110, 12.5.3) names gzip, or everything, and not with weight 0."""
     weights = {}

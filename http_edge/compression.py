@@ -19,7 +19,7 @@ _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
 class Gzip:
-    """Compresses texts; of one that starts with `beginning`, only the rest is work."""
+    """Compresses texts that start with `beginning`: only the rest is work."""
 
     def __init__(self, beginning: bytes = b"") -> None:
         self._beginning = beginning
@@ -28,14 +28,8 @@ class Gzip:
         # A full flush ends on a byte, and nothing after it refers to what came before.
         self._blocks = deflate.compress(beginning) + deflate.flush(zlib.Z_FULL_FLUSH)
 
-    def __call__(self, text: bytes) -> bytes:
-        """One gzip member that holds `text`."""
-        if not text.startswith(self._beginning):
-            return self._member(b"", text, isal_zlib.crc32(text), len(text))
-        rest = memoryview(text)[len(self._beginning) :]
-        return self._member(self._blocks, rest, isal_zlib.crc32(rest, self._crc), len(text))
-
-    @staticmethod
-    def _member(blocks: bytes, rest: bytes | memoryview, crc: int, length: int) -> bytes:
+    def __call__(self, rest: bytes | memoryview) -> bytes:
+        """One gzip member that holds the beginning and `rest`."""
         deflated = igzip_lib.compress(rest, LEVEL, igzip_lib.COMP_DEFLATE)
-        return b"".join((_HEADER, blocks, deflated, struct.pack("<II", crc, length & 0xFFFF_FFFF)))
+        crc, length = isal_zlib.crc32(rest, self._crc), len(self._beginning) + len(rest)
+        return b"".join((_HEADER, self._blocks, deflated, struct.pack("<II", crc, length & 0xFFFF_FFFF)))

@@ -8,13 +8,12 @@ Lengths are metres in body-centred camera axes (x right, y down, z away), rounde
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from http_edge.formats import JSON, Format
+from http_edge.formats import JSON, Body, Format
 from http_edge.numerals import METRES_DIGITS
 from http_edge.topology import Topology
 from wire.camera import crop_camera, crop_square, focal_length_px, project
@@ -50,9 +49,6 @@ _PERSON_SHAPES = {
     "translation": (3,),
     "boxes": (4,),
 }
-
-#: What every JSON answer starts with.
-FIRST = b'{"mesh_faces_data":'
 
 NOBODY = "no person seen: none in view, and none to predict from earlier frames"
 
@@ -94,13 +90,11 @@ def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, meshe
     return People(result, checked, payload[len(result.arrays)] if result.has_png else None)
 
 
-def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: float) -> bytes:
+def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: float) -> Body:
     """The body of a 200. Raises `ValueError` where a number is not finite."""
     result = people.result
     rows = _rows(people, style)
-    body: Json = {
-        # First, so that what never changes needs no compressing anew: `beginning`.
-        "mesh_faces_data": _faces(result, topology, style),
+    fields: Json = {
         "frame_number": result.frame_number,
         "frame_width": result.width_px,
         "frame_height": result.height_px,
@@ -113,23 +107,14 @@ def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: floa
         "error": NOBODY if result.primary is None else None,
     }
     if people.png is not None:
-        body["visualization"] = style.form.picture(people.png)
-    return style.form.body(body)
-
-
-def beginning(topology: Topology) -> bytes:
-    """What every JSON answer with a body starts with."""
-    return FIRST + orjson.dumps(topology.faces_json) + b","
+        fields["visualization"] = style.form.picture(people.png)
+    shows_faces = style.faces and style.meshes != "none" and result.primary is not None
+    return style.form.answer(fields, topology if shows_faces else None)
 
 
 def refusal(*, code: str, message: str, frame_number: int | None, form: Format = JSON) -> bytes:
     """The body of every error."""
     return form.body({"error": message, "code": code, "frame_number": frame_number})
-
-
-def _faces(result: Result, topology: Topology, style: Style) -> object:
-    shown = style.faces and style.meshes != "none" and result.primary is not None
-    return style.form.faces(topology) if shown else []
 
 
 def _primary(people: People, rows: Sequence["_Row"], style: Style) -> Json:
@@ -314,7 +299,7 @@ def _listed(array: Array, digits: int) -> list[Any]:
     """The same as Python numbers; doubles, because a float32 widened shows all its digits."""
     if not np.isfinite(array).all():
         raise ValueError("a number derived from the result is not finite")
-    listed: list[Any] = np.round(array.astype(np.float64), digits).tolist()
+    listed: list[Any] = array.astype(np.float64).round(digits).tolist()
     return listed
 
 
@@ -329,13 +314,13 @@ def _error(value: float | None) -> float | None:
     return None if value is None else _number(value, _PIXEL_DIGITS)
 
 
-def _checked(name: str, array: npt.NDArray[np.generic] | None, shape: tuple[int, ...]) -> Array:
+def _checked(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...]) -> Array:
     """The array, if it is what the contract's counts rest on; `vertices` may hold more meshes than asked."""
-    if array is None or not np.issubdtype(array.dtype, np.floating):
+    if array is None or array.dtype.kind != "f":
         raise ValueError(f"the result has no array {name!r} of floating-point numbers")
     if array.shape[1:] != shape[1:] or array.shape[0] < shape[0]:
         raise ValueError(f"array {name!r} is {list(array.shape)}, not {list(shape)}")
-    return cast(Array, array)
+    return array
 
 
 def _refuse_immeasurable(arrays: Mapping[str, Array]) -> None:

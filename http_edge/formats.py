@@ -7,7 +7,7 @@ PNG there, and a data: URL in JSON.
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -20,6 +20,19 @@ from wire.messages import Buffer
 
 Array = npt.NDArray[np.floating]
 
+_FACES = "mesh_faces_data"
+
+
+class Body(NamedTuple):
+    """The body of an answer. beginning: the same in all that begin so, and never made anew; may be empty."""
+
+    beginning: bytes
+    rest: bytes | memoryview
+
+    def whole(self) -> bytes:
+        """Both."""
+        return b"".join(self) if self.beginning else bytes(self.rest)
+
 
 class Format(Protocol):
     """Makes of each value what `body` writes, and then writes it."""
@@ -29,9 +42,6 @@ class Format(Protocol):
     def vertices(self, metres: Array) -> object:
         """A mesh (V, 3), rounded to 0.1 mm."""
 
-    def faces(self, topology: Topology) -> object:
-        """The triangles of every mesh."""
-
     def numbers(self, array: Array, digits: int) -> Any:
         """The finite numbers of a small array in nested lists, rounded; its rows are written likewise."""
 
@@ -40,6 +50,9 @@ class Format(Protocol):
 
     def body(self, fields: Mapping[str, object]) -> bytes:
         """The text or the bytes of all."""
+
+    def answer(self, fields: Mapping[str, object], faces_of: Topology | None) -> Body:
+        """The same, and first the triangles of every mesh; None: there are none."""
 
     def listed(self, bodies: Sequence[bytes]) -> bytes:
         """Several bodies as one list."""
@@ -54,13 +67,9 @@ class Json:
         """`[[x,y,z], ...]`."""
         return vertices_json(metres)
 
-    def faces(self, topology: Topology) -> object:
-        """`[[i,j,k], ...]`."""
-        return topology.faces_json
-
     def numbers(self, array: Array, digits: int) -> Any:
         """In as few digits as they need; orjson writes float32 as short as it can be."""
-        return np.round(np.ascontiguousarray(array, dtype=np.float32), digits)
+        return np.ascontiguousarray(array, dtype=np.float32).round(digits)
 
     def picture(self, png: Buffer) -> object:
         """A data: URL; base64 has no character that JSON would escape."""
@@ -69,6 +78,12 @@ class Json:
     def body(self, fields: Mapping[str, object]) -> bytes:
         """UTF-8."""
         return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def answer(self, fields: Mapping[str, object], faces_of: Topology | None) -> Body:
+        """`[[i,j,k], ...]`: half of the answer, which need not be written, nor compressed, each time."""
+        if faces_of is None:
+            return Body(b"", self.body({_FACES: [], **fields}))
+        return Body(faces_of.beginning, memoryview(self.body(fields))[len("{") :])
 
     def listed(self, bodies: Sequence[bytes]) -> bytes:
         """A JSON array."""
@@ -84,13 +99,9 @@ class MessagePack:
         """Little-endian float32."""
         return _binary(np.round(np.ascontiguousarray(metres, dtype="<f4"), METRES_DIGITS))
 
-    def faces(self, topology: Topology) -> object:
-        """Little-endian int32."""
-        return _binary(topology.faces)
-
     def numbers(self, array: Array, digits: int) -> Any:
         """Doubles, because a float32 widened shows all its digits."""
-        return np.round(array.astype(np.float64), digits).tolist()
+        return array.astype(np.float64).round(digits).tolist()
 
     def picture(self, png: Buffer) -> object:
         """The PNG's bytes."""
@@ -99,6 +110,11 @@ class MessagePack:
     def body(self, fields: Mapping[str, object]) -> bytes:
         """One map."""
         return msgspec.msgpack.encode(fields)
+
+    def answer(self, fields: Mapping[str, object], faces_of: Topology | None) -> Body:
+        """Little-endian int32."""
+        faces = [] if faces_of is None else _binary(faces_of.faces)
+        return Body(b"", self.body({_FACES: faces, **fields}))
 
     def listed(self, bodies: Sequence[bytes]) -> bytes:
         """A MessagePack array."""

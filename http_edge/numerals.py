@@ -31,7 +31,7 @@ def vertices_json(vertices: npt.NDArray[np.floating]) -> orjson.Fragment:
     rows = np.empty(len(vertices), _VERTEX)
     rows["open"], rows["comma"] = b"[", b","
     rows["x"], rows["y"], rows["z"] = _table(",")[x], _table(",")[y], _table("]")[z]
-    return orjson.Fragment(b"[" + rows.tobytes()[:-1] + b"]")
+    return orjson.Fragment(b"".join((b"[", rows.view(np.uint8).data[:-1], b"]")))
 
 
 @cache

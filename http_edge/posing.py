@@ -1,7 +1,7 @@
 """One picture to one answer: its header checked, the broker asked, the result written by the contract."""
 
+import os
 import time
-import uuid
 
 import msgspec
 
@@ -9,6 +9,7 @@ from http_edge import contract
 from http_edge.asking import Asking
 from http_edge.callers import Anybody
 from http_edge.contract import Style
+from http_edge.formats import Body
 from http_edge.intake import Intake
 from http_edge.metrics import Metrics
 from http_edge.topology import BodyFile
@@ -17,6 +18,8 @@ from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Options, Source
 from wire.settings import Settings
+
+_ID_BYTES = 16
 
 
 class Posing:
@@ -38,7 +41,7 @@ class Posing:
         style: Style,
         arrived: float,
         within_s: float,
-    ) -> bytes:
+    ) -> Body:
         """The body of a 200; `arrived` is `time.perf_counter`'s. Raises every `PoseError` of the contract."""
         caller.charge_frame(session_id)
         header = images.check(asked.image, max_pixels=self._settings.max_image_pixels)
@@ -67,7 +70,7 @@ def _frame(
     asked: Intake, header: Header, *, session_id: str | None, client: str, style: Style, within_s: float
 ) -> Frame:
     return Frame(
-        request_id=uuid.uuid4().bytes,
+        request_id=os.urandom(_ID_BYTES),
         frame_number=asked.frame_number,
         deadline_ms=max(1, round(within_s * 1e3)),
         session_id=session_id,

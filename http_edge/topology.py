@@ -20,12 +20,13 @@ OPEN_BODY = Path(__file__).parents[1] / "body" / "open_body.npz"
 class Topology(NamedTuple):
     """How many vertices a mesh has, and its triangles, zero-based.
 
-    faces (F, 3) int32, little-endian; faces_json: the same, `[[i,j,k], ...]`.
+    faces (F, 3) int32, little-endian; beginning: with the same, `[[i,j,k], ...]`, every JSON answer with
+    triangles starts.
     """
 
     vertex_count: int
     faces: npt.NDArray[np.int32]
-    faces_json: orjson.Fragment
+    beginning: bytes
 
 
 class BodyFile:
@@ -65,4 +66,4 @@ def encode(faces: np.ndarray, *, vertex_count: int) -> Topology:
         raise ValueError(f"faces {faces.shape} are not triangles of {vertex_count} vertices")
     faces = np.ascontiguousarray(faces, dtype="<i4")
     text = orjson.dumps(faces, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Topology(vertex_count, faces, orjson.Fragment(text))
+    return Topology(vertex_count, faces, b'{"mesh_faces_data":' + text + b",")

@@ -37,7 +37,7 @@ def written(
         msgspec.structs.replace(header, arrays=specs), payload, topology=TOPOLOGY, meshes=style.meshes
     )
     body = contract.answer(people, topology=TOPOLOGY, style=style, elapsed_ms=12.3456)
-    return json.loads(body, parse_constant=pytest.fail)
+    return json.loads(body.whole(), parse_constant=pytest.fail)
 
 
 def numbers(value: object) -> list[float | None]:

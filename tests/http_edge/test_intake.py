@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import falcon
+import pytest
 from falcon.media.multipart import MultipartFormHandler
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -55,6 +56,41 @@ def test_any_json_is_a_request_or_refused(fields: dict[str, Any]) -> None:
         assert asked.image
         assert asked.frame_number == (fields.get("frame_number") or 0)
         assert asked.session_id == fields.get("session_id")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"image_base64": "cGljdHVyZQ=="}',
+        b'{"frame_number": 0,\n "image_base64" :\t"cGljdHVyZQ==", "session_id": null}',
+        rb'{"image_base64": "\u0063GljdHVyZQ=="}',
+        rb'{"image_base64": "data:image/png;base64,cGljdHVyZQ"}',
+        rb'{"image_base64": "cGlj\r\ndHVyZQ=="}',
+        rb'{"image_base64": "bm90", "image_base64": "cGljdHVyZQ=="}',
+        rb'{"x": {"image_base64": "bm90"}, "image_base64": "cGljdHVyZQ=="}',
+        rb'{"x": "\"image_base64\": \"bm90", "image_base64": "cGljdHVyZQ=="}',
+        rb'{"session_id": "*picture*", "image_base64": "cGljdHVyZQ=="}',
+    ],
+)
+def test_the_picture_is_the_one_that_json_says_however_it_is_spelled(body: bytes) -> None:
+    assert intake.from_json(body).image == b"picture"
+
+
+@pytest.mark.parametrize("text", [rb"*picture*", rb"\u002apicture*"])
+def test_no_other_text_is_taken_for_the_picture(text: bytes) -> None:
+    with pytest.raises(InvalidBase64):
+        intake.from_json(b'{"x": {"image_base64": "bm90"}, "image_base64": "' + text + b'"}')
+
+
+@pytest.mark.parametrize("rest", [b'"', b"", b'", "fps": 0}', b'", "fps": 1}}'])
+def test_what_is_wrong_beside_the_picture_is_told_as_ever(rest: bytes) -> None:
+    refusals = []
+    for name in (rb"image_base64", rb"image\u005fbase64"):
+        with pytest.raises(BadRequest) as refusal:
+            intake.from_json(b'{"%s": "cGljdHVyZQ==' % name + rest)
+        refusals.append(refusal.value.message.partition("(byte")[0])
+
+    assert refusals[0] == refusals[1]
 
 
 @given(spoiled)

@@ -21,7 +21,8 @@ def test_a_file_that_comes_later_is_read_then(tmp_path: Path) -> None:
 
     topology = body.topology()
     assert topology.vertex_count == 4
-    assert orjson.loads(orjson.dumps(topology.faces_json)) == FACES.tolist()
+    assert topology.faces.tolist() == FACES.tolist()
+    assert orjson.loads(topology.beginning + b'"more":0}') == {"mesh_faces_data": FACES.tolist(), "more": 0}
 
 
 @pytest.mark.parametrize(
