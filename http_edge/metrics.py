@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from http_edge.sharing import Sharing
@@ -40,6 +43,17 @@ _EDGE_BOUNDS = (
 _STORE_EVENTS = ("restored", "cold", "evicted", "failed_writes", "superseded")
 
 
+_Child = TypeVar("_Child", bound=MetricWrapperBase)
+
+#: More combinations of labels than there are.
+_MOST_CHILDREN = 512
+
+
+def _children(metric: _Child) -> Callable[..., _Child]:
+    """`metric.labels`, whose looks at its arguments take longer than to count does: each combination once."""
+    return lru_cache(maxsize=_MOST_CHILDREN)(metric.labels)
+
+
 class Metrics:
     """The edge's registry; of its own, so that nothing else of the process shows up in it."""
 
@@ -59,43 +73,55 @@ class Metrics:
         Gauge("everyframe_edges", "Edges that run", multiprocess_mode="livesum", registry=self._counted).set(
             1
         )
-        self._requests = Counter(
-            "everyframe_http_requests",
-            "Requests answered, by endpoint and status code",
-            ["endpoint", "status"],
-            registry=self._counted,
+        self._requests = _children(
+            Counter(
+                "everyframe_http_requests",
+                "Requests answered, by endpoint and status code",
+                ["endpoint", "status"],
+                registry=self._counted,
+            )
         )
-        self._unread = Counter(
-            "everyframe_http_refused_unread",
-            "Requests refused by their headers, or because they could not be read, by status code",
-            ["status"],
-            registry=self._counted,
+        self._unread = _children(
+            Counter(
+                "everyframe_http_refused_unread",
+                "Requests refused by their headers, or because they could not be read, by status code",
+                ["status"],
+                registry=self._counted,
+            )
         )
-        self._request_seconds = Histogram(
-            "everyframe_http_request_seconds",
-            "Time from a request's arrival to its answer",
-            ["endpoint"],
-            buckets=_REQUEST_SECONDS,
-            registry=self._counted,
+        self._request_seconds = _children(
+            Histogram(
+                "everyframe_http_request_seconds",
+                "Time from a request's arrival to its answer",
+                ["endpoint"],
+                buckets=_REQUEST_SECONDS,
+                registry=self._counted,
+            )
         )
-        self._stage_seconds = Histogram(
-            "everyframe_stage_seconds",
-            "Time that a worker spent on one stage of a frame",
-            ["stage"],
-            buckets=_STAGE_SECONDS,
-            registry=self._counted,
+        self._stage_seconds = _children(
+            Histogram(
+                "everyframe_stage_seconds",
+                "Time that a worker spent on one stage of a frame",
+                ["stage"],
+                buckets=_STAGE_SECONDS,
+                registry=self._counted,
+            )
         )
-        self._people = Counter(
-            "everyframe_people",
-            "People in answers, by provenance: detected, recovered, predicted",
-            ["state"],
-            registry=self._counted,
+        self._people = _children(
+            Counter(
+                "everyframe_people",
+                "People in answers, by provenance: detected, recovered, predicted",
+                ["state"],
+                registry=self._counted,
+            )
         )
-        self._contradictions = Counter(
-            "everyframe_contradictions",
-            "Parts of people observed as they cannot be, by what was wrong: mirrored, leaped, mixed",
-            ["kind"],
-            registry=self._counted,
+        self._contradictions = _children(
+            Counter(
+                "everyframe_contradictions",
+                "Parts of people observed as they cannot be, by what was wrong: mirrored, leaped, mixed",
+                ["kind"],
+                registry=self._counted,
+            )
         )
         self._nobody = Counter(
             "everyframe_frames_without_person",
@@ -117,21 +143,21 @@ class Metrics:
 
     def request_done(self, *, endpoint: str, status: int, elapsed_s: float) -> None:
         """Count one answer."""
-        self._requests.labels(endpoint, str(status)).inc()
-        self._request_seconds.labels(endpoint).observe(elapsed_s)
+        self._requests(endpoint, str(status)).inc()
+        self._request_seconds(endpoint).observe(elapsed_s)
 
     def refused_unread(self, status: int) -> None:
         """Count a request that never got as far as an endpoint."""
-        self._unread.labels(str(status)).inc()
+        self._unread(str(status)).inc()
 
     def frame_done(self, result: Result) -> None:
         """Count one frame's people and the time of its stages."""
         for stage, elapsed_ms in result.stages_ms.items():
-            self._stage_seconds.labels(stage).observe(elapsed_ms / 1e3)
+            self._stage_seconds(stage).observe(elapsed_ms / 1e3)
         for person in result.people:
-            self._people.labels(person.state).inc()
+            self._people(person.state).inc()
             for kind, parts in person.contradictions.items():
-                self._contradictions.labels(kind).inc(parts)
+                self._contradictions(kind).inc(parts)
         if result.primary is None:
             self._nobody.inc()
 
