@@ -31,7 +31,7 @@ def check(encoded: bytes, *, max_pixels: int) -> Header:
     """The header of an acceptable picture. Raises `InvalidImage`, `TruncatedImage` or `ImageTooLarge`."""
     kind = _format(encoded)
     # Always a stream: given a string the library would open a file or a URL of that name.
-    width, height = imagesize.get(io.BytesIO(encoded[:_HEADER_BYTES]))
+    width, height = imagesize.get(io.BytesIO(encoded[:_HEADER_BYTES]), exif_rotation=False)
     if width < 1 or height < 1:
         raise TruncatedImage(f"the {kind} tells no size: it is broken, or ends inside its header")
     if width * height > max_pixels:

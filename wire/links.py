@@ -26,6 +26,8 @@ _COMPLAIN_EVERY_S = 60.0
 #: Programs are started together, in any order: who is not there by then is told of.
 _THERE_WITHIN_S = 15.0
 
+_EVENTS, _IN = int(zmq.EVENTS), int(zmq.POLLIN)  # plain integers: pyzmq's are enumerations, slow to combine
+
 _NO_DETAIL = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _FAILED = _NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
@@ -91,12 +93,12 @@ class Handshakes:
 
     def pending(self) -> bool:
         """Whether anything happened that `succeeded` was not asked about yet."""
-        return bool(self.monitor.poll(0))
+        return bool(int(self.monitor.get(_EVENTS)) & _IN)
 
     def succeeded(self) -> bool:
         """Whether one succeeded since the last time; those that failed are logged."""
         any_succeeded = False
-        while self.monitor.poll(0):
+        while self.pending():
             event = recv_monitor_message(self.monitor)["event"]
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 any_succeeded, self.away_since = True, None

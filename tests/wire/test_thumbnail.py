@@ -37,6 +37,14 @@ def test_the_shape_follows_from_the_size(width_px: int, height_px: int, shape: t
     assert thumbnail.shape(width_px, height_px) == shape
 
 
+def test_a_picture_to_be_turned_for_showing_has_the_size_that_it_is_stored_in() -> None:
+    turned = PillowImage.Exif()
+    turned[0x0112] = 6  # by a quarter
+    header = images.check(encoded(RGB, "JPEG", exif=turned), max_pixels=MAX_PIXELS)
+
+    assert (header.width, header.height) == (RGB.shape[1], RGB.shape[0])
+
+
 @pytest.mark.parametrize("kind", ACCEPTED)
 def test_a_thumbnail_is_the_picture_grey_and_small(kind: str) -> None:
     picture, pixels = ACCEPTED[kind]
