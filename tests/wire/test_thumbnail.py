@@ -42,7 +42,7 @@ def test_a_picture_to_be_turned_for_showing_has_the_size_that_it_is_stored_in() 
     turned[0x0112] = 6  # by a quarter
     header = images.check(encoded(RGB, "JPEG", exif=turned), max_pixels=MAX_PIXELS)
 
-    assert (header.width, header.height) == (RGB.shape[1], RGB.shape[0])
+    assert (header.width, header.height) == RGB.size
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
