@@ -16,7 +16,7 @@ from body.model import Body, joint_angles
 from wire.camera import project
 from wire.errors import PoseError
 from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
-from workers import boxes, images, render
+from workers import images, regions, render
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts, StateT, Tracked, Tracker
 from workers.types import Array, Image, Measured, Observation, Plan, Progress, TrackedPerson, unnoticed
@@ -180,7 +180,7 @@ class Pipeline(Generic[StateT]):
         try:
             image = self._image(frame)
             height, width = image.shape[:2]
-            boxes.check(frame.options, width=width, height=height, most=self._max_boxes)
+            regions.check(frame.options, width=width, height=height, most=self._max_boxes)
         except PoseError as error:
             return error
         facts = FrameFacts(
@@ -215,7 +215,7 @@ class Pipeline(Generic[StateT]):
             num_persons_detected=len(observations),
             arrays=arrays,
             stages_ms={"decode": frame.decode_ms, **stages_ms, "pose": _since(started)},
-            notes=boxes.notes(frame.options, tracked.people, observations),
+            notes=regions.notes(frame.options, tracked.people, observations),
             new_shot=tracked.new_shot,
         )
         return Folded(tracked.state, answer, self._draw(answer, frame.options, frame.image))

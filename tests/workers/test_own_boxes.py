@@ -6,7 +6,7 @@ import pytest
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
 from wire.errors import InvalidRegion
 from wire.messages import Options
-from workers import boxes
+from workers import boxes, regions
 from workers.blazepose.detector import Detector
 from workers.blazepose.landmarks import LandmarkFinder, box_around
 from workers.blazepose.search import Search
@@ -32,7 +32,7 @@ Clips = dict[str, dict[int, Image]]
 )
 def test_what_means_nothing_in_the_picture_is_refused_with_its_name(options: Options, reason: str) -> None:
     with pytest.raises(InvalidRegion, match=reason):
-        boxes.check(options, width=100, height=50, most=2)
+        regions.check(options, width=100, height=50, most=2)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_what_means_nothing_in_the_picture_is_refused_with_its_name(options: Opt
     ids=["none", "nobody is there", "partly outside"],
 )
 def test_what_lies_at_least_partly_in_the_picture_is_taken(options: Options) -> None:
-    boxes.check(options, width=100, height=50, most=2)
+    regions.check(options, width=100, height=50, most=2)
 
 
 def test_each_given_box_belongs_to_the_expected_person_it_overlaps_most() -> None:

@@ -12,6 +12,7 @@ from workers.blazepose.crop import cut
 from workers.blazepose.network import Network
 from workers.blazepose.region import Region, region_of_circle
 from workers.blazepose.together import Together
+from workers.boxes import overlap
 from workers.types import Array, Image
 
 _INPUT_PX = 224
@@ -128,24 +129,17 @@ def merge_overlapping(shapes: Array, scores: Array) -> list[tuple[Array, float]]
     shapes (N, 6, 2): box corners and points; scores (N,). The merged shape is the mean of its
     group, weighted by score; its score is the best one's.
     """
+    boxes = shapes[:, :2].reshape(-1, 4)
     order = np.argsort(-scores, kind="stable")
     merged = []
     while len(order):
-        overlap = _overlap(shapes[order, :2], shapes[order[0], :2])
-        overlap[0] = 1  # a box without area still stands for itself
-        group = order[overlap > _SAME_PERSON_IOU]
+        shares = overlap(boxes[order], boxes[order[0]])
+        shares[0] = 1  # a box without area still stands for itself
+        group = order[shares > _SAME_PERSON_IOU]
         weight = scores[group] / scores[group].sum()
         merged.append((np.einsum("n,nij->ij", weight, shapes[group]), float(scores[order[0]])))
-        order = order[overlap <= _SAME_PERSON_IOU]
+        order = order[shares <= _SAME_PERSON_IOU]
     return merged
-
-
-def _overlap(boxes: Array, box: Array) -> Array:
-    """Intersection over union (N,) of `boxes` (N, 2, 2) with `box` (2, 2), each two corners."""
-    sides = np.minimum(boxes[:, 1], box[1]) - np.maximum(boxes[:, 0], box[0])
-    shared = np.prod(np.maximum(sides, 0), axis=-1)
-    union = np.prod(boxes[:, 1] - boxes[:, 0], axis=-1) + np.prod(box[1] - box[0]) - shared
-    return np.where(union > 0, shared / np.where(union > 0, union, 1), 0)
 
 
 def _anchors() -> npt.NDArray[np.float32]:

@@ -83,6 +83,21 @@ class FittedBody:
     flipped: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """What is read of the 33 landmarks.
+
+    centred (33, 2): pixels from the principal point. points (33, 3): metres, camera axes, any origin.
+    visibility and weight (33,): 0..1. pixels_per_m: at the person.
+    """
+
+    centred: Array
+    points: Array
+    visibility: Array
+    weight: Array
+    pixels_per_m: float
+
+
 class Fit:
     """Fits one body model to landmarks. It keeps nothing between calls."""
 
@@ -101,53 +116,79 @@ class Fit:
         follows from the frame just before; else it is a weak hint.
         """
         focal = focal_length_px(width, height)
-        centred = _finite(
-            landmarks.pixels[:, :2] - np.array([width, height]) / 2, _FAR_SIDES * max(width, height)
-        )
-        visibility = _finite(landmarks.visibility, 1.0).clip(0, 1)
-        weight = _HIDDEN + (1 - _HIDDEN) * visibility
-        points, pixels_per_m = lift(centred, _finite(landmarks.world, _FAR_M), weight)
-        betas = None if prior is None else _finite(prior.betas, 10.0)
-        estimate = self._shape(points, visibility)
-        rest = self._rest_at(estimate if betas is None else betas)
-        flipped = False
-        expected = None
+        read = _read(landmarks, width=width, height=height)
+        estimate = self._shape(read.points, read.visibility)
+        betas = estimate if prior is None else _finite(prior.betas, 10.0)
+        rest = self._rest_at(betas)
+        local, pull, flipped = None, self._habits, False
         if prior is not None:
             expected = nearest_rotation(prior.rotations.astype(np.float64))
-            markers = kinematics.pose(rest, expected).markers
-            at_points = markers - weight @ (markers - points) / weight.sum()
-            if continuous:
-                points, source, flipped = unflip(points, at_points)
-                centred, weight, visibility = centred[source], weight[source], visibility[source]
-            distance = weight @ np.linalg.norm(points - at_points, axis=1) / weight.sum()
-        local = expected if expected is not None and distance < _CLOSE_M else start(points)
+            read, distance_m, flipped = _met(read, rest, expected, continuous=continuous)
+            local = expected if distance_m < _CLOSE_M else None
+            pull += near(expected, _hold(expected, continuous=continuous, flipped=flipped))
+        if local is None:
+            local = start(read.points)
         seen = Seen(
-            rays=centred / focal,
-            points=points,
-            weight=weight,
+            rays=read.centred / focal,
+            points=read.points,
+            weight=read.weight,
             nearest_m=focal * _TALL_M / (_LARGEST_SIDES * max(width, height)),
             farthest_m=focal * _TALL_M / _SMALLEST_PX,
         )
-        pull = self._habits
-        if expected is not None:
-            sigma = np.full(JOINTS, _CONTINUOUS_SIGMA if continuous else _JUMPED_SIGMA)
-            if continuous and _is_upright(expected):
-                sigma[_TRUNK] = _FLIPPED_TRUNK_SIGMA if flipped else _TRUNK_SIGMA
-            pull += near(expected, sigma)
-        guess = solve(rest, seen, pull, Guess(local, _place(rest, local, seen, focal / pixels_per_m)))
+        guess = solve(rest, seen, pull, Guess(local, _place(rest, local, seen, focal / read.pixels_per_m)))
         return FittedBody(
             pose=BodyPose(
                 rotations=nearest_rotation(guess.local).astype(np.float32),
-                betas=(estimate if betas is None else betas).astype(np.float32),
+                betas=betas.astype(np.float32),
                 translation=guess.translation.astype(np.float32),
             ),
-            joint_visibility=(self._shown_by @ visibility).astype(np.float32),
+            joint_visibility=(self._shown_by @ read.visibility).astype(np.float32),
             shape_estimate=estimate.astype(np.float32),
             flipped=flipped,
         )
 
     def _rest_at(self, betas: Array) -> Rest:
         return attach(self._body.rest_joints(betas[None])[0].astype(np.float64))
+
+
+def _read(landmarks: Landmarks, *, width: int, height: int) -> _Read:
+    """The landmarks in an image of `width` x `height` pixels, made finite."""
+    middle = np.array([width, height]) / 2
+    centred = _finite(landmarks.pixels[:, :2] - middle, _FAR_SIDES * max(width, height))
+    visibility = _finite(landmarks.visibility, 1.0).clip(0, 1)
+    weight = _HIDDEN + (1 - _HIDDEN) * visibility
+    points, pixels_per_m = lift(centred, _finite(landmarks.world, _FAR_M), weight)
+    return _Read(centred, points, visibility, weight, pixels_per_m)
+
+
+def _met(read: _Read, rest: Rest, expected: Array, *, continuous: bool) -> tuple[_Read, float, bool]:
+    """The landmarks beside the markers of the `expected` rotations (24, 3, 3).
+
+    Left and right are taken back where they were swapped, if the picture goes on. With them: how far they
+    are from the markers on average, metres, and whether any were swapped.
+    """
+    markers = kinematics.pose(rest, expected).markers
+    at_points = markers - read.weight @ (markers - read.points) / read.weight.sum()
+    flipped = False
+    if continuous:
+        points, source, flipped = unflip(read.points, at_points)
+        read = _Read(
+            centred=read.centred[source],
+            points=points,
+            visibility=read.visibility[source],
+            weight=read.weight[source],
+            pixels_per_m=read.pixels_per_m,
+        )
+    apart = np.linalg.norm(read.points - at_points, axis=1)
+    return read, float(read.weight @ apart / read.weight.sum()), flipped
+
+
+def _hold(expected: Array, *, continuous: bool, flipped: bool) -> Array:
+    """How near each joint (24,) is held to its `expected` rotation, radians."""
+    sigma = np.full(JOINTS, _CONTINUOUS_SIGMA if continuous else _JUMPED_SIGMA)
+    if continuous and _is_upright(expected):
+        sigma[_TRUNK] = _FLIPPED_TRUNK_SIGMA if flipped else _TRUNK_SIGMA
+    return sigma
 
 
 def _place(rest: Rest, local: Array, seen: Seen, depth: float) -> Array:
