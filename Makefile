@@ -33,9 +33,11 @@ ctl: .venv/base
 doctor: .venv/base
 	@$(PY) -m tools.doctor $(ARGS)
 
+# The tests start hundreds of processes: what they run is compiled once, whatever the environment says.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/dev models
 	$(PY) -m workers.assets fetch demo clips
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev
 	$(PY) -m ruff check
