@@ -12,9 +12,9 @@ from isal import igzip_lib, isal_zlib
 #: Of igzip's levels, where the next takes half as long again for 4 % less.
 LEVEL = 1
 
-#: How far back igzip looks, in bits, after a known beginning, where nearly all is a mesh's digits: what repeats
-#: in them is three or four characters long, and worth pointing to only where it is near. An eighth less comes
-#: out of it, in less time. Any other text is the better for all that igzip can see.
+#: How far back igzip looks, in bits, after a known beginning, where nearly all is a mesh's digits: what
+#: repeats in them is three or four characters long, and worth pointing to only where it is near. An eighth
+#: less comes out of it, in less time. Any other text is the better for all that igzip can see.
 _NEAR_BITS = 9
 _ALL_BITS = 15
 
