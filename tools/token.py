@@ -4,6 +4,7 @@ Prints it once, and puts its hash into the file that `POSE_TOKENS_FILE` names; a
 Who is to be let in no longer: remove the line.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -16,15 +17,15 @@ EXIT_WRONG = 2
 
 def main(arguments: list[str]) -> int:
     """Make one; the exit status."""
-    if len(arguments) != 1:
-        print("usage: python -m tools.token NAME", file=sys.stderr)
-        return EXIT_WRONG
+    parser = argparse.ArgumentParser(prog="python -m tools.token", description=__doc__)
+    parser.add_argument("name", help="whose it is; in the file and in the log")
+    name = parser.parse_args(arguments).name
     try:
         file = wire_settings.load(os.environ).tokens_file
         if not file:
             raise ValueError("POSE_TOKENS_FILE is not set: it names the file of the hashes")
         token = tokens.make()
-        add(Path(file), tokens.line(arguments[0], token))
+        add(Path(file), tokens.line(name, token))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return EXIT_WRONG
