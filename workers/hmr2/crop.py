@@ -23,11 +23,11 @@ SIDE_PX: Final = 256
 _FORM: Final = (192, 256)
 
 #: ImageNet's mean and deviation of red, green and blue, in grey levels.
-_MEAN: Final = 255 * np.array([0.485, 0.456, 0.406])
-_DEVIATION: Final = 255 * np.array([0.229, 0.224, 0.225])
+MEAN: Final = 255 * np.array([0.485, 0.456, 0.406])
+DEVIATION: Final = 255 * np.array([0.229, 0.224, 0.225])
 
 #: (3, 256): what each grey level of each channel becomes.
-_NORMALISED: Final = ((np.arange(256) - _MEAN[:, None]) / _DEVIATION[:, None]).astype(np.float32)
+_NORMALISED: Final = ((np.arange(256) - MEAN[:, None]) / DEVIATION[:, None]).astype(np.float32)
 
 #: The demo blurs where a crop's pixel is more than this many half pixels of the picture wide.
 _BLUR_FROM: Final = 1.1
@@ -78,7 +78,7 @@ def demo_crops(image: Image, squares: Squares) -> Array:
         if width > _BLUR_FROM:
             pixels = _cut(_blurred(image, center, side, sigma_px=(width - 1) / 2), center, side)
             levels = pixels.transpose(2, 0, 1).astype(np.float32)
-            crop[:] = (levels - _MEAN[:, None, None]) / _DEVIATION[:, None, None]
+            crop[:] = (levels - MEAN[:, None, None]) / DEVIATION[:, None, None]
         else:
             crop[:] = normalised(_cut(image, center, side)[None])[0]
     return crops

@@ -5,8 +5,7 @@ import numpy.typing as npt
 import torch
 
 from workers.compute import ending_where_lost, in_halves
-from workers.hmr2 import crop_tensor
-from workers.hmr2.crop import normalised
+from workers.hmr2.crop import DEVIATION, MEAN, normalised
 from workers.hmr2.network import Estimate, Hmr2
 from workers.hmr2.observer import Bodies
 from workers.types import Progress, unnoticed
@@ -39,4 +38,13 @@ class TorchEstimator:
         if self._device.type == "cpu":
             return torch.from_numpy(normalised(crops.numpy()))
         pixels = crops.pin_memory().to(self._device, non_blocking=True)
-        return crop_tensor.normalised(pixels.permute(0, 3, 1, 2))
+        return normalised_there(pixels)
+
+
+def normalised_there(crops: torch.Tensor) -> torch.Tensor:
+    """What `crop.normalised` makes of pixels (N, 256, 256, 3), uint8, on the device where they are."""
+    mean, deviation = (
+        torch.tensor(values, dtype=torch.float32, device=crops.device)[:, None, None]
+        for values in (MEAN, DEVIATION)
+    )
+    return (crops.permute(0, 3, 1, 2) - mean) / deviation

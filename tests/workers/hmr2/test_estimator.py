@@ -7,7 +7,8 @@ import torch
 from tests.fixtures import rules
 from tests.parity import networks
 from workers.compute import EXIT_DEVICE_LOST
-from workers.hmr2.estimator import TorchEstimator
+from workers.hmr2.crop import normalised
+from workers.hmr2.estimator import TorchEstimator, normalised_there
 from workers.hmr2.network import Hmr2
 
 CPU = torch.device("cpu")
@@ -22,6 +23,15 @@ def tiny() -> Hmr2:
 def crops() -> np.ndarray:
     levels = np.clip(128 + 60 * rules.normal("a", "estimator", (5, 256, 256, 3)), 0, 255)
     return levels.astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))],
+)
+def test_what_is_normalised_on_a_device_is_the_same(device: str, crops: np.ndarray) -> None:
+    ready = normalised_there(torch.from_numpy(crops).to(device)).cpu().numpy()
+    np.testing.assert_allclose(ready, normalised(crops), rtol=0, atol=1e-6)
 
 
 class Narrow(torch.nn.Module):
