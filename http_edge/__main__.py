@@ -17,6 +17,7 @@ from http_edge.access import Access
 from http_edge.app import Parts
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.metrics import JobMetrics
+from http_edge.lent import LendingLines
 from http_edge.metrics import Metrics
 from http_edge.server import CannotListen, Server
 from http_edge.status import StatusWatch
@@ -25,7 +26,6 @@ from wire import keys, logs
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.keys import PeerKeys
-from wire.line import Lines
 from wire.settings import Settings
 
 log = logging.getLogger("http_edge")
@@ -75,7 +75,9 @@ def serve(
     body = topology.of(settings)
     addresses, most = settings.broker_addresses(), settings.max_body_bytes
     connection = Connection(addresses, max_frame_bytes=most, keys=broker_keys)
-    lines = Lines(addresses, max_frame_bytes=most, keys=broker_keys)
+    lines = LendingLines(
+        addresses, max_frame_bytes=most, keys=broker_keys, status=lambda: watch.snapshot.status
+    )
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))
     archive = Archive(
