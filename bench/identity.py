@@ -29,7 +29,7 @@ from bench.identity_measures import Judged, Score, score
 from bench.identity_scene import Frame, Script, Studio
 from bench.identity_told import told
 from body.model import Body
-from workers.phalp.associate import ALL_CUES, Cues
+from workers.phalp.costs import ALL_CUES, Cues
 from workers.phalp.location import union_share
 from workers.phalp.tracker import Tracker
 from workers.tracker import FrameFacts

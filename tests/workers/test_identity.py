@@ -13,7 +13,8 @@ from bench.identity_scene import Script, Studio
 from bench.identity_told import told
 from body.model import Body
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
-from workers.phalp.associate import Cues
+from workers.phalp.appearance import odds_of_others
+from workers.phalp.costs import Cues
 from workers.phalp.sleep import MAX_ASLEEP, MAX_FRAMES, YOUNG_FRAMES
 from workers.phalp.state import SessionState
 from workers.phalp.track import MAX_UNSEEN
@@ -132,6 +133,37 @@ def test_who_is_cut_by_the_edge_and_stands_alone_is_answered_at_once(tracker):
     frames = [[FRONT.observed(frame)] for frame in range(20)]
     _, answers = follow(tracker, [*frames, [half_hidden(newcomer.observed(20))]])
     assert [(one.track_id, one.frames_since_detected) for one in answers[-1]] == [(1, 1), (2, 0)]
+
+
+def either(frame: int) -> list[Observation]:
+    """Two stand apart for 20 frames and are missed; one is back between them, in half view and then full."""
+    left, right = (replace(BEHIND, start_px=(x, 180.0)) for x in (300.0, 340.0))
+    third = replace(FRONT, start_px=(500.0, 180.0)).observed(frame)
+    if frame < 20:
+        return [left.observed(frame), right.observed(frame), third]
+    back = replace(left, start_px=(320.0, 180.0)).observed(frame)
+    visibility = np.where(np.arange(24) % 3, 0.9, 0.5).astype(np.float32)
+    unclear = replace(back, joint_visibility=visibility)
+    return [third, *[[], [unclear], [back]][min(max(frame - 22, 0), 2)]]
+
+
+def test_who_may_be_either_of_two_who_are_lost_is_named_when_more_of_him_shows(tracker):
+    _, answers = follow(tracker, [either(frame) for frame in range(26)])
+    seen = [{one.track_id for one in people if one.frames_since_detected == 0} for people in answers]
+    assert (len(seen[19]), len(seen[22]), len(seen[23])) == (3, 1, 1)
+    assert len(seen[24]) == 2
+    assert seen[24] < seen[19]
+
+
+@pytest.mark.parametrize(("apart", "sign"), [(0.02, -1.0), (0.3, 1.0)])
+def test_the_more_of_two_people_shows_the_surer_it_is_whether_they_are_one(apart, sign):
+    one, other = np.full((52, 3), 0.3), np.full((52, 3), 0.3 + apart)
+    odds = [
+        sign * float(odds_of_others(one, shown, other, np.ones(52), most=np.inf))
+        for shown in (np.arange(52) < count for count in (0, 3, 12, 52))
+    ]
+    assert odds == sorted(odds)
+    assert odds[0] == 0 < odds[1] < odds[-1]
 
 
 # ------------------------------------------------------------------ leaving and coming back

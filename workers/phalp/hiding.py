@@ -64,17 +64,20 @@ def unclear(
         for column, seen in enumerate(sightings)
         if column not in sure and seen.detected and seen.visibility.mean() < HALF_HIDDEN
     ]
-    awaited = [
-        row for row in lost if tracks[row].hits >= AWAITED_HITS and tracks[row].unseen <= AWAITED_FRAMES
-    ]
-    if not hidden or not awaited:
+    missing = awaited(tracks, lost)
+    if not hidden or not missing:
         return frozenset()
     # Nobody is behind himself: someone is there beside the one who may be him.
     return {
         column
         for column, over in zip(hidden, _over(hidden, tracks, sightings), strict=True)
-        if any(over.sum() > over[row] for row in awaited)
+        if any(over.sum() > over[row] for row in missing)
     }
+
+
+def awaited(tracks: Sequence[TrackState], lost: Sequence[int]) -> list[int]:
+    """Indices of the tracks that are `lost` and may come out from behind somebody soon."""
+    return [row for row in lost if tracks[row].hits >= AWAITED_HITS and tracks[row].unseen <= AWAITED_FRAMES]
 
 
 def behind_others(tracks: Sequence[TrackState], sightings: Sequence[Sighting]) -> Mask:

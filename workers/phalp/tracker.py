@@ -16,8 +16,9 @@ import numpy as np
 
 from workers.phalp import marks, outlook, recall
 from workers.phalp.answer import people_of
-from workers.phalp.associate import ALL_CUES, Cues, associate
+from workers.phalp.associate import associate
 from workers.phalp.bodies import Bodies, box_of
+from workers.phalp.costs import ALL_CUES, Cues
 from workers.phalp.doubles import ALIKE, is_part, is_part_box, looks_apart, without_doubles
 from workers.phalp.hiding import RECENT, unobstructed
 from workers.phalp.location import normalised_box
