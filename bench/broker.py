@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -77,32 +78,42 @@ def broker_worker(endpoint: str, out_bytes: int) -> None:
     socket.send(encode(Ready(name="bench", credits=16, device="none", models={}, observer="none")))
     decode: Decoder[Work] = Decoder(BrokerToWorker)
     arrays = bytes(out_bytes)
-    blank = Result(
-        request_id=bytes(16),
-        session_id="",
-        epoch=0,
-        frame_number=0,
-        width_px=1920,
-        height_px=1080,
-        people=[],
-        primary=None,
-        history="complete",
-        num_persons_detected=0,
-        num_tracks=0,
-        observer="none",
-        tracker="none",
-        model_version="none",
-        stages_ms={"decode": 1.0, "observe": 1.0, "track": 1.0},
-        arrays=[],
-    )
     while True:
         header, *_ = socket.recv_multipart(copy=False)
         message = decode(header.buffer)
         if isinstance(message, Work):
-            result = msgspec.structs.replace(
-                blank, request_id=message.request_id, session_id=message.session_id, epoch=message.epoch
-            )
-            socket.send_multipart([encode(result), arrays], copy=False)
+            socket.send_multipart([encode(result_for(message)), arrays], copy=False)
+
+
+def result_for(work: Work) -> Result:
+    """An answer in which nobody is seen."""
+    return msgspec.structs.replace(
+        _BLANK,
+        request_id=work.request_id,
+        session_id=work.session_id,
+        epoch=work.epoch,
+        frame_number=work.frame_number,
+    )
+
+
+_BLANK = Result(
+    request_id=bytes(16),
+    session_id="",
+    epoch=0,
+    frame_number=0,
+    width_px=1920,
+    height_px=1080,
+    people=[],
+    primary=None,
+    history="complete",
+    num_persons_detected=0,
+    num_tracks=0,
+    observer="none",
+    tracker="none",
+    model_version="none",
+    stages_ms={"decode": 1.0, "observe": 1.0, "track": 1.0},
+    arrays=[],
+)
 
 
 def cpu_s(pid: int) -> float:
@@ -121,40 +132,50 @@ def measure(
     router_pid: int,
 ) -> list[Row]:
     """Latency and rate at each window."""
-    socket = zmq.Context.instance().socket(zmq.DEALER)
-    socket.connect(endpoint)
-    picture = os.urandom(in_bytes)
-    number = 0
-    rows = []
-    for window in WINDOWS:
-        sent_at: list[float] = []
-        latencies: list[float] = []
-        until, began, cpu_before = float("inf"), 0.0, 0.0
-        while time.perf_counter() < until or len(latencies) < len(sent_at):
-            while len(sent_at) - len(latencies) < window and time.perf_counter() < until:
-                sent_at.append(time.perf_counter())
-                socket.send_multipart([header(number), picture], copy=False)
-                number += 1
-            socket.recv_multipart(copy=False)
-            # One session through one worker: answers come in the order of the requests.
-            latencies.append(time.perf_counter() - sent_at[len(latencies)])
-            if len(latencies) == _WARM_UP:
-                began, cpu_before = time.perf_counter(), cpu_s(router_pid)
-                until = began + seconds
-        elapsed_s, counted = time.perf_counter() - began, len(latencies) - _WARM_UP
-        p50_s, p99_s = np.percentile(latencies[_WARM_UP:], (50, 99))
-        rows.append(
-            Row(
-                name=name,
-                window=window,
-                per_s=counted / elapsed_s,
-                p50_us=p50_s * 1e6,
-                p99_us=p99_s * 1e6,
-                router_cpu_us=(cpu_s(router_pid) - cpu_before) / counted * 1e6,
-            )
-        )
-    socket.close(linger=0)
-    return rows
+    picture, numbers = os.urandom(in_bytes), count()
+    with zmq.Context.instance().socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(endpoint)
+
+        def send() -> None:
+            socket.send_multipart([header(next(numbers)), picture], copy=False)
+
+        return [_at(window, name, socket, send, seconds=seconds, router_pid=router_pid) for window in WINDOWS]
+
+
+def _at(
+    window: int,
+    name: str,
+    socket: "zmq.Socket[bytes]",
+    send: Callable[[], None],
+    *,
+    seconds: float,
+    router_pid: int,
+) -> Row:
+    """What so many requests at a time give, once the first ones were answered."""
+    sent_at: list[float] = []
+    latencies: list[float] = []
+    until, began, cpu_before = float("inf"), 0.0, 0.0
+    while time.perf_counter() < until or len(latencies) < len(sent_at):
+        while len(sent_at) - len(latencies) < window and time.perf_counter() < until:
+            sent_at.append(time.perf_counter())
+            send()
+        socket.recv_multipart(copy=False)
+        # One session through one worker: answers come in the order of the requests.
+        latencies.append(time.perf_counter() - sent_at[len(latencies)])
+        if len(latencies) == _WARM_UP:
+            began, cpu_before = time.perf_counter(), cpu_s(router_pid)
+            until = began + seconds
+    elapsed_s, counted = time.perf_counter() - began, len(latencies) - _WARM_UP
+    p50_s, p99_s = np.percentile(latencies[_WARM_UP:], (50, 99))
+    return Row(
+        name=name,
+        window=window,
+        per_s=counted / elapsed_s,
+        p50_us=p50_s * 1e6,
+        p99_us=p99_s * 1e6,
+        router_cpu_us=(cpu_s(router_pid) - cpu_before) / counted * 1e6,
+    )
 
 
 def measure_bare(directory: Path, arguments: argparse.Namespace) -> list[Row]:

@@ -17,17 +17,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import zmq
 
-from bench.broker import cpu_s
+from bench.broker import cpu_s, result_for
 from bench.store import a_server
 from tools import keys as key_files
 from wire.keys import for_endpoint
 from wire.line import Lines
 from wire.links import make_key
-from wire.messages import Frame, Ready, Result, Work
+from wire.messages import Frame, Ready, Work
 from wire.settings import Settings, load
 from workers.brokers import Brokers, NewConnection
 from workers.build import open_store
@@ -115,37 +114,7 @@ def answer(environ: dict[str, str], out_bytes: int) -> None:
                     key = (work.frame_number, 0, 0)
                     session = sessions.open(work, now=now)
                     sessions.commit(session, work, key, state=state, answer=arrays[:_ANSWER_BYTES], now=now)
-                    broker.send(_result(work), arrays)
-
-
-def _result(work: Work) -> Result:
-    return msgspec.structs.replace(
-        _BLANK,
-        request_id=work.request_id,
-        session_id=work.session_id,
-        epoch=work.epoch,
-        frame_number=work.frame_number,
-    )
-
-
-_BLANK = Result(
-    request_id=bytes(16),
-    session_id="",
-    epoch=0,
-    frame_number=0,
-    width_px=1920,
-    height_px=1080,
-    people=[],
-    primary=None,
-    history="complete",
-    num_persons_detected=0,
-    num_tracks=0,
-    observer="none",
-    tracker="none",
-    model_version="none",
-    stages_ms={},
-    arrays=[],
-)
+                    broker.send(result_for(work), arrays)
 
 
 def ways(directory: Path, store_name: str, store: Mapping[str, str]) -> list[Way]:

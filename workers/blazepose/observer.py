@@ -6,15 +6,13 @@ It keeps nothing from frame to frame; what is known about people comes with the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from body.model import Body
-from wire.camera import project
 from workers.appearance import Appearance
 from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.landmarks import box_around
 from workers.blazepose.search import Search
 from workers.blazepose.sighting import Expected, Sighting
+from workers.expected import joints_px
 from workers.types import Array, Image, Observation, Plan, Progress, unnoticed
 
 
@@ -65,14 +63,8 @@ class BlazePoseObserver:
 
     def _expected(self, image: Image, plan: Plan) -> list[Expected]:
         """The plan's proposals, with their joints where the picture should show them."""
-        if not plan.proposals:
-            return []
-        poses = [proposal.pose for proposal in plan.proposals]
-        joints = self._body.joints(
-            np.stack([pose.rotations for pose in poses]), np.stack([pose.betas for pose in poses])
-        )
         height, width = image.shape[:2]
-        pixels = project(joints, np.stack([pose.translation for pose in poses]), width, height)
+        pixels = joints_px(self._body, plan.proposals, width=width, height=height)
         return [Expected(one, at) for one, at in zip(plan.proposals, pixels, strict=True)]
 
     def _lay(self, image: Image, sighting: Sighting) -> _Laid:

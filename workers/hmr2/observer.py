@@ -16,6 +16,7 @@ from wire.camera import focal_length_px, project
 from workers.appearance import Appearance
 from workers.boxes import paired
 from workers.detectors.person import DetectedPerson, Look, Mask, PersonDetector
+from workers.expected import joints_px
 from workers.hmr2.camera import full_translation
 from workers.hmr2.crop import Squares, tracking_crops, tracking_squares
 from workers.hmr2.surfaces import Surfaces
@@ -132,12 +133,8 @@ class Hmr2Observer:
         """Boxes (E, 4) around the bodies that the plan proposes, pixels."""
         if not plan.proposals:
             return np.zeros((0, 4), np.float32)
-        poses = [proposal.pose for proposal in plan.proposals]
-        joints = self._body.joints(
-            np.stack([pose.rotations for pose in poses]), np.stack([pose.betas for pose in poses])
-        )
         height, width = image.shape[:2]
-        pixels = project(joints, np.stack([pose.translation for pose in poses]), width, height)
+        pixels = joints_px(self._body, plan.proposals, width=width, height=height)
         low, high = pixels.min(axis=1), pixels.max(axis=1)
         margin = _BOX_MARGIN * (high - low).max(axis=1, keepdims=True)
         return np.concatenate([low - margin, high + margin], axis=1).astype(np.float32)
