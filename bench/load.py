@@ -33,19 +33,24 @@ class Load:
 
 
 class Connection:
-    """One keep-alive connection that sends one picture over and over, under rising frame numbers."""
+    """One keep-alive connection that sends a picture, over and over, under rising frame numbers."""
 
     def __init__(self, port: int, picture: bytes, *, headers: Mapping[str, str] | None = None) -> None:
         """Connects at the first request."""
         self._address = ("127.0.0.1", port)
+        self._headers = dict(headers or {})
+        self.carry(picture)
+        self._buffer = bytearray(_RECEIVE_BYTES)
+        self._socket: socket.socket | None = None
+
+    def carry(self, picture: bytes) -> None:
+        """Send this picture from now on."""
         body = b'"image_base64": "' + base64.b64encode(picture) + b'", "visualize": false}'
         length = len(b'{"frame_number": , ') + _NUMBER_WIDTH + len(body)
-        lines = {"Content-Type": "application/json", "Content-Length": str(length), **(headers or {})}
+        lines = {"Content-Type": "application/json", "Content-Length": str(length), **self._headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self._head = f"POST /pose/hybrid HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode()
         self._body = body
-        self._buffer = bytearray(_RECEIVE_BYTES)
-        self._socket: socket.socket | None = None
 
     def ask(self, number: int) -> tuple[int, bool]:
         """The status of the answer, and whether it says when to come again. Raises `OSError`."""
