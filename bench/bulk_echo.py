@@ -28,8 +28,9 @@ from bench.broker import bare_router, cpu_s
 from bench.null_service import body_arrays
 from client import records
 from client.pictures import Picture, of_array
-from client.sending import Question, Sending
+from client.sending import Sending
 from client.shelf import Shelf, can_lend
+from client.under_way import Question
 from client.window import FRAMES, Window
 from tools.serve import environment
 from wire import settings as wire_settings

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from client.results import MEASURED_SHAPES, PERSON_SHAPES, measured_arrays, people_arrays
-from client.sending import Outcome
+from client.results import MEASURED_SHAPES, PERSON_SHAPES, recorded_arrays
+from client.under_way import Outcome
 from wire.errors import PoseError
 
 #: `PersonState` by its number.
@@ -94,7 +94,7 @@ def of_outcome(outcome: Outcome) -> Record:
             row["confidence"] = person.confidence
             row["expected_error_mm"] = _number(person.expected_error_mm)
             row["expected_error_px"] = _number(person.expected_error_px)
-        for name, array in (people_arrays(answer) | measured_arrays(answer)).items():
+        for name, array in recorded_arrays(answer).items():
             people[name] = array
     frame["checksum"] = checksum(frame.tobytes(), people.tobytes())
     return Record(frame.tobytes(), people.tobytes())

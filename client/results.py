@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wire.connection import Answer
 from wire.errors import ProtocolError
+from wire.exchange import Answer
 from wire.messages import History, Note, PersonState, unpack_arrays
 
 Floats = npt.NDArray[np.float32]
@@ -86,8 +86,9 @@ class FrameResult:
 def of_answer(answer: Answer) -> FrameResult:
     """The values of an answer; arrays share its memory. Raises `ProtocolError` where they do not fit."""
     result = answer.result
-    arrays = people_arrays(answer)
-    vertices = _vertices(answer)
+    came = unpack_arrays(result.arrays, answer.payload)
+    arrays = _people_arrays(came, len(result.people))
+    vertices = _vertices(came)
     people = tuple(
         Person(
             track_id=person.track_id,
@@ -126,10 +127,17 @@ def of_answer(answer: Answer) -> FrameResult:
     )
 
 
-def people_arrays(answer: Answer) -> dict[str, Floats]:
-    """The arrays of `PERSON_SHAPES`, each with a row for each person. Raises `ProtocolError`."""
-    arrays = unpack_arrays(answer.result.arrays, answer.payload)
+def recorded_arrays(answer: Answer) -> dict[str, Floats]:
+    """The arrays of `PERSON_SHAPES` and of `MEASURED_SHAPES`, each with a row for each person.
+
+    The latter are all 0 where the service does not send them. Raises `ProtocolError`.
+    """
+    came = unpack_arrays(answer.result.arrays, answer.payload)
     count = len(answer.result.people)
+    return _people_arrays(came, count) | _measured_arrays(came, count)
+
+
+def _people_arrays(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> dict[str, Floats]:
     for name, shape in PERSON_SHAPES.items():
         found = arrays.get(name)
         if found is None or found.shape != (count, *shape) or found.dtype != np.float32:
@@ -140,10 +148,7 @@ def people_arrays(answer: Answer) -> dict[str, Floats]:
     return {name: arrays[name].astype(np.float32, copy=False) for name in PERSON_SHAPES}
 
 
-def measured_arrays(answer: Answer) -> dict[str, Floats]:
-    """The arrays of `MEASURED_SHAPES`; all 0 where the service does not send them."""
-    arrays = unpack_arrays(answer.result.arrays, answer.payload)
-    count = len(answer.result.people)
+def _measured_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], count: int) -> dict[str, Floats]:
     found = {name: arrays.get(name) for name in MEASURED_SHAPES}
     return {
         name: array.astype(np.float32, copy=False)
@@ -153,9 +158,9 @@ def measured_arrays(answer: Answer) -> dict[str, Floats]:
     }
 
 
-def _vertices(answer: Answer) -> Floats:
+def _vertices(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Floats:
     """The meshes that came: everyone's, the primary person's, or none."""
-    vertices = unpack_arrays(answer.result.arrays, answer.payload).get("vertices")
+    vertices = arrays.get("vertices")
     if vertices is None or vertices.shape[1:] != (6890, 3):
         return np.zeros((0, 6890, 3), np.float32)
     return vertices.astype(np.float32, copy=False)

@@ -13,20 +13,24 @@ import asyncio
 import os
 import time
 import uuid
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import count
 from types import TracebackType
 
 from client import pictures, results
 from client.pictures import Image, Picture
 from client.results import FrameResult
-from client.sending import Interrupted, OrderLost, Question, Sending, Sent, Way
+from client.sending import Sending, submit
 from client.shelf import Shelf, can_lend
+from client.under_way import Interrupted, OrderLost, Outcome, Question, UnderWay
 from client.window import Window
 from wire import keys
 from wire import settings as wire_settings
-from wire.connection import Answer, Connection
-from wire.errors import Busy, PictureGone, PoseError
+from wire.connection import Connection
+from wire.errors import PoseError
+from wire.exchange import Answer
 from wire.messages import Status
 from wire.settings import Settings
 
@@ -77,9 +81,7 @@ class Client:
         )
         try:
             for outcome in sending.outcomes(travelling):
-                if isinstance(outcome.answer, PoseError):
-                    raise outcome.answer
-                yield results.of_answer(outcome.answer)
+                yield _result(outcome)
         except (Interrupted, OrderLost) as error:
             raise error.reason from None
 
@@ -125,60 +127,54 @@ class AsyncClient:
         """As `Client.track`; frames may come from an asynchronous source. The event loop is never blocked."""
         question = _question(session_id, frames_per_second, meshes, deadline_s)
         status = await self.status()
-        window = Window(status.limits)
-        way = Way(self._broker, question, self._shelf if can_lend(status, self._endpoints) else None)
-        under_way: deque[tuple[Sent, asyncio.Future[Answer]]] = deque()
+        shelf = self._shelf if can_lend(status, self._endpoints) else None
+        under_way = UnderWay(question, Window(status.limits), shelf)
+        something_came = asyncio.Event()
 
-        def came_back(future: "asyncio.Future[Answer]") -> None:
-            window.came_back()
+        def settle(request_id: bytes, future: "asyncio.Future[Answer]") -> None:
             if not future.cancelled():
-                future.exception()  # seen, even where nobody reads on after an earlier failure
+                failure = future.exception()
+                under_way.settle(request_id, failure if isinstance(failure, PoseError) else future.result())
+                something_came.set()
 
-        def send(sent: Sent) -> "asyncio.Future[Answer]":
-            future = asyncio.wrap_future(way.submit(sent))
-            future.add_done_callback(came_back)
-            return future
-
-        async def send_as_bytes(error: PictureGone) -> None:
-            await asyncio.wait([future for _, future in under_way])
-            try:
-                again = way.unpack_all(under_way, error)
-            except OrderLost:
-                raise error from None
-            for at in again:
-                sent, _ = under_way[at]
-                under_way[at] = sent, send(sent)
+        def send() -> None:
+            for request in under_way.requests(now=time.monotonic()):
+                future = asyncio.wrap_future(submit(self._broker, request))
+                future.add_done_callback(partial(settle, request.frame.request_id))
 
         async def next_result() -> FrameResult:
-            while True:
-                sent, future = under_way[0]
-                try:
-                    answer = await future
-                except PictureGone as error:
-                    await send_as_bytes(error)
-                except Busy as error:
-                    await asyncio.sleep(window.busy_for_s(error) or 0)
-                    under_way[0] = sent, send(sent)
-                else:
-                    under_way.popleft()
-                    way.over(sent, answer)
-                    return results.of_answer(answer)
+            while not (outcome := under_way.next(now=time.monotonic())):
+                send()
+                something_came.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(under_way.wait_s(now=time.monotonic())):
+                        await something_came.wait()
+            return _result(outcome)
 
-        number = first_number
+        failure: PoseError | None = None
+        coming = _asynchronous(frames)
         try:
-            async for frame in _asynchronous(frames):
-                picture = _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
-                number += 1
-                while under_way and not window.has_room(
-                    len(under_way) + 1, sum(sent.size_bytes for sent, _ in under_way) + picture.size_bytes
-                ):
+            for number in count(first_number):
+                try:
+                    frame = await anext(coming)
+                    picture = _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
+                except StopAsyncIteration:
+                    break
+                except PoseError as error:
+                    failure = error
+                    break
+                while under_way and not under_way.has_room(picture):
                     yield await next_result()
-                sent = way.pack(picture)
-                under_way.append((sent, send(sent)))
+                under_way.add(picture)
+                send()
             while under_way:
                 yield await next_result()
+            if failure:
+                raise failure
+        except (Interrupted, OrderLost) as error:
+            raise error.reason from None
         finally:
-            way.give_up(sent for sent, _ in under_way)
+            under_way.give_up()
 
     async def status(self) -> Status:
         """How the service is. Raises `DeadlineExceeded` where none answers."""
@@ -220,6 +216,12 @@ def _picture(frame: Frame, number: int, rate: float | None, *, max_pixels: int) 
     if isinstance(frame, bytes):
         return pictures.of_encoded(frame, number=number, time_s=time_s, max_pixels=max_pixels)
     return pictures.of_array(frame, number=number, time_s=time_s)
+
+
+def _result(outcome: Outcome) -> FrameResult:
+    if isinstance(outcome.answer, PoseError):
+        raise outcome.answer
+    return results.of_answer(outcome.answer)
 
 
 def _always() -> None:

@@ -19,7 +19,7 @@ _DEFAULT_QUEUE_BYTES = 256 * 2**20
 
 
 class Window:
-    """What one video may send: a `client.sending.Traffic`."""
+    """What one video may send: a `client.under_way.Traffic`."""
 
     def __init__(self, limits: Mapping[str, float], *, videos: int = 1) -> None:
         """`limits` are the broker's (`Status`), shared by so many videos; half is left to others."""
@@ -37,9 +37,6 @@ class Window:
 
     def wait_for_turn(self, go_on: Callable[[], None]) -> None:
         """One frame may always go: the broker says if that is too much."""
-
-    def sent(self) -> None:
-        """Nothing to note."""
 
     def came_back(self) -> None:
         """Open by one."""

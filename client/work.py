@@ -27,9 +27,10 @@ from client.motion import About
 from client.records import Record
 from client.second_pass import story as second_pass
 from client.second_pass.story import BEFORE_S
-from client.sending import Interrupted, OrderLost, Outcome, Question, Sending
+from client.sending import Sending
 from client.shelf import Shelf
 from client.spool import Spool
+from client.under_way import Interrupted, OrderLost, Outcome, Question
 from client.window import FRAMES, Window
 from wire.connection import Connection
 from wire.errors import (

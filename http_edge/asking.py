@@ -14,8 +14,8 @@ import msgspec
 
 from http_edge.metrics import Metrics
 from wire import thumbnail
-from wire.connection import Answer
 from wire.errors import DeadlineExceeded, ThumbnailWanted
+from wire.exchange import Answer
 from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Source

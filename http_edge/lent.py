@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from client.shelf import Shelf, Slot, can_lend
-from wire.connection import Answer
 from wire.errors import DeadlineExceeded, PictureGone
+from wire.exchange import Answer
 from wire.keys import PeerKeys
 from wire.line import Lines
 from wire.messages import Buffer, Frame, Result, Status

@@ -25,6 +25,7 @@ EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}, "http_edge/lent.py": {"cl
 HOMES = {
     "zmq": {
         "wire/connection.py",
+        "wire/exchange.py",
         "wire/line.py",
         "wire/links.py",  # options and keys that all sockets share
         "wire/parts.py",

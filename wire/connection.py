@@ -1,11 +1,10 @@
 """The client's side of the wire: one I/O thread, many requests in flight.
 
-Any thread may submit; only the I/O thread touches the sockets. Deadlines are kept here, and
-after a new connection to a broker everything unanswered is sent to it again under its old id. What a broker
-that is gone did not answer goes to the next in the session's rank (`wire.homes`).
+Any thread may submit; only the I/O thread touches its sockets. What is in flight, and what a new connection
+to a broker means, is in `wire.exchange`. A thread that waits for what it asks has an `exchange` of its own:
+what comes and goes there passes no other thread, and each hand-over costs a wake-up.
 """
 
-import heapq
 import logging
 import socket
 import threading
@@ -13,122 +12,35 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from math import inf
 from types import TracebackType
-from typing import NamedTuple
 from uuid import uuid4
 
-import msgspec
 import zmq
 
-from wire import links, parts
 from wire.endpoints import check_endpoints
-from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
-from wire.homes import PATIENCE_S, Homes
+from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
+from wire.exchange import CLOSED, NO_ANSWER, Answer, Exchange, Settled, check_size
 from wire.keys import PeerKeys
-from wire.links import Handshakes
-from wire.messages import (
-    Buffer,
-    Decoder,
-    Failure,
-    Frame,
-    FromBroker,
-    Result,
-    Status,
-    StatusRequest,
-    encode,
-    separate,
-)
-from wire.rendezvous import key_of
+from wire.messages import Buffer, Frame, Status, StatusRequest
 from wire.statuses import merged
 
 log = logging.getLogger(__name__)
 
-_RECONNECT_MS = 50
-_RECONNECT_MAX_MS = 1_000
-_HIGH_WATER = 64
-
-#: Parts up to this are copied when they are sent: to lend one to ZeroMQ costs a wake-up of the thread that
-#: takes it back, which is more than a copy of a 1080p JPEG.
-_COPIED_BYTES = 2**20
-
-#: Answers read in a row before deadlines and new requests get their turn.
-_BURST = 32
-
-_NO_ANSWER = "the broker gave no answer in time"
-
 #: Longest sleep of the I/O thread while nothing is due.
-_IDLE_MS = 60_000
-
-
-class Answer(NamedTuple):
-    """A result and its payload frames, which `unpack_arrays` reads without a copy."""
-
-    result: Result
-    payload: Sequence[Buffer]
+_IDLE_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
-    """A request that has no answer yet."""
+class _Submitted:
+    """A request on its way to the I/O thread."""
 
     message: Frame | StatusRequest
     payload: Sequence[Buffer]
-    deadline: float  # seconds, `time.monotonic`
-    key: bytes | None = None  # of its session; None: it is for one broker
-    broker: str | None = None  # that one
-    link: "_Link | None" = None  # that it was sent over, or will be
+    ends_at: float  # seconds, `time.monotonic`
+    broker: str | None  # that it is for; None: its session's
     future: "Future[Answer | Status]" = field(default_factory=Future)
-
-    def frames(self, now: float) -> list[Buffer]:
-        """What goes over the wire; a request that is sent again has less time left."""
-        message = self.message
-        if isinstance(message, Frame):
-            left_ms = max(1, round((self.deadline - now) * 1000))
-            message = msgspec.structs.replace(message, deadline_ms=left_ms)
-        return [encode(message), *self.payload]
-
-
-def client_socket(
-    context: "zmq.Context[zmq.Socket[bytes]]", keys: PeerKeys | None = None
-) -> "zmq.Socket[bytes]":
-    """A socket for a broker's client, not yet connected."""
-    dealer = context.socket(zmq.DEALER)
-    dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a connection that never came about
-    dealer.set(zmq.LINGER, 0)
-    dealer.set(zmq.SNDHWM, _HIGH_WATER)
-    dealer.set(zmq.RCVHWM, _HIGH_WATER)
-    dealer.set(zmq.RECONNECT_IVL, _RECONNECT_MS)
-    dealer.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-    links.keep_alive(dealer)
-    links.seal_as_peer(dealer, keys)
-    dealer.copy_threshold = _COPIED_BYTES
-    return dealer
-
-
-class _Link:
-    """The connection to one broker."""
-
-    def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, keys: PeerKeys | None
-    ) -> None:
-        self.endpoint = endpoint
-        self.dealer = client_socket(context, keys)
-        self.handshakes = Handshakes(self.dealer, endpoint)
-        self.unsent: deque[bytes] = deque()
-        self.dealer.connect(endpoint)
-
-    def gone_at(self) -> float:
-        """When its broker counts as gone, unless it comes back before, seconds (`time.monotonic`)."""
-        away_since = self.handshakes.away_since
-        return inf if away_since is None else away_since + PATIENCE_S
-
-    def close(self) -> None:
-        """Close both sockets."""
-        self.handshakes.close()
-        self.dealer.close()
 
 
 class Connection:
@@ -145,21 +57,20 @@ class Connection:
         Raises `ValueError` for an endpoint that may not be used so; no broker need be there yet.
         """
         self._endpoints = check_endpoints(endpoints, encrypted=keys is not None)
-        self._homes = Homes(self._endpoints)
         self._keys = keys
         self._max_frame_bytes = max_frame_bytes
-        self._submitted: deque[_Pending] = deque()  # from any thread to the I/O thread
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._submitted: deque[_Submitted] = deque()  # from any thread to the I/O thread
         self._lock = threading.Lock()  # nothing is submitted after the I/O thread looked for the last time
+        self._exchanges: set[Exchange] = set()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
         self._closing_by: float | None = None  # close() asks; seconds, `time.monotonic`
-        self._decode: Decoder[Result | Failure | Status] = Decoder(FromBroker)
 
         # The I/O thread's own from here on.
-        self._pending: dict[bytes, _Pending] = {}  # unanswered, in the order of submission
-        self._links: dict[str, _Link] = {}  # by endpoint
-        self._deadlines: list[tuple[float, bytes]] = []
+        self._own = self._new_exchange(self._wake_reader.fileno())
+        self._futures: dict[bytes, Future[Answer | Status]] = {}  # of what is in flight
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
         self._thread.start()
 
@@ -179,11 +90,24 @@ class Connection:
         `image` is not copied: leave it unchanged until the future is done. `frame.deadline_ms`
         counts from now. Callbacks of the future run in the I/O thread and must not block.
         """
-        size = memoryview(image).nbytes
-        if size > self._max_frame_bytes:
-            raise BodyTooLarge(f"the picture has {size} bytes, {self._max_frame_bytes} are accepted")
-        # A `Frame` is never answered with a `Status`: `_resolve` sees to it.
+        check_size(image, self._max_frame_bytes)
+        # A `Frame` is never answered with a `Status`: the exchange sees to it.
         return self._enqueue(frame, (image,), frame.deadline_ms / 1000)  # type: ignore[return-value]
+
+    @contextmanager
+    def exchange(self) -> Iterator[Exchange]:
+        """Sockets of its own for a thread that waits for what it asks. Raises `Internal` once this is closed.
+
+        What is in flight there fails when this is closed.
+        """
+        with self._lock:
+            if self._closing_by is not None:
+                raise Internal("the connection is closed")
+            exchange = self._new_exchange()
+        try:
+            yield exchange
+        finally:
+            self._end(exchange)
 
     def status(self, timeout_s: float) -> Status:
         """The state of the broker, or of all that are there.
@@ -201,7 +125,7 @@ class Connection:
                 assert isinstance(status, Status)
                 statuses.append(status)
         if not statuses:
-            raise DeadlineExceeded(_NO_ANSWER)
+            raise DeadlineExceeded(NO_ANSWER)
         return merged(statuses)
 
     def close(self, linger_s: float = 0.0) -> None:
@@ -209,6 +133,8 @@ class Connection:
         with self._lock:
             if self._closing_by is None:
                 self._closing_by = time.monotonic() + linger_s
+            for exchange in self._exchanges:
+                exchange.ends_at = self._closing_by
         self._wake()
         self._thread.join()
 
@@ -220,199 +146,96 @@ class Connection:
         *,
         broker: str | None = None,
     ) -> "Future[Answer | Status]":
-        key = key_of(message) if isinstance(message, Frame) else None
-        pending = _Pending(message, payload, time.monotonic() + timeout_s, key, broker)
+        submitted = _Submitted(message, payload, time.monotonic() + timeout_s, broker)
         # Running at once: a request that may be on the wire cannot be cancelled.
-        pending.future.set_running_or_notify_cancel()
+        submitted.future.set_running_or_notify_cancel()
         with self._lock:
             if self._closing_by is not None:
                 raise Internal("the connection is closed")
-            self._submitted.append(pending)
+            self._submitted.append(submitted)
         self._wake()
-        return pending.future
+        return submitted.future
 
     def _wake(self) -> None:
         # A full pipe wakes as well as one byte more; a closed one has nobody to wake.
         with suppress(BlockingIOError, OSError):
             self._wake_writer.send(b"\0")
 
+    def _new_exchange(self, wakes: int | None = None) -> Exchange:
+        exchange = Exchange(
+            self._context,
+            self._endpoints,
+            max_frame_bytes=self._max_frame_bytes,
+            keys=self._keys,
+            wakes=wakes,
+        )
+        self._exchanges.add(exchange)
+        return exchange
+
+    def _end(self, exchange: Exchange) -> None:
+        """The last one that ends closes the context: sockets that are still open would be waited for."""
+        exchange.close()
+        with self._lock:
+            self._exchanges.remove(exchange)
+            if self._closing_by is not None and not self._exchanges:
+                self._context.term()
+
     # ------------------------------------------------- for the I/O thread only
 
     def _run(self) -> None:
         try:
-            with self._connected():
-                self._serve()
+            while not self._done():
+                self._settle(self._own.turn(self._sleep_s()))
+                self._take_submitted()
         except Exception:
             log.exception("the connection to %s failed", ", ".join(self._endpoints))
         finally:
             self._fail_all()
+            self._end(self._own)
             self._wake_reader.close()
             self._wake_writer.close()
-
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
-        with zmq.Context() as context, ExitStack() as links:
-            for endpoint in self._endpoints:
-                link = self._links[endpoint] = _Link(context, endpoint, self._keys)
-                links.callback(link.close)
-            yield
-
-    def _serve(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._wake_reader, zmq.POLLIN)
-        for link in self._links.values():
-            poller.register(link.handshakes.monitor, zmq.POLLIN)
-        while not self._done():
-            for link in self._links.values():
-                poller.register(link.dealer, zmq.POLLIN | zmq.POLLOUT if link.unsent else zmq.POLLIN)
-            ready = dict(poller.poll(self._sleep_ms()))
-            if self._wake_reader.fileno() in ready:
-                self._take_submitted()
-            for link in self._links.values():
-                if link.handshakes.monitor in ready and link.handshakes.succeeded():
-                    self._send_again(link)
-            if len(self._links) > 1:
-                self._move_from_who_is_gone()
-            for link in self._links.values():
-                self._send_unsent(link)
-                if ready.get(link.dealer, 0) & zmq.POLLIN:
-                    self._receive(link.dealer)
-            self._expire()
 
     def _done(self) -> bool:
         with self._lock:
             if self._closing_by is None:
                 return False
-            return time.monotonic() >= self._closing_by or not (self._pending or self._submitted)
+            return time.monotonic() >= self._closing_by or not (self._futures or self._submitted)
 
-    def _sleep_ms(self) -> int:
-        due = [self._deadlines[0][0]] if self._deadlines else []
-        if self._closing_by is not None:
-            due.append(self._closing_by)
-        if len(self._links) > 1:
-            waiting = {pending.link for pending in self._pending.values() if pending.link is not None}
-            due += [link.gone_at() for link in waiting if not self._is_gone(link)]
-        if not due:
-            return _IDLE_MS
-        return min(_IDLE_MS, int(max(0.0, min(due) - time.monotonic()) * 1000) + 1)
+    def _sleep_s(self) -> float:
+        if self._closing_by is None:
+            return _IDLE_S
+        return max(0.0, self._closing_by - time.monotonic())
 
     def _take_submitted(self) -> None:
         with suppress(BlockingIOError):
             while self._wake_reader.recv(4096):
                 pass
         while self._submitted:
-            pending = self._submitted.popleft()
-            request_id = pending.message.request_id
-            if request_id in self._pending:
-                pending.future.set_exception(ProtocolError("request_id is in flight already"))
-                continue
-            self._pending[request_id] = pending
-            link = self._link_for(pending)
-            if pending.key is None and self._is_gone(link) and len(self._links) > 1:
-                self._settle(request_id, DeadlineExceeded(_NO_ANSWER))
-                continue
-            self._hand_to(link, request_id, pending)
-            heapq.heappush(self._deadlines, (pending.deadline, request_id))
-
-    def _link_for(self, pending: _Pending) -> _Link:
-        """The broker that serves the request's session, or that was named."""
-        if pending.key is None:
-            return self._links[pending.broker or self._endpoints[0]]
-        return self._links[self._homes.enter(pending.key, is_there=self._is_there)]
-
-    def _hand_to(self, link: _Link, request_id: bytes, pending: _Pending) -> None:
-        pending.link = link
-        link.unsent.append(request_id)
-
-    def _is_gone(self, link: _Link) -> bool:
-        return time.monotonic() >= link.gone_at()
-
-    def _is_there(self, broker: str) -> bool:
-        return not self._is_gone(self._links[broker])
-
-    def _move_from_who_is_gone(self) -> None:
-        """What a broker that is gone did not answer goes to the next; that one recalls the session."""
-        gone = {link for link in self._links.values() if self._is_gone(link)}
-        if not gone or len(gone) == len(self._links):
-            return
-        for request_id, pending in self._pending.items():
-            if pending.link in gone and pending.key is not None:
-                link = pending.link
-                broker = self._homes.move(pending.key, away_from=link.endpoint, is_there=self._is_there)
-                self._hand_to(self._links[broker], request_id, pending)
-
-    def _send_again(self, link: _Link) -> None:
-        """A handshake succeeded: this broker may know nothing of what was sent before.
-
-        If it does, it recognises the ids.
-        """
-        link.unsent = deque(
-            request_id for request_id, pending in self._pending.items() if pending.link is link
-        )
-
-    def _send_unsent(self, link: _Link) -> None:
-        now = time.monotonic()
-        while link.unsent:
-            pending = self._pending.get(link.unsent[0])
-            if pending is not None and pending.link is link:
-                try:
-                    parts.send(link.dealer, pending.frames(now))
-                except zmq.Again:
-                    return
-            link.unsent.popleft()
-
-    def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
-        for _ in range(_BURST):
+            submitted = self._submitted.popleft()
+            message = submitted.message
             try:
-                header, *payload = parts.receive(dealer)
-            except zmq.Again:
-                return
-            try:
-                self._resolve(self._decode(header.buffer), [frame.buffer for frame in payload])
+                self._own.submit(
+                    message, submitted.payload, ends_at=submitted.ends_at, broker=submitted.broker
+                )
             except ProtocolError as error:
-                log.warning("the broker sent what cannot be read: %s", error)
+                submitted.future.set_exception(error)
+            else:
+                self._futures[message.request_id] = submitted.future
 
-    def _resolve(self, message: Result | Failure | Status, payload: Sequence[Buffer]) -> None:
-        pending = self._pending.get(message.request_id)
-        if pending is None:  # answered before, or its deadline has passed
-            return
-        if isinstance(message, Failure):
-            error = named(message.code, message.message, retry_after_s=message.retry_after_s)
-            self._settle(message.request_id, error)
-        elif isinstance(message, Result) and isinstance(pending.message, Frame):
-            self._settle(message.request_id, Answer(message, separate(message, payload)))
-        elif isinstance(message, Status) and isinstance(pending.message, StatusRequest):
-            self._settle(message.request_id, message)
-        else:
-            raise ProtocolError(f"a {type(message).__name__} answers a {type(pending.message).__name__}")
-
-    def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
-        pending = self._pending.pop(request_id)
-        if pending.key is not None:
-            self._homes.leave(pending.key)
-        if isinstance(outcome, PoseError):
-            pending.future.set_exception(outcome)
-        else:
-            pending.future.set_result(outcome)
-
-    def _expire(self) -> None:
-        now = time.monotonic()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, request_id = heapq.heappop(self._deadlines)
-            pending = self._pending.get(request_id)
-            if pending is not None and pending.deadline <= now:
-                self._settle(request_id, DeadlineExceeded(_NO_ANSWER))
-        # Answered requests leave their timers behind; without this they would stay until they are due.
-        if len(self._deadlines) > 2 * len(self._pending) + 64:
-            self._deadlines = [timer for timer in self._deadlines if timer[1] in self._pending]
-            heapq.heapify(self._deadlines)
+    def _settle(self, settled: Sequence[Settled]) -> None:
+        for request_id, outcome in settled:
+            future = self._futures.pop(request_id)
+            if isinstance(outcome, PoseError):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
 
     def _fail_all(self) -> None:
         with self._lock:
             if self._closing_by is None:
                 self._closing_by = time.monotonic()
-            left = [*self._pending.values(), *self._submitted]
-            self._pending.clear()
+            left = [*self._futures.values(), *(submitted.future for submitted in self._submitted)]
+            self._futures.clear()
             self._submitted.clear()
-        for pending in left:
-            pending.future.set_exception(Internal("the connection was closed before the answer came"))
+        for future in left:
+            future.set_exception(Internal(CLOSED))

@@ -15,9 +15,9 @@ import msgspec
 import zmq
 
 from wire import parts
-from wire.connection import Answer, client_socket
 from wire.endpoints import check_endpoints
-from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError, named
+from wire.errors import DeadlineExceeded, Internal, ProtocolError, named
+from wire.exchange import Answer, check_size, client_socket
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
@@ -56,9 +56,7 @@ class Lines:
 
         Raises the `PoseError` by name.
         """
-        size = memoryview(image).nbytes
-        if size > self._max_frame_bytes:
-            raise BodyTooLarge(f"the picture has {size} bytes, {self._max_frame_bytes} are accepted")
+        check_size(image, self._max_frame_bytes)
         ends_at = time.monotonic() + frame.deadline_ms / 1000
         key = key_of(frame)
         with self._lock:

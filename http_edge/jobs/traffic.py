@@ -2,10 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 from wire.connection import Connection
 from wire.errors import Busy, PoseError
+from wire.exchange import Answer, Settled
+from wire.messages import Buffer, Frame
 
 #: How long a frame lets others go first: a job beside constant traffic still goes on.
 _PATIENCE_S = 0.25
@@ -21,13 +26,20 @@ class Traffic:
         self._lock = threading.Lock()
         self._own = 0
 
-    def sent(self) -> None:
-        """One more frame of ours is under way."""
+    @contextmanager
+    def exchange(self) -> Iterator["_Counted"]:
+        """For one job's frames."""
+        yield _Counted(self)
+
+    def submit(self, frame: Frame, image: Buffer) -> "Future[Answer]":
+        """Send one, and count it until its answer comes: before any status that does not count it."""
+        future = self._broker.submit(frame, image)
         with self._lock:
             self._own += 1
+        future.add_done_callback(self._came_back)
+        return future
 
-    def came_back(self) -> None:
-        """One less."""
+    def _came_back(self, _: "Future[Answer]") -> None:
         with self._lock:
             self._own -= 1
 
@@ -40,8 +52,28 @@ class Traffic:
         return status.queued_frames + status.in_flight > self._own
 
 
+class _Counted:
+    """A job's frames over the connection that `Traffic` asks: a `client.sending.Way`."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._settled: SimpleQueue[Settled] = SimpleQueue()
+
+    def submit(self, message: Frame, payload: Sequence[Buffer], *, ends_at: float) -> None:  # noqa: ARG002
+        """As `Way.submit`; the frame says itself how long it may take."""
+        (image,) = payload
+        future = self._traffic.submit(message, image)
+        future.add_done_callback(lambda done: self._settled.put(_settled(message.request_id, done)))
+
+    def turn(self, timeout_s: float) -> list[Settled]:
+        """As `Way.turn`."""
+        with suppress(Empty):
+            return [self._settled.get(timeout=timeout_s)]
+        return []
+
+
 class JobTraffic:
-    """What one job may send: a `client.sending.Traffic`."""
+    """What one job may send: a `client.under_way.Traffic`."""
 
     def __init__(self, traffic: Traffic, *, window_frames: int, window_bytes: int) -> None:
         self._traffic = traffic
@@ -60,14 +92,14 @@ class JobTraffic:
             go_on()
             time.sleep(_PATIENCE_STEP_S)
 
-    def sent(self) -> None:
-        """One more."""
-        self._traffic.sent()
-
     def came_back(self) -> None:
-        """One less."""
-        self._traffic.came_back()
+        """`Traffic` counts."""
 
     def busy_for_s(self, _error: Busy) -> float | None:
         """A job steps back as a whole: frames behind the refused one may have been taken."""
         return None
+
+
+def _settled(request_id: bytes, done: "Future[Answer]") -> Settled:
+    failure = done.exception()
+    return Settled(request_id, failure if isinstance(failure, PoseError) else done.result())

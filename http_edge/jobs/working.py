@@ -16,7 +16,8 @@ from pathlib import Path
 from client import footage, pictures
 from client.footage import Footage
 from client.pictures import Picture
-from client.sending import Interrupted, Outcome, Question, Sending
+from client.sending import Sending
+from client.under_way import Interrupted, Outcome, Question
 from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import Job
@@ -212,7 +213,7 @@ class Work:
             meshes=self._job.meshes,
             deadline_s=_FRAME_DEADLINE_S,
         )
-        return Sending(self._parts.broker, traffic, question, go_on=self._go_on)
+        return Sending(self._parts.traffic, traffic, question, go_on=self._go_on)
 
     def _go_on(self) -> None:
         """Note how far the job is. Raises `Stopped` or `JobCancelled` where it is not to go on."""

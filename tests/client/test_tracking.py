@@ -142,6 +142,28 @@ def test_asyncio_gets_failures_by_name_too(broker: BrokerProcess, worker: Worker
     assert asyncio.run(run()) == [0]
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_is_no_picture_raises_once_the_frames_before_it_are_told(
+    broker: BrokerProcess, worker: Worker, is_async: bool
+) -> None:
+    source, came = [corners(), corners(), b"GIF89a", corners()], []
+
+    def run() -> None:
+        with Client(broker.frames) as client:
+            for result in client.track(source):
+                came.append(result.frame_number)
+
+    async def run_async() -> None:
+        async with AsyncClient(broker.frames) as client:
+            async for result in client.track(source):
+                came.append(result.frame_number)
+
+    with pytest.raises(InvalidImage):
+        asyncio.run(run_async()) if is_async else run()
+
+    assert (came, worker.numbers()) == ([0, 1], [0, 1])
+
+
 def test_a_busy_broker_narrows_the_window_to_one_frame_and_answers_open_it() -> None:
     window = Window({"max_queue_frames": 256, "max_session_frames": 64, "max_queue_bytes": 1000})
     assert [window.has_room(2, 0), window.has_room(1, 500), window.has_room(1, 501)] == [False, True, False]

@@ -40,6 +40,10 @@ class HandBroker:
                 self._taken.add(header["request_id"])
                 return client, header, payload
 
+    def has_request(self):
+        """Whether one has come."""
+        return bool(self._socket.poll(0))
+
     def receive_any(self):
         """The next request, also one that came before."""
         assert self._socket.poll(int(PATIENCE_S * 1000)), "nothing came"

@@ -14,7 +14,8 @@ import pytest
 from tests.broker.running import PATIENCE_S, BrokerProcess, running_broker
 from tests.workers.redis_server import RedisServer, redis_server
 from tests.workers.test_worker_loop import counting_worker
-from wire.connection import Answer, Connection
+from wire.connection import Connection
+from wire.exchange import Answer
 from wire.line import Lines
 from wire.messages import Frame, Result, Source
 from wire.rendezvous import key_of, ranked

@@ -1,0 +1,173 @@
+"""A thread with sockets of its own has many requests in flight, whether brokers come or go meanwhile."""
+
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from tests.broker.running import PATIENCE_S
+from tests.wire.hand_broker import MAX_FRAME_BYTES, HandBroker, frame
+from wire.connection import Connection
+from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError
+from wire.rendezvous import key_of, ranked
+
+PICTURE = b"a picture"
+
+
+@pytest.fixture
+def endpoint(tmp_path):
+    return f"ipc://{tmp_path}/frames.ipc"
+
+
+@pytest.fixture
+def broker(endpoint):
+    with closing(HandBroker(endpoint)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def connection(endpoint):
+    with Connection(endpoint, max_frame_bytes=MAX_FRAME_BYTES) as connection:
+        yield connection
+
+
+@pytest.fixture
+def exchange(connection):
+    with connection.exchange() as exchange:
+        yield exchange
+
+
+def submit(exchange, asked, *, within_s=PATIENCE_S):
+    exchange.submit(asked, (PICTURE,), ends_at=time.monotonic() + within_s)
+
+
+def settled(exchange, count=1):
+    """What became of so many requests."""
+    until, came = time.monotonic() + PATIENCE_S, []
+    while len(came) < count and time.monotonic() < until:
+        came += exchange.turn(0.05)
+    assert len(came) == count
+    return came
+
+
+def sent_until(exchange, broker):
+    """The next request that reaches the broker, while the exchange turns."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        assert exchange.turn(0.01) == []
+        if broker.has_request():
+            return broker.receive_any()
+    raise AssertionError("nothing came")
+
+
+def test_answers_settle_their_requests_in_any_order(broker, exchange):
+    asked = [frame(number) for number in range(20)]
+    for one in asked:
+        submit(exchange, one)
+    requests = [sent_until(exchange, broker) for _ in asked]
+    for client, header, payload in reversed(requests):
+        assert payload == [PICTURE]
+        broker.answer(client, header, b"joints")
+
+    came = settled(exchange, 20)
+
+    assert [request_id for request_id, _ in came] == [one.request_id for one in reversed(asked)]
+    assert {outcome.result.frame_number for _, outcome in came} == set(range(20))
+
+
+def test_a_request_on_a_new_connection_is_sent_once(broker, connection):
+    for _ in range(10):
+        with connection.exchange() as exchange:
+            for number in range(2):
+                submit(exchange, frame(number))
+                client, header, _ = sent_until(exchange, broker)
+                assert header["frame_number"] == number
+                broker.answer(client, header)
+                settled(exchange)
+
+
+def test_what_is_in_flight_is_sent_again_to_a_new_broker_under_its_old_id(endpoint, exchange):
+    asked = [frame(number) for number in range(3)]
+    with closing(HandBroker(endpoint)) as first:
+        for one in asked:
+            submit(exchange, one)
+        for _ in asked:
+            sent_until(exchange, first)
+
+    with closing(HandBroker(endpoint)) as second:
+        for one in asked:
+            client, header, _ = sent_until(exchange, second)
+            assert header["request_id"] == one.request_id
+            second.answer(client, header)
+            ((request_id, _),) = settled(exchange)
+            assert request_id == one.request_id
+
+
+def test_what_a_broker_that_is_gone_did_not_answer_goes_to_the_next(tmp_path):
+    endpoints = [f"ipc://{tmp_path}/{name}.ipc" for name in ("a", "b")]
+    asked = frame()
+    home, next_one = ranked(key_of(asked), endpoints)
+    with (
+        closing(HandBroker(next_one)) as next_broker,
+        Connection(endpoints, max_frame_bytes=MAX_FRAME_BYTES) as connection,
+        connection.exchange() as exchange,
+    ):
+        with closing(HandBroker(home)) as first:
+            submit(exchange, asked)
+            sent_until(exchange, first)
+        client, header, _ = sent_until(exchange, next_broker)
+        assert header["request_id"] == asked.request_id
+        next_broker.answer(client, header)
+        settled(exchange)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_request_fails_at_its_deadline_whether_or_not_a_broker_is_there(is_there, request, exchange):
+    if is_there:
+        request.getfixturevalue("broker")
+    submit(exchange, frame(), within_s=0.05)
+    ((_, outcome),) = settled(exchange)
+    assert isinstance(outcome, DeadlineExceeded)
+
+
+def test_an_answer_that_came_while_nobody_looked_counts_after_the_deadline(broker, exchange):
+    asked = frame()
+    ends_at = time.monotonic() + 0.3
+    exchange.submit(asked, (PICTURE,), ends_at=ends_at)
+    broker.answer(*sent_until(exchange, broker)[:2])
+    while time.monotonic() < ends_at:
+        time.sleep(0.01)
+
+    ((_, outcome),) = settled(exchange)
+
+    assert outcome.result.request_id == asked.request_id
+
+
+def test_what_cannot_be_sent_is_refused(exchange):
+    asked = frame()
+    submit(exchange, asked)
+    with pytest.raises(ProtocolError):
+        submit(exchange, asked)
+    with pytest.raises(BodyTooLarge):
+        exchange.submit(frame(), (bytes(MAX_FRAME_BYTES + 1),), ends_at=0.0)
+
+
+def test_closing_the_connection_fails_what_another_thread_waits_for(connection):
+    began, outcomes = threading.Event(), []
+
+    def wait():
+        with connection.exchange() as exchange:
+            submit(exchange, frame())
+            began.set()
+            outcomes.extend(outcome for _, outcome in settled(exchange))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert began.wait(PATIENCE_S)
+    connection.close()
+    thread.join(PATIENCE_S)
+
+    assert [type(outcome) for outcome in outcomes] == [Internal]
+    with pytest.raises(Internal, match="closed"), connection.exchange():
+        pass

@@ -1,0 +1,329 @@
+"""Requests in flight over sockets of one's own, for one thread: sent, sent again, answered, expired.
+
+After a new connection to a broker everything unanswered is sent to it again under its old id. What a broker
+that is gone did not answer goes to the next in the session's rank (`wire.homes`). All of that happens within
+`turn`: whoever has an exchange calls it again and again while anything is in flight.
+"""
+
+import heapq
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
+
+import msgspec
+import zmq
+
+from wire import links, parts
+from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
+from wire.homes import PATIENCE_S, Homes
+from wire.keys import PeerKeys
+from wire.links import Handshakes
+from wire.messages import (
+    Buffer,
+    Decoder,
+    Failure,
+    Frame,
+    FromBroker,
+    Result,
+    Status,
+    StatusRequest,
+    encode,
+    separate,
+)
+from wire.rendezvous import key_of
+
+log = logging.getLogger(__name__)
+
+_RECONNECT_MS = 50
+_RECONNECT_MAX_MS = 1_000
+_HIGH_WATER = 64
+
+#: Parts up to this are copied when they are sent: to lend one to ZeroMQ costs a wake-up of the thread that
+#: takes it back, which is more than a copy of a 1080p JPEG.
+_COPIED_BYTES = 2**20
+
+#: Answers read in a row before deadlines and new requests get their turn.
+_BURST = 32
+
+_READABLE = int(zmq.POLLIN)  # a plain integer: pyzmq's flags are enumerations, slow to combine
+
+NO_ANSWER = "the broker gave no answer in time"
+CLOSED = "the connection was closed before the answer came"
+
+
+class Answer(NamedTuple):
+    """A result and its payload frames, which `unpack_arrays` reads without a copy."""
+
+    result: Result
+    payload: Sequence[Buffer]
+
+
+class Settled(NamedTuple):
+    """What became of a request."""
+
+    request_id: bytes
+    outcome: Answer | Status | PoseError
+
+
+def check_size(picture: Buffer, max_frame_bytes: int) -> None:
+    """Raises `BodyTooLarge` for a picture over which the brokers would hang up."""
+    size = memoryview(picture).nbytes
+    if size > max_frame_bytes:
+        raise BodyTooLarge(f"the picture has {size} bytes, {max_frame_bytes} are accepted")
+
+
+def client_socket(
+    context: "zmq.Context[zmq.Socket[bytes]]", keys: PeerKeys | None = None
+) -> "zmq.Socket[bytes]":
+    """A socket for a broker's client, not yet connected."""
+    dealer = context.socket(zmq.DEALER)
+    dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a connection that never came about
+    dealer.set(zmq.LINGER, 0)
+    dealer.set(zmq.SNDHWM, _HIGH_WATER)
+    dealer.set(zmq.RCVHWM, _HIGH_WATER)
+    dealer.set(zmq.RECONNECT_IVL, _RECONNECT_MS)
+    dealer.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+    links.keep_alive(dealer)
+    links.seal_as_peer(dealer, keys)
+    dealer.copy_threshold = _COPIED_BYTES
+    return dealer
+
+
+class _Link:
+    """The connection to one broker."""
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, keys: PeerKeys | None
+    ) -> None:
+        self.endpoint = endpoint
+        self.dealer = client_socket(context, keys)
+        self.handshakes = Handshakes(self.dealer, endpoint)
+        self.unsent: deque[bytes] = deque()
+        self.dealer.connect(endpoint)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a handshake was heard of, and no end of the connection since."""
+        return self.handshakes.away_since is None
+
+    def gone_at(self) -> float:
+        """When its broker counts as gone, unless it comes back before, seconds (`time.monotonic`)."""
+        away_since = self.handshakes.away_since
+        return inf if away_since is None else away_since + PATIENCE_S
+
+    def is_gone(self) -> bool:
+        """Whether its broker is away for longer than one that is restarted."""
+        return not self.is_connected and time.monotonic() >= self.gone_at()
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self.handshakes.close()
+        self.dealer.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request that has no answer yet."""
+
+    message: Frame | StatusRequest
+    payload: Sequence[Buffer]
+    ends_at: float  # seconds, `time.monotonic`
+    key: bytes | None  # of its session; None: it is for one broker
+    link: _Link  # that it was sent over, or will be
+
+    def frames(self, now: float) -> list[Buffer]:
+        """What goes over the wire; a request that is sent again has less time left."""
+        message = self.message
+        if isinstance(message, Frame):
+            left_ms = max(1, round((self.ends_at - now) * 1000))
+            message = msgspec.structs.replace(message, deadline_ms=left_ms)
+        return [encode(message), *self.payload]
+
+
+class Exchange:
+    """Requests to the broker, or to each of several; outlives the brokers' restarts."""
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoints: Sequence[str],
+        *,
+        max_frame_bytes: int,
+        keys: PeerKeys | None = None,
+        wakes: int | None = None,
+    ) -> None:
+        """`max_frame_bytes` is the brokers' limit.
+
+        wakes: a file descriptor that ends a wait when it can be read; whoever gives it reads it.
+        """
+        self._endpoints = endpoints
+        self._max_frame_bytes = max_frame_bytes
+        self._homes = Homes(endpoints)
+        self._decode: Decoder[Result | Failure | Status] = Decoder(FromBroker)
+        self._pending: dict[bytes, _Pending] = {}  # unanswered, in the order of submission
+        self._deadlines: list[tuple[float, bytes]] = []
+        self._settled: list[Settled] = []
+        self.ends_at = inf  # set by any thread: what is in flight then fails; seconds, `time.monotonic`
+        self._poller = zmq.Poller()
+        if wakes is not None:
+            self._poller.register(wakes, zmq.POLLIN)
+        self._links = {endpoint: _Link(context, endpoint, keys) for endpoint in endpoints}
+        self._waiting_for_room: set[_Link] = set()
+        for link in self._links.values():
+            self._poller.register(link.handshakes.monitor, zmq.POLLIN)
+            self._poller.register(link.dealer, zmq.POLLIN)
+
+    def submit(
+        self,
+        message: Frame | StatusRequest,
+        payload: Sequence[Buffer],
+        *,
+        ends_at: float,
+        broker: str | None = None,
+    ) -> None:
+        """Send a request, which settles by `ends_at`, seconds (`time.monotonic`).
+
+        `payload` is not copied: leave it unchanged until then. broker: for a request of no session. Raises
+        `ProtocolError` for an id that is in flight already, `BodyTooLarge`.
+        """
+        for part in payload:
+            check_size(part, self._max_frame_bytes)
+        request_id = message.request_id
+        if request_id in self._pending:
+            raise ProtocolError("request_id is in flight already")
+        key = key_of(message) if isinstance(message, Frame) else None
+        if key is not None:
+            broker = self._homes.enter(key, is_there=self._is_there)
+        link = self._links[broker or self._endpoints[0]]
+        self._pending[request_id] = _Pending(message, payload, ends_at, key, link)
+        if key is None and len(self._links) > 1 and link.is_gone():
+            self._settle(request_id, DeadlineExceeded(NO_ANSWER))
+            return
+        heapq.heappush(self._deadlines, (ends_at, request_id))
+        link.unsent.append(request_id)
+        self._send_unsent(link)
+
+    def turn(self, timeout_s: float) -> list[Settled]:
+        """Do what is due, and wait up to `timeout_s` for more; what has settled since the last time."""
+        if time.monotonic() >= self.ends_at:
+            self._fail_all()
+        ready = dict(self._poller.poll(0 if self._settled else self._wait_ms(timeout_s)))
+        for link in self._links.values():
+            if link.handshakes.monitor in ready and link.handshakes.succeeded():
+                self._send_again(link)
+        if len(self._links) > 1:
+            self._move_from_who_is_gone()
+        for link in self._links.values():
+            self._send_unsent(link)
+            if ready.get(link.dealer, 0) & _READABLE:
+                self._receive(link.dealer)
+        self._expire()
+        settled, self._settled = self._settled, []
+        return settled
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for link in self._links.values():
+            link.close()
+
+    def _wait_ms(self, timeout_s: float) -> int:
+        due = [self._deadlines[0][0]] if self._deadlines else []
+        if len(self._links) > 1:
+            waiting = {pending.link for pending in self._pending.values()}
+            due += [link.gone_at() for link in waiting if not link.is_gone()]
+        if due:
+            timeout_s = min(timeout_s, max(0.0, min(due) - time.monotonic()))
+        return int(timeout_s * 1000) + 1 if timeout_s > 0 else 0
+
+    def _is_there(self, broker: str) -> bool:
+        return not self._links[broker].is_gone()
+
+    def _move_from_who_is_gone(self) -> None:
+        """What a broker that is gone did not answer goes to the next; that one recalls the session."""
+        gone = {link for link in self._links.values() if link.is_gone()}
+        if not gone or len(gone) == len(self._links):
+            return
+        for request_id, pending in self._pending.items():
+            if pending.link in gone and pending.key is not None:
+                away_from = pending.link.endpoint
+                broker = self._homes.move(pending.key, away_from=away_from, is_there=self._is_there)
+                pending.link = self._links[broker]
+                pending.link.unsent.append(request_id)
+
+    def _send_again(self, link: _Link) -> None:
+        """A handshake succeeded: this broker may know nothing of what was sent before.
+
+        If it does, it recognises the ids.
+        """
+        link.unsent = deque(
+            request_id for request_id, pending in self._pending.items() if pending.link is link
+        )
+
+    def _send_unsent(self, link: _Link) -> None:
+        """Nothing leaves before a handshake is heard of: after it all would be sent twice."""
+        now = time.monotonic()
+        while link.unsent and link.is_connected:
+            pending = self._pending.get(link.unsent[0])
+            if pending is not None and pending.link is link:
+                try:
+                    parts.send(link.dealer, pending.frames(now))
+                except zmq.Again:
+                    self._wait_for_room(link, True)
+                    return
+            link.unsent.popleft()
+        self._wait_for_room(link, False)
+
+    def _wait_for_room(self, link: _Link, waits: bool) -> None:
+        if waits != (link in self._waiting_for_room):
+            self._waiting_for_room ^= {link}
+            self._poller.register(link.dealer, zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN)
+
+    def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
+        for _ in range(_BURST):
+            header, *payload = parts.receive(dealer)
+            try:
+                self._resolve(self._decode(header.buffer), [frame.buffer for frame in payload])
+            except ProtocolError as error:
+                log.warning("the broker sent what cannot be read: %s", error)
+            if not int(dealer.get(zmq.EVENTS)) & _READABLE:  # to be told so is cheaper than to run into it
+                return
+
+    def _resolve(self, message: Result | Failure | Status, payload: Sequence[Buffer]) -> None:
+        pending = self._pending.get(message.request_id)
+        if pending is None:  # answered before, or its deadline has passed
+            return
+        if isinstance(message, Failure):
+            error = named(message.code, message.message, retry_after_s=message.retry_after_s)
+            self._settle(message.request_id, error)
+        elif isinstance(message, Result) and isinstance(pending.message, Frame):
+            self._settle(message.request_id, Answer(message, separate(message, payload)))
+        elif isinstance(message, Status) and isinstance(pending.message, StatusRequest):
+            self._settle(message.request_id, message)
+        else:
+            raise ProtocolError(f"a {type(message).__name__} answers a {type(pending.message).__name__}")
+
+    def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
+        pending = self._pending.pop(request_id)
+        if pending.key is not None:
+            self._homes.leave(pending.key)
+        self._settled.append(Settled(request_id, outcome))
+
+    def _fail_all(self) -> None:
+        for request_id in list(self._pending):
+            self._settle(request_id, Internal(CLOSED))
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, request_id = heapq.heappop(self._deadlines)
+            pending = self._pending.get(request_id)
+            if pending is not None and pending.ends_at <= now:
+                self._settle(request_id, DeadlineExceeded(NO_ANSWER))
+        # Answered requests leave their timers behind; without this they would stay until they are due.
+        if len(self._deadlines) > 2 * len(self._pending) + 64:
+            self._deadlines = [timer for timer in self._deadlines if timer[1] in self._pending]
+            heapq.heapify(self._deadlines)
