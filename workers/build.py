@@ -16,9 +16,10 @@ from workers.blazepose.landmarks import LandmarkFinder
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.lmdb_store import LmdbStore
+from workers.observer import Eyes
 from workers.phalp.learned.build import Phalp, open_phalp
 from workers.phalp.tracker import Tracker
-from workers.pipeline import Eyes, FrameAnswer, Pipeline
+from workers.pipeline import FrameAnswer, Pipeline
 from workers.sessions import Codec, Sessions
 from workers.store import Store
 from workers.tracker import StateT

@@ -7,7 +7,7 @@ one picture, and gives the next state with the answer. It keeps nothing between 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, Protocol
+from typing import Generic
 
 import numpy as np
 
@@ -17,36 +17,13 @@ from wire.camera import project
 from wire.errors import PoseError
 from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
 from workers import images, regions, render
+from workers.observer import Observer
 from workers.thumbnail import thumbnail
 from workers.tracker import FrameFacts, StateT, Tracked, Tracker
 from workers.types import Array, Image, Measured, Observation, Plan, Progress, TrackedPerson, unnoticed
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
 _JOINT_OF_KEYPOINT = np.array([15, 15, 15, 15, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
-
-
-class Observer(Protocol):
-    """Whoever sees people in single frames; stateless, so frames of many sessions go in together."""
-
-    name: str
-    model_version: str
-
-    def observe(self, frames: Sequence[tuple[Image, Plan]], on_progress: Progress) -> list[list[Observation]]:
-        """The people of each frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class Eyes:
-    """An observer, and what belongs to it.
-
-    body: the one that its poses are of. device: what its networks run on. models: SHA-256 of the files
-    that they were made of, by name, for `/health`.
-    """
-
-    observer: Observer
-    body: Body
-    device: str
-    models: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

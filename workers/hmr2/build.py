@@ -18,8 +18,8 @@ from workers.hmr2.estimator import TorchEstimator
 from workers.hmr2.observer import Hmr2Observer
 from workers.hmr2.surfaces import Surfaces
 from workers.hmr2.weights import open_network
+from workers.observer import Eyes
 from workers.phalp.learned.build import Phalp
-from workers.pipeline import Eyes
 
 #: How answers name the weights that 4D-Humans published, alone and with those of PHALP, and any others.
 OFFICIAL, OFFICIAL_WITH_PHALP, OTHER = "4D-Humans", "4D-Humans-PHALP", "Everyframe-HMR2"
