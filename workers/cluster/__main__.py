@@ -50,9 +50,10 @@ def main() -> int:
     given = _parser().parse_args()
     try:
         settings = wire_settings.load(os.environ)
-        _check(settings)
+        check(settings)
         bounds = _bounds(given)
-        own_keys = keys.for_endpoint(settings.frames_address(), settings, role="client")
+        brokers = settings.broker_addresses()
+        own_keys = keys.for_endpoint(brokers[0], settings, role="client")
     except ValueError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_SETTINGS
@@ -68,10 +69,8 @@ def main() -> int:
         models=models.send(assets.needed_groups(settings), assets.directory(settings)),
     )
     try:
-        with Connection(
-            settings.frames_address(), max_frame_bytes=settings.max_body_bytes, keys=own_keys
-        ) as broker:
-            _keep(placing, _Counting(broker, bounds, share), stopping)
+        with Connection(brokers, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as connection:
+            _keep(placing, _Counting(connection, bounds, share), stopping)
         _drain(placing, settings.drain_s + _STOP_GRACE_S)
     finally:
         placing.end()
@@ -114,14 +113,15 @@ def _bounds(given: argparse.Namespace) -> Bounds | None:
     )
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
     """Raises `ValueError` where workers of other machines could not work with these settings."""
-    if not settings.workers_endpoint.startswith("tcp://"):
-        raise ValueError("POSE_WORKERS_ENDPOINT: other machines reach the broker over tcp:// only")
     if not settings.store_url:
         raise ValueError(
             "POSE_STORE_URL is not set: a session moves to another machine only with a server of sessions"
         )
+    if not all(address.startswith("tcp://") for address in settings.worker_broker_addresses()):
+        variable = "POSE_WORKER_BROKERS" if settings.worker_brokers else "POSE_WORKERS_ENDPOINT"
+        raise ValueError(f"{variable}: other machines reach a broker over tcp:// only")
 
 
 def _share(settings: Settings) -> Share:
@@ -139,16 +139,16 @@ def _environment(worker_key_file: str | None) -> dict[str, str]:
 
 
 class _Counting:
-    """How many workers are wanted, by the broker's queue or by the machines."""
+    """How many workers are wanted, by the brokers' queues or by the machines."""
 
-    def __init__(self, broker: Connection, bounds: Bounds | None, share: Share) -> None:
-        self._broker = broker
+    def __init__(self, connection: Connection, bounds: Bounds | None, share: Share) -> None:
+        self._connection = connection
         self._bounds = bounds
         self._share = share
         self._trend: Trend | None = None
 
     def wanted(self) -> int:
-        """The number now; while the broker is silent, the last one."""
+        """The number now; while no broker says a word, the last one."""
         if self._bounds is None:
             return room(self._share)
         status = self._status()
@@ -158,7 +158,7 @@ class _Counting:
 
     def _status(self) -> Status | None:
         try:
-            return self._broker.status(_ANSWER_S)
+            return self._connection.status(_ANSWER_S)
         except PoseError:
             return None
 
