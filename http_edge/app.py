@@ -61,9 +61,6 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
-#: Made once: a union of types takes as long to make as the whole look at a request's headers.
-_SessionIdOrNone = SessionId | None
-
 #: Callers say the same in each request; so many headers are remembered with what follows from them.
 _REMEMBERED_HEADERS = 64
 
@@ -290,12 +287,12 @@ def _media_type(req: falcon.Request) -> str:
 
 def _session_id(req: falcon.Request) -> str | None:
     """The session that the header, or else the query, names, if one does."""
-    named = (req.get_header("X-Session-Id"), req.get_param("session"))
+    named = [name for name in (req.get_header("X-Session-Id"), req.get_param("session")) if name]
     try:
-        known: list[str | None] = [msgspec.convert(name or None, _SessionIdOrNone) for name in named]
+        known: list[str] = [msgspec.convert(name, SessionId) for name in named]
     except msgspec.ValidationError as error:
         raise BadRequest(f"session: {error}") from None
-    return known[0] or known[1]
+    return known[0] if known else None
 
 
 @lru_cache(maxsize=_REMEMBERED_HEADERS)
