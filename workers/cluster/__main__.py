@@ -115,13 +115,13 @@ def _bounds(given: argparse.Namespace) -> Bounds | None:
 
 def check(settings: Settings) -> None:
     """Raises `ValueError` where workers of other machines could not work with these settings."""
+    if not all(address.startswith("tcp://") for address in settings.worker_broker_addresses()):
+        variable = "POSE_WORKER_BROKERS" if settings.worker_brokers else "POSE_WORKERS_ENDPOINT"
+        raise ValueError(f"{variable}: other machines reach a broker over tcp:// only")
     if not settings.store_url:
         raise ValueError(
             "POSE_STORE_URL is not set: a session moves to another machine only with a server of sessions"
         )
-    if not all(address.startswith("tcp://") for address in settings.worker_broker_addresses()):
-        variable = "POSE_WORKER_BROKERS" if settings.worker_brokers else "POSE_WORKERS_ENDPOINT"
-        raise ValueError(f"{variable}: other machines reach a broker over tcp:// only")
 
 
 def _share(settings: Settings) -> Share:
