@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from client import footage, pictures
 from client.footage import Footage
 from client.pictures import Picture
 from client.sending import Sending
-from client.under_way import Interrupted, Outcome, Question
+from client.shelf import Shelf, can_lend
+from client.under_way import Interrupted, OrderLost, Outcome, Question
 from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import Job
@@ -52,6 +54,7 @@ _NOTE_S = 0.5
 _ROOM_S = 2.0
 
 _RETRY_S = 2.0
+_STATUS_TIMEOUT_S = 0.5
 
 #: A frame that waits has nobody who waits for it, so it may wait until the workers are back.
 _FRAME_DEADLINE_S = 3600.0
@@ -123,7 +126,7 @@ class Work:
             except Interrupted as error:
                 log.warning("job=%s waits at frame %d: %s", self._job.job_id, self._frames_done, error)
                 self._pause(error.retry_after_s or _RETRY_S)
-            except HistoryLost:
+            except (HistoryLost, OrderLost):
                 self._begin_anew()
             else:
                 self._catalogue.complete(self._job.job_id, frames=frames, now=self._clock())
@@ -138,18 +141,18 @@ class Work:
             if (video.frame_count or 0) > limit:
                 raise VideoTooLong(f"the video has {video.frame_count} frames, the limit is {limit}")
             is_recent = self._is_recent()
-            with ResultFile(self._result) as file:
+            with ResultFile(self._result) as file, closing(Shelf()) as shelf:
                 if file.kept.entries and not (is_recent and self._tells(file.kept.last)):
                     raise HistoryLost
                 self._taken_over = False
                 self._frames_done = file.kept.entries
-                self._add_missing(video, file)
+                self._add_missing(video, file, shelf)
         return self._frames_done
 
-    def _add_missing(self, video: Footage, file: ResultFile) -> None:
+    def _add_missing(self, video: Footage, file: ResultFile, shelf: Shelf) -> None:
         kept, failed = file.kept, file.kept.failed
         first = max(0, kept.entries - 1)
-        for outcome in self._sending().outcomes(self._pictures(video, first)):
+        for outcome in self._sending(shelf).outcomes(self._pictures(video, first)):
             line = self._entry(outcome)
             if outcome.picture.number < kept.entries:
                 if line != kept.last:
@@ -197,7 +200,7 @@ class Work:
             meshes=self._job.meshes,
         )
 
-    def _sending(self) -> Sending:
+    def _sending(self, shelf: Shelf) -> Sending:
         settings = self._settings
         # A frame is sent once more after all that were under way with it: its answer must still be kept.
         kept = max(settings.kept_answers, settings.worker_credits)
@@ -213,7 +216,16 @@ class Work:
             meshes=self._job.meshes,
             deadline_s=_FRAME_DEADLINE_S,
         )
-        return Sending(self._parts.traffic, traffic, question, go_on=self._go_on)
+        lent = shelf if self._can_lend() else None
+        return Sending(self._parts.traffic, traffic, question, go_on=self._go_on, shelf=lent)
+
+    def _can_lend(self) -> bool:
+        """Whether the workers can read our memory; no, where nobody says so."""
+        try:
+            status = self._parts.broker.status(timeout_s=_STATUS_TIMEOUT_S)
+        except PoseError:
+            return False
+        return can_lend(status, self._settings.broker_addresses())
 
     def _go_on(self) -> None:
         """Note how far the job is. Raises `Stopped` or `JobCancelled` where it is not to go on."""

@@ -1,53 +1,22 @@
 """Pictures of requests are lent to workers who can read the edge's memory, and to nobody else."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import msgpack
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
 from http_edge.lent import Owners
-from tests import fake_worker
 from tests.fake_worker import FakeWorker
+from tests.http_edge.borrower import Borrower
 from tests.http_edge.running import Edge, Reply, picture
 from tests.pictures import encoded
 from wire import lending
 from wire.messages import Result
-
-MARK = b"EFMEM1\n"
 
 
 def large(seed: int) -> bytes:
     """Noise, which no format makes small."""
     pixels = np.random.default_rng(seed).integers(0, 256, (200, 200, 3), np.uint8)
     return encoded(PillowImage.fromarray(pixels), "PNG")
-
-
-class Borrower:
-    """A worker that reads lent pictures as the protocol's page says."""
-
-    def __init__(self, *, gone: Callable[[bool], bool] = lambda _lent: False) -> None:
-        """`gone` says whether a picture cannot be read, by whether it is lent."""
-        self.pictures: list[bytes] = []
-        self.names: list[str | None] = []  # of the memory; None: the bytes came
-        self._gone = gone
-
-    def __call__(self, work: dict[str, Any], image: bytes) -> list[bytes] | None:
-        told = msgpack.unpackb(image.removeprefix(MARK)) if image.startswith(MARK) else None
-        self.names.append(told and told["name"])
-        if self._gone(told is not None):
-            failure = {"type": "failure", "v": 1, "code": "picture_gone", "message": "as the test wished"}
-            told_of = {name: work[name] for name in ("request_id", "session_id", "epoch")}
-            return [msgpack.packb(failure | told_of)]
-        if told:
-            path = Path(f"/proc/{told['process']}/fd/{told['descriptor']}")
-            assert str(path.readlink()) == f"/memfd:{told['name']} (deleted)"
-            image = path.read_bytes()[: told["size"]]
-        self.pictures.append(image)
-        return fake_worker.answer(work, image)
 
 
 def asked(edge: Edge, worker: Borrower, pictures: list[bytes], *, memory: str | None = None) -> list[Reply]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import msgpack
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from PIL import Image as PillowImage
 from http_edge.jobs.catalogue import Catalogue
 from tests import videos
 from tests.fake_worker import FakeWorker, answer
+from tests.http_edge.borrower import Borrower
 from tests.http_edge.running import Edge, Reply, picture, wait_for
+from wire import lending
 from wire.connection import Connection
 from wire.messages import Frame
 
@@ -371,6 +374,25 @@ def test_a_video_that_ends_its_program_again_and_again_is_given_up(
 
     state = service.ended(job_id)
     assert (state["code"], state["frames_done"]) == ("invalid_video", 0)
+
+
+def test_frames_are_lent_to_a_worker_who_can_read_them(running: Service, tmp_path: Path) -> None:
+    worker, path = Borrower(), tmp_path / "large.mp4"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", 25, width=320, height=240)
+        for number in range(12):
+            shown = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 20 * number, np.uint8))
+            container.mux(stream.encode(shown))
+        container.mux(stream.encode())
+    with FakeWorker(running.workers_address, answers=worker, memory=lending.memory()):
+        running.wait_until_ready()
+        reply = running.upload(path.read_bytes(), mesh="none")
+
+    assert (reply.status, len(reply.body["frames"])) == (200, 12)
+    # Another test's frames may still come.
+    lent = [content for name, content in zip(worker.names, worker.pictures, strict=True) if name]
+    means = [np.asarray(PillowImage.open(io.BytesIO(content))).mean() for content in lent]
+    np.testing.assert_allclose(means, 20 * np.arange(12), atol=6)
 
 
 def test_a_stopped_program_ends_at_once_and_its_job_waits(
