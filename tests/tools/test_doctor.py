@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.workers.redis_server import redis_server
 from tools.doctor import checks, gather, report
 from tools.doctor.facts import Compute, Facts, File, Machine, Place
 from tools.doctor.finding import Finding
@@ -43,6 +44,7 @@ HEALTHY = Facts(
     settings_error=None,
     runtime=PLACE,
     store=PLACE,
+    store_server_error=None,
     assets=PLACE,
     files=(
         File("pose_detection.tflite", "blazepose", "ready", "fetch blazepose"),
@@ -139,6 +141,14 @@ WRONG = {
     "on NFS": (place("store", filesystem="nfs4"), "store dir", "fail", "POSE_STORE_DIR"),
     "on sshfs": (place("store", filesystem="fuse.sshfs"), "store dir", "fail", "locks"),
     "a full disk": (place("store", free_bytes=9), "store dir", "warn", "make room"),
+    "no server of sessions": (
+        replace(
+            settings(store_url="redis://cache"), store_server_error="redis://cache: it cannot be reached"
+        ),
+        "store server",
+        "fail",
+        "operations.md",
+    ),
     "assets read-only": (place("assets", writable=False), "assets dir", "fail", "POSE_ASSETS"),
     "long for a socket": (settings(runtime_dir="/" + "x" * 100), "runtime dir", "fail", "shorter"),
     "a taken port": (replace(HEALTHY, port="taken"), "port", "fail", "another program"),
@@ -268,6 +278,22 @@ def test_a_file_where_a_directory_should_be_cannot_be_written_into(tmp_path: Pat
 
 def test_a_directory_whose_name_cannot_be_is_judged_by_the_one_above_it(tmp_path: Path) -> None:
     assert gather.place(tmp_path / ("x" * 300)).writable
+
+
+def test_with_a_server_of_sessions_no_directory_is_judged() -> None:
+    elsewhere = replace(settings(store_url="redis://cache"), store=replace(PLACE, filesystem="nfs4"))
+    assert not findings(elsewhere, "store dir")
+    assert [finding.verdict for finding in findings(elsewhere, "store server")] == ["ok"]
+
+
+def test_the_server_of_sessions_is_asked(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        remote = Settings(store_url=server.url)
+        assert gather.store_server_error(remote) is None
+    error = gather.store_server_error(remote)
+    assert error is not None
+    assert "cannot be reached" in error
+    assert gather.store_server_error(Settings()) is None
 
 
 def test_pytorch_that_says_nothing_in_time_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     places.files,
     places.port,
     places.runtime_dir,
-    places.store_dir,
+    places.store,
     places.assets_dir,
     machine.devices,
     machine.processors,

@@ -73,6 +73,7 @@ class Facts:
     settings_error: str | None
     runtime: Place
     store: Place
+    store_server_error: str | None  # of the server of sessions; None: it answers, or there is to be none
     assets: Place
     files: tuple[File, ...]
     port: Port

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def facts(environ: Mapping[str, str]) -> Facts:
         settings_error=settings_error,
         runtime=place(Path(settings.runtime_dir)),
         store=place(settings.store_directory()),
+        store_server_error=store_server_error(settings),
         assets=place(assets_dir),
         files=tuple(_files(assets_dir)),
         port=port(settings.host, settings.port),
@@ -114,6 +116,26 @@ def _compute(environ: Mapping[str, str]) -> Compute:
     except msgspec.DecodeError:
         last = (asked.stderr.strip().splitlines() or ["PyTorch said nothing"])[-1]
         return Compute(problem=last)
+
+
+def store_server_error(settings: Settings) -> str | None:
+    """Why sessions cannot be kept on the server that is set, if one is."""
+    if not settings.store_url:
+        return None
+    try:
+        from workers.redis_link import Link, StoreUnavailable  # its library is not there where nobody asked
+    except ModuleNotFoundError as missing:
+        return f"the library {missing.name} is not installed"
+    try:
+        link = Link(settings.store_url, timeout_s=settings.store_timeout_s)
+    except ValueError as error:
+        return str(error)
+    with closing(link):
+        try:
+            link.ask(lambda client: client.ping())
+        except StoreUnavailable as reason:
+            return f"{link.name}: {reason}"
+    return None
 
 
 def place(path: Path) -> Place:

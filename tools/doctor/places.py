@@ -41,10 +41,20 @@ def runtime_dir(facts: Facts) -> Iterator[Finding]:
         yield _place("runtime dir", place, name, network="fail", needed_bytes=2**20)
 
 
-def store_dir(facts: Facts) -> Iterator[Finding]:
-    """Stored sessions: memory-mapped files, which must not lie on a network."""
+def store(facts: Facts) -> Iterator[Finding]:
+    """Stored sessions: on a server, or in memory-mapped files, which must not lie on a network."""
+    if facts.settings.store_url:
+        yield _store_server(facts)
+        return
     needed = facts.settings.workers * facts.settings.store_max_bytes
     yield _place("store dir", facts.store, "POSE_STORE_DIR", network="fail", needed_bytes=needed)
+
+
+def _store_server(facts: Facts) -> Finding:
+    if error := facts.store_server_error:
+        remedy = "docs/operations.md, Sessions on a server; its library comes with pip install '.[remote]'"
+        return Finding("store server", "fail", error, remedy)
+    return Finding("store server", "ok", "it answers")
 
 
 def assets_dir(facts: Facts) -> Iterator[Finding]:
