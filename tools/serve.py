@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> NoReturn:
             )
         wire_settings.make_runtime_dir(settings)
         if not arguments:
-            keys.check_listening(settings)
+            check(settings)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
@@ -56,6 +56,15 @@ def main(arguments: list[str]) -> NoReturn:
         program = ["supervisor.supervisord", "-c", str(CONFIGURATION)]
         _make_metrics_directory(_metrics_directory(settings))
     os.execve(sys.executable, [sys.executable, "-m", *program], environment(settings, os.environ))
+
+
+def check(settings: Settings) -> None:
+    """Raises `ValueError` where settings that are right one by one would keep a program from starting."""
+    keys.check_listening(settings)
+    settings.worker_broker_addresses()
+    settings.broker_place()
+    if settings.tracker == "phalp" and settings.observer != "hmr2":
+        raise ValueError("POSE_TRACKER=phalp follows what HMR2 sees; set POSE_OBSERVER=hmr2 as well")
 
 
 def _append_to_stdout() -> None:

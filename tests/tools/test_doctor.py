@@ -164,7 +164,6 @@ WRONG = {
         "fail",
         "fetch phalp",
     ),
-    "PHALP without HMR2": (settings(tracker="phalp"), "settings", "fail", "POSE_OBSERVER=hmr2"),
     "another port": (settings(port=8080), "backend: address", "warn", "calls 5000"),
     "out of reach of Windows": (
         replace(settings(host="127.0.0.1"), machine=machine(wsl=True).machine),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from tools.serve import CONFIGURATION, environment
+from tools.serve import CONFIGURATION, check, environment
 from wire.settings import load
 
 
@@ -37,6 +37,27 @@ def test_keys_that_would_not_do_stop_it_at_the_start_with_the_reason(tmp_path: P
     )
     assert ended.returncode == 2
     assert "broker.secret: No such file" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [
+        ({"POSE_BROKERS": "ipc:///a,ipc:///b", "POSE_STORE_URL": "redis://cache"}, "POSE_WORKER_BROKERS"),
+        (
+            {
+                "POSE_BROKERS": "ipc:///a,ipc:///b",
+                "POSE_WORKER_BROKERS": "ipc:///c,ipc:///d",
+                "POSE_STORE_URL": "redis://cache",
+            },
+            "POSE_BROKER_NUMBER",
+        ),
+        ({"POSE_TRACKER": "phalp"}, "POSE_OBSERVER=hmr2"),
+    ],
+    ids=["brokers without workers' doors", "one of several brokers", "PHALP without HMR2"],
+)
+def test_settings_that_do_not_go_together_are_named(settings: dict[str, str], variable: str) -> None:
+    with pytest.raises(ValueError, match=variable):
+        check(load(settings))
 
 
 def test_a_runtime_directory_too_long_for_sockets_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import msgspec
 import urllib3
 
 from tools.doctor.facts import Compute, Facts, File, Machine, Place, Port
-from wire import keys
+from tools.serve import check
 from wire import settings as wire_settings
 from wire.settings import Settings
 from workers import assets
@@ -33,7 +33,7 @@ def facts(environ: Mapping[str, str]) -> Facts:
     """Everything there is to know."""
     try:
         settings, settings_error = wire_settings.load(environ), None
-        keys.check_listening(settings)
+        check(settings)
     except ValueError as error:
         settings, settings_error = Settings(), str(error)
         environ = {

@@ -137,14 +137,6 @@ def settings(facts: Facts) -> Iterator[Finding]:
             "settings", "fail", facts.settings_error, "correct it or unset it; README.md lists them all"
         )
         return
-    if facts.settings.tracker == "phalp" and facts.settings.observer != "hmr2":
-        yield Finding(
-            "settings",
-            "fail",
-            "POSE_TRACKER=phalp follows what HMR2 sees, and POSE_OBSERVER is not hmr2",
-            "set POSE_OBSERVER=hmr2 as well, or unset POSE_TRACKER",
-        )
-        return
     given = sorted(name for name in facts.environ if name.startswith("POSE_"))
     yield Finding("settings", "ok", ", ".join(given) or "defaults")
 
