@@ -22,6 +22,9 @@ from wire.messages import Buffer, Frame, Status
 #: How often a wait for an answer looks whether it still makes sense.
 _LOOK_S = 0.2
 
+#: How often the broker is heard while pictures come so slowly that no answer need be waited for.
+_HEAR_S = 0.01
+
 
 def submit(broker: Connection, request: Request) -> "Future[Answer]":
     """Send one picture; one that is larger than what may travel fails as `ImageTooLarge`."""
@@ -71,6 +74,7 @@ class Sending:
         self._deadline_s = question.deadline_s
         self._go_on = go_on
         self._under_way = UnderWay(question, traffic, shelf)
+        self._heard_at = 0.0  # seconds, `time.monotonic`
 
     def outcomes(self, pictures: Iterable[Picture]) -> Iterator[Outcome]:
         """What comes of each frame, in their order. Raises `Interrupted`, `OrderLost`.
@@ -98,7 +102,9 @@ class Sending:
             if not self._under_way:
                 self._traffic.wait_for_turn(self._go_on)
             self._under_way.add(picture)
-            self._exchange(exchange, wait_s=0.0)
+            self._send(exchange)
+            if time.monotonic() - self._heard_at > _HEAR_S:
+                self._hear(exchange, wait_s=0.0)
         while self._under_way:
             yield self._next(exchange)
         if failure:
@@ -109,18 +115,22 @@ class Sending:
             self._go_on()
             if outcome := self._under_way.next(now=time.monotonic()):
                 return outcome
-            self._exchange(exchange, wait_s=_LOOK_S)
+            self._send(exchange)
+            due_s = self._under_way.wait_s(now=time.monotonic())
+            self._hear(exchange, wait_s=_LOOK_S if due_s is None else min(_LOOK_S, due_s))
 
-    def _exchange(self, exchange: Way, *, wait_s: float) -> None:
-        """Send what is due, and take what comes; wait up to `wait_s` for something."""
+    def _send(self, exchange: Way) -> None:
+        """Send what is due."""
         now = time.monotonic()
         for frame, payload in self._under_way.requests(now=now):
             try:
                 exchange.submit(frame, (payload,), ends_at=now + self._deadline_s)
             except BodyTooLarge as error:
                 self._under_way.settle(frame.request_id, ImageTooLarge(error.message))
-                wait_s = 0.0
-        due_s = self._under_way.wait_s(now=now)
-        for request_id, came in exchange.turn(wait_s if due_s is None else min(wait_s, due_s)):
+
+    def _hear(self, exchange: Way, *, wait_s: float) -> None:
+        """Take what has come; wait up to `wait_s` for something."""
+        for request_id, came in exchange.turn(wait_s):
             assert not isinstance(came, Status)  # nothing but frames is asked
             self._under_way.settle(request_id, came)
+        self._heard_at = time.monotonic()

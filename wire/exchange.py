@@ -218,7 +218,8 @@ class Exchange:
         if len(self._links) > 1:
             self._move_from_who_is_gone()
         for link in self._links.values():
-            self._send_unsent(link)
+            if link.unsent:
+                self._send_unsent(link)
             if ready.get(link.dealer, 0) & _READABLE:
                 self._receive(link.dealer)
         self._expire()

@@ -6,6 +6,7 @@ raw bytes that the header describes. `PROTOCOL.md` is the reference for both.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -415,6 +416,7 @@ def unpack_arrays(specs: Sequence[ArraySpec], frames: Sequence[Buffer]) -> dict[
     return arrays
 
 
+@lru_cache(maxsize=256)  # every frame's arrays are described alike, as a rule
 def _size_of(spec: ArraySpec) -> int:
     """Bytes of an array. Raises `ProtocolError` for one that does not travel."""
     dtype = DTYPES.get(spec.dtype)
