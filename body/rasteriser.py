@@ -6,6 +6,7 @@ display. What is drawn with it, and what else it is good for, is its callers' bu
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,13 @@ from body.model import Array
 
 Index = npt.NDArray[np.integer]
 
+Number = TypeVar("Number", bound=np.generic)
+
 #: Rows and fragments worked on at a time: bounds the memory, whatever the mesh and picture.
 _AT_A_TIME = 1 << 20
+
+#: Of the three corners of a face, the one after each and the one before it.
+_AFTER, _BEFORE = [1, 2, 0], [2, 0, 1]
 
 _NOTHING = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
@@ -32,7 +38,7 @@ class FaceBuffer:
 class _Triangles:
     """Faces ready to scan; float64.
 
-    edges (F, 3, 3): a, b, c of the three lines, a x + b y + c >= 0 inside. nearness (F, 3):
+    edges (3, 3, F): a, b, c of the three lines each, a x + b y + c >= 0 inside. nearness (3, F):
     1/depth = a x + b y + c, which is what perspective leaves linear in the picture.
     """
 
@@ -41,6 +47,32 @@ class _Triangles:
     nearness: npt.NDArray[np.float64]
     top: Index  # first and last row, inside the picture
     bottom: Index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fragments:
+    """Pixels that faces cover, one by one: face, row and column (N,)."""
+
+    face: Index
+    row: Index
+    column: Index
+
+
+class _Spans(NamedTuple):
+    """Stretches of pixels inside triangles, (S,) each."""
+
+    triangle: Index
+    row: Index
+    first: Index  # column
+    length: Index  # pixels
+
+    def each(self, numbers: npt.NDArray[Number]) -> npt.NDArray[Number]:
+        """A number of each stretch (S,) for every pixel (N,)."""
+        return np.repeat(numbers, self.length)
+
+    def columns(self) -> Index:
+        """(N,)."""
+        return _ramp(self.length) + self.each(self.first)
 
 
 def rasterise(points_px: Array, depth: Array, faces: Index, *, width: int, height: int) -> FaceBuffer:
@@ -52,67 +84,80 @@ def rasterise(points_px: Array, depth: Array, faces: Index, *, width: int, heigh
     """
     nearest = np.full(height * width, _NOTHING)
     triangles = _prepared(points_px, depth, faces, height=height)
-    for part in _portions(triangles.bottom - triangles.top + 1):
-        for pixels, keys in _fragments(triangles, part, width=width):
-            np.minimum.at(nearest, pixels, keys)
+    for spans in _spans(triangles, width=width):
+        column = spans.columns()
+        slope, by_row, constant = triangles.nearness.take(spans.triangle, axis=1)
+        nearness = column * spans.each(slope) + spans.each(by_row * spans.row + constant)
+        # Positive floats sort like the integers with the same bits.
+        order = (1 / nearness).astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
+        face = spans.each(triangles.face[spans.triangle].astype(np.uint64))
+        np.minimum.at(nearest, column + spans.each(spans.row * width), order | face)
     empty = nearest == _NOTHING
     face_id = np.where(empty, -1, nearest & np.uint64(0xFFFF_FFFF)).astype(np.int32)
     depths = np.where(empty, np.inf, (nearest >> np.uint64(32)).astype(np.uint32).view(np.float32))
     return FaceBuffer(face_id.reshape(height, width), depths.astype(np.float32).reshape(height, width))
 
 
-def _prepared(points_px: Array, depth: Array, faces: Index, *, height: int) -> _Triangles:
-    """The faces that can be seen at all, with their lines and planes."""
-    corners = np.concatenate([points_px, depth[:, None]], axis=1).astype(np.float64)[faces]  # (F, 3, xyz)
-    x, y, z = np.moveaxis(corners, 2, 0)
+def fragments(
+    points_px: Array, depth: Array, faces: Index, *, width: int, height: int, rim_px: float
+) -> Iterator[Fragments]:
+    """All faces at every pixel centre, for who has a buffer of his own; a portion at a time.
+
+    Arguments are those of `rasterise`, and the same faces are left out. With them come pixels that miss
+    the lines of a face by up to `rim_px`.
+    """
+    triangles = _prepared(points_px, depth, faces, height=height, rim_px=rim_px)
+    for spans in _spans(triangles, width=width):
+        yield Fragments(spans.each(triangles.face[spans.triangle]), spans.each(spans.row), spans.columns())
+
+
+def _prepared(
+    points_px: Array, depth: Array, faces: Index, *, height: int, rim_px: float = 0.0
+) -> _Triangles:
+    """The faces that can be seen at all, with their lines moved out by `rim_px`, and their planes."""
+    x, y, z = (
+        np.concatenate([points_px.T, depth[None]]).astype(np.float64).take(faces.T, axis=1)
+    )  # (3, F) each
     with np.errstate(invalid="ignore"):
-        # Row i: the line through the two corners after corner i, scaled to 1 at corner i.
-        a = np.roll(y, -1, axis=1) - np.roll(y, -2, axis=1)
-        b = np.roll(x, -2, axis=1) - np.roll(x, -1, axis=1)
-        c = np.roll(x, -1, axis=1) * np.roll(y, -2, axis=1) - np.roll(x, -2, axis=1) * np.roll(y, -1, axis=1)
-        area = c.sum(axis=1)
-        visible = np.isfinite(corners).all(axis=(1, 2)) & (z > 0).all(axis=1) & (area != 0)
-        top = np.maximum(np.ceil(y.min(axis=1)), 0)
-        bottom = np.minimum(np.floor(y.max(axis=1)), height - 1)
+        # Line i: through the two corners after corner i, scaled to 1 at corner i.
+        a = y[_AFTER] - y[_BEFORE]
+        b = x[_BEFORE] - x[_AFTER]
+        c = x[_AFTER] * y[_BEFORE] - x[_BEFORE] * y[_AFTER]
+        area = c.sum(axis=0)
+        visible = (np.isfinite(x) & np.isfinite(y) & np.isfinite(z) & (z > 0)).all(axis=0) & (area != 0)
+        top = np.maximum(np.ceil(y.min(axis=0) - rim_px), 0)
+        bottom = np.minimum(np.floor(y.max(axis=0) + rim_px), height - 1)
     kept = np.flatnonzero(visible & (bottom >= top))
-    edges = np.stack([a, b, c], axis=-1)[kept] / area[kept, None, None]
+    edges = np.stack([a, b, c]).take(kept, axis=2) / area[kept]
     # With lines scaled like that, they are the barycentric coordinates.
-    nearness = np.einsum("fc,fck->fk", 1 / z[kept], edges)
+    nearness = (edges / z[:, kept]).sum(axis=1)
+    edges[2] += rim_px * np.hypot(edges[0], edges[1])
     return _Triangles(kept, edges, nearness, top[kept].astype(np.int64), bottom[kept].astype(np.int64))
 
 
-def _fragments(
-    triangles: _Triangles, part: slice, *, width: int
-) -> Iterator[tuple[Index, npt.NDArray[np.uint64]]]:
-    """Pixel numbers, and (depth, face) packed into one ordered number, of some faces."""
-    row_counts = triangles.bottom[part] - triangles.top[part] + 1
-    owner = np.repeat(np.arange(part.start, part.stop), row_counts)  # (R,) the triangle of each row
-    row = _ramp(row_counts) + triangles.top[owner]
-    first, last = _row_limits(triangles.edges[owner], row, width=width)
-    some = np.flatnonzero(last >= first)
-    owner, row, first, last = owner[some], row[some], first[some], last[some]
-    slope, by_row, constant = triangles.nearness[owner].T
-    start = by_row * row + constant
-    for spans in _portions(last - first + 1):
-        counts = last[spans] - first[spans] + 1
-        column = _ramp(counts) + np.repeat(first[spans], counts)
-        nearness = column * np.repeat(slope[spans], counts) + np.repeat(start[spans], counts)
-        # Positive floats sort like the integers with the same bits.
-        order = (1 / nearness).astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
-        faces = np.repeat(triangles.face[owner[spans]].astype(np.uint64), counts)
-        yield column + np.repeat(row[spans] * width, counts), order | faces
+def _spans(triangles: _Triangles, *, width: int) -> Iterator[_Spans]:
+    """All stretches of pixels inside the triangles, in portions."""
+    for part in _portions(triangles.bottom - triangles.top + 1):
+        row_counts = triangles.bottom[part] - triangles.top[part] + 1
+        triangle = np.repeat(np.arange(part.start, part.stop), row_counts)
+        row = _ramp(row_counts) + triangles.top[triangle]
+        first, last = _row_limits(triangles.edges.take(triangle, axis=2), row, width=width)
+        some = np.flatnonzero(last >= first)
+        spans = _Spans(triangle[some], row[some], first[some], (last - first + 1)[some])
+        for few in _portions(spans.length):
+            yield _Spans(*(each[few] for each in spans))
 
 
 def _row_limits(edges: npt.NDArray[np.float64], row: Index, *, width: int) -> tuple[Index, Index]:
     """First and last column (R,) of each row that is inside its triangle; empty where last < first."""
-    a, b, c = np.moveaxis(edges, 2, 0)  # (R, 3) each
-    rest = b * row[:, None] + c
+    a, b, c = edges  # (3, R) each
+    rest = b * row + c
     with np.errstate(divide="ignore", invalid="ignore"):
         crossing = -rest / a
     # A level line has no crossing: it either lets the whole row in or nothing.
     level = np.where(rest >= 0, -np.inf, np.inf)
-    first = np.where(a > 0, crossing, np.where(a == 0, level, -np.inf)).max(axis=1)
-    last = np.where(a < 0, crossing, np.inf).min(axis=1)
+    first = np.where(a > 0, crossing, np.where(a == 0, level, -np.inf)).max(axis=0)
+    last = np.where(a < 0, crossing, np.inf).min(axis=0)
     return (
         np.ceil(np.clip(first, 0, width)).astype(np.int64),
         np.floor(np.clip(last, -1, width - 1)).astype(np.int64),

@@ -10,6 +10,7 @@ from tests.fixtures import rules
 from tests.parity import networks, phalp_bodies, phalp_networks
 from tests.parity.recordings import Recording, recorded
 from workers.hmr2.camera import crop_translation
+from workers.phalp.learned.surface import surface
 from workers.phalp.learned.texture import Texture
 
 #: Texels, or pixels at a rim, that rounding may show or hide, of 65,536.
@@ -35,7 +36,7 @@ def unfolded(variant: str) -> Unfolded:
     atlas = phalp_bodies.atlas(variant)
     return Unfolded(
         vertices,
-        np.stack([atlas.surface(each) for each in vertices]),
+        np.stack([surface(each, phalp_bodies.body(variant).faces) for each in vertices]),
         [atlas.unfold(each, crop) for each, crop in zip(vertices, crops, strict=True)],
     )
 

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 from body import drawing, rasteriser
 from body.drawing import Figure, overlay
 from body.model import Body
-from body.rasteriser import rasterise
+from body.rasteriser import fragments, rasterise
 from wire.camera import project
 from workers.geometry import rotation_from_vector
 from workers.render import visualization_png
@@ -75,6 +75,16 @@ def test_neighbouring_faces_leave_no_gap_and_edges_on_pixel_centres_count():
     covered = np.zeros((6, 6), bool)
     covered[:5, :5] = True
     np.testing.assert_array_equal(buffer.face_id >= 0, covered)
+
+
+def test_whoever_has_a_buffer_of_his_own_gets_hidden_faces_and_pixels_at_the_rim_too():
+    points = np.array([[0, 0], [2, 0], [0, 2], [0, 0], [2, 0], [0, 2]], float)
+    depth, faces = np.array([1, 1, 1, 9, 9, 9], float), np.array([[0, 1, 2], [3, 4, 5]])
+    inside = {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)}
+    for rim_px, pixels in ((0.0, inside), (0.8, inside | {(0, 3), (1, 2), (2, 1)})):
+        [found] = fragments(points, depth, faces, width=8, height=8, rim_px=rim_px)
+        told = sorted(zip(found.face.tolist(), found.row.tolist(), found.column.tolist(), strict=True))
+        assert told == sorted((face, *pixel) for face in (0, 1) for pixel in pixels)
 
 
 def test_memory_bound_does_not_change_the_picture(body, monkeypatch):

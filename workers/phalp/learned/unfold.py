@@ -1,31 +1,28 @@
 """From a crop and the body in it to the texture of what was seen of the body's surface.
 
-The crop's camera has focal length 5000 px and its principal point at the middle of 256 pixels, whose
-centres are at integers here, so the middle is 127.5. A texel was seen if its point is no deeper than the
-surface that covers its pixel, and the mask of the person does not end there (PHALP, section 3.1).
+A texel was seen if its point is no deeper than the surface that covers its pixel, and the mask of the
+person does not end there (PHALP, section 3.1). Points are summed, projected and sampled in float32 and in
+the order of the original: the comparison is decided by last bits for a few texels of every body.
 """
 
 import zipfile
+from copy import copy
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from body.rasteriser import rasterise
 from wire.camera import CROP_PX, FOCAL_256
 from wire.errors import ModelNotLoaded
-from workers.phalp.learned.texture import COLOUR_SHARE, SIDE, Texture
+from workers.phalp.learned.surface import surface
+from workers.phalp.learned.texture import COLOUR_SHARE, SIDE, Map, Texture
 
 Floats = npt.NDArray[np.floating]
 Index = npt.NDArray[np.integer]
 
-#: Where no surface is, and where it begins to be too near to be one, metres.
-_FAR_M: Final = 100.0
-_NEAR_M: Final = 0.1
-
 #: A point so much deeper than the surface is still the surface, metres.
-_SKIN_M: Final = 1e-4
+_SKIN_M: Final = np.float32(1e-4)
 
 _CROP: Final = int(CROP_PX)
 
@@ -48,8 +45,8 @@ class Atlas:
         """
         self._faces = faces
         self._texels = np.flatnonzero(face_of >= 0)
-        self._corners = faces[face_of.reshape(-1)[self._texels]]  # (N, 3)
-        self._shares = shares.reshape(-1, 3)[self._texels].astype(np.float32)
+        self._corners = faces[face_of.reshape(-1)[self._texels]].T.copy()  # (3, N)
+        self._shares = shares.reshape(-1, 3)[self._texels].T.astype(np.float32)  # (3, N)
 
     @classmethod
     def open(cls, *, shares: Path, faces: Path, texture: Path) -> "Atlas":
@@ -68,48 +65,57 @@ class Atlas:
 
         crop (4, 256, 256): RGB less its mean over its deviation, and the person's mask, 0..1.
         """
-        points = np.einsum("nc,nck->nk", self._shares, vertices.astype(np.float32)[self._corners])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pixels = _pixels(points)
-        seen = points[:, 2] <= _Samples(pixels)(self.surface(vertices)[None])[0] + _SKIN_M
-        shown = _Samples(pixels[seen])(crop)
-        kept = np.flatnonzero(seen)[shown[3] != 0]
+        vertices = vertices.astype(np.float32, copy=False)
+        points = self._points(vertices)
+        samples = _Samples(points)
+        depth = samples(surface(vertices, self._faces)[None])[0]
+        seen = np.flatnonzero(points[2] <= depth + _SKIN_M)
+        shown = samples.of(seen)(crop)
+        kept = shown[3] != 0
         mask = np.zeros(SIDE * SIDE, np.bool_)
-        mask[self._texels[kept]] = True
-        return Texture.of_seen(COLOUR_SHARE * shown[:3, shown[3] != 0], mask)
+        mask[self._texels[seen[kept]]] = True
+        return Texture.of_seen(COLOUR_SHARE * shown[:3, kept], mask)
 
-    def surface(self, vertices: Floats) -> Floats:
-        """How far away the surface is in each pixel of the crop (256, 256)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pixels = _pixels(vertices)
-        depth = rasterise(pixels, vertices[:, 2], self._faces, width=_CROP, height=_CROP).depth
-        return np.where((depth > _NEAR_M) & (depth < _FAR_M), depth, np.float32(_FAR_M))
-
-
-def _pixels(points: Floats) -> Floats:
-    """Where points (N, 3) are seen in the crop (N, 2)."""
-    return FOCAL_256 * (points[:, :2] / points[:, 2:]) + (CROP_PX - 1) / 2
+    def _points(self, vertices: Map) -> Map:
+        """Where the texels' points are (3, N)."""
+        places = np.ascontiguousarray(vertices.T)
+        first, second, third = (
+            share * places.take(corner, axis=1)
+            for share, corner in zip(self._shares, self._corners, strict=True)
+        )
+        return first + second + third
 
 
 class _Samples:
-    """Bilinear samples at `pixels` (N, 2); beyond the edge everything is 0."""
+    """Bilinear samples where points (3, N) are seen in the crop; beyond its edge everything is 0."""
 
-    def __init__(self, pixels: Floats) -> None:
-        at = np.nan_to_num(np.clip(pixels, -1, _CROP) + 1, nan=0)  # in pictures with a rim of one pixel
-        corner = np.minimum(at.astype(np.int64), _CROP)
-        self._place = corner[:, 1] * (_CROP + 2) + corner[:, 0]
-        self._right, self._down = (at - corner).astype(np.float32).T
+    def __init__(self, points: Map) -> None:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            across = points[:2] * np.float32(2 * FOCAL_256 / CROP_PX) / points[2]
+            pixels = ((across + 1) * np.float32(CROP_PX) - 1) / 2
+        pixels = np.nan_to_num(np.clip(pixels, -1, _CROP), nan=-1)
+        corner = np.minimum(np.floor(pixels), np.float32(_CROP - 1))
+        x, y = (corner + 1).astype(np.int64)  # in pictures with a rim of one pixel
+        self._place = y * (_CROP + 2) + x
+        right, down = pixels - corner
+        left, up = 1 - right, 1 - down
+        self._weights = np.stack([up * left, up * right, down * left, down * right])
 
-    def __call__(self, channels: Floats) -> Floats:
+    def of(self, rows: Index) -> "_Samples":
+        """Samples at the points of these rows."""
+        part = copy(self)
+        part._place, part._weights = self._place[rows], self._weights[:, rows]
+        return part
+
+    def __call__(self, channels: Floats) -> Map:
         """The samples (C, N) of channels (C, 256, 256)."""
         flat = np.pad(channels, ((0, 0), (1, 1), (1, 1))).reshape(len(channels), -1)
-        below = self._place + _CROP + 2
-        top = self._between(flat, self._place)
-        return top + self._down * (self._between(flat, below) - top)
-
-    def _between(self, flat: Floats, place: Index) -> Floats:
-        left = flat.take(place, axis=1)
-        return left + self._right * (flat.take(place + 1, axis=1) - left)
+        total = np.float64(0)
+        for step, weights in zip((0, 1, _CROP + 2, _CROP + 3), self._weights, strict=True):
+            # Each product is added without being rounded before, as the processor does it for torch.
+            product = flat.take(self._place + step, axis=1) * weights.astype(np.float64)
+            total = (total + product).astype(np.float32)
+        return total
 
 
 def _read(
