@@ -34,7 +34,13 @@ HOMES = {
         "broker/server.py",
         "workers/brokers.py",
     },
-    "torch": {"workers/compute.py", "workers/detectors/", "workers/hmr2/", "workers/phalp/learned/networks/"},
+    "torch": {
+        "workers/compute.py",
+        "workers/detectors/",
+        "workers/device_failures.py",
+        "workers/hmr2/",
+        "workers/phalp/learned/networks/",
+    },
     "torchvision": {"workers/detectors/"},
     "waitress": {"http_edge/server.py"},
     "falcon": {

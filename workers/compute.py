@@ -1,23 +1,13 @@
-"""On what the networks run: the one place that decides device and precision, and knows how devices fail."""
+"""On what the networks run, and how precisely: the one place that decides it."""
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal
 
 import torch
 
 from wire.errors import ModelNotLoaded
 
-log = logging.getLogger(__name__)
-
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
-Batch = TypeVar("Batch", torch.Tensor, Sequence[Any])
-Result = TypeVar("Result")
-
-#: Exit status of a worker whose GPU answers no more: only a new process gets another context.
-EXIT_DEVICE_LOST: Final = 4
 
 #: The first NVIDIA GPUs that multiply bfloat16 as fast as float16 (Ampere).
 _BFLOAT16_SINCE: Final = (8, 0)
@@ -99,35 +89,3 @@ def has_eight_bits() -> bool:
     """Whether this CPU multiplies eight bits faster than all else (VNNI)."""
     can = torch.cpu.get_capabilities()
     return bool(can.get("avx512_vnni") or can.get("avx_vnni"))
-
-
-def in_halves(run: Callable[[Batch], Result], batch: Batch) -> list[Result]:
-    """What `run` makes of `batch`, in order: at once, or of parts of it where memory is short.
-
-    A part is halved until it fits. Raises `torch.OutOfMemoryError` where one row alone does not.
-    """
-    try:
-        return [run(batch)]
-    except torch.OutOfMemoryError:
-        if len(batch) < 2:
-            raise
-    # Only here, where the error is gone, are the tensors that it kept alive gone too.
-    middle = len(batch) // 2
-    return in_halves(run, batch[:middle]) + in_halves(run, batch[middle:])
-
-
-@contextmanager
-def ending_where_lost() -> Iterator[None]:
-    """End the process where the GPU answers no more inside: only a new one can go on."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_lost(error):
-            raise
-        log.critical("the GPU answers this process no more, so it ends: %s", error)
-        raise SystemExit(EXIT_DEVICE_LOST) from error
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether `error` says that the GPU's context is broken, so that every later call will fail as well."""
-    return isinstance(error, torch.AcceleratorError)  # out of memory is another class, and passes

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from workers import compute
-from workers.compute import Compute, DeviceUnavailable, decide, in_halves
+from workers.compute import Compute, DeviceUnavailable, decide
+from workers.device_failures import in_halves, is_lost
 
 GPU = torch.cuda.is_available()
 
@@ -100,6 +101,6 @@ def test_one_row_that_does_not_fit_is_an_error() -> None:
 
 
 def test_a_broken_gpu_is_told_from_one_that_is_full() -> None:
-    assert compute.is_lost(torch.AcceleratorError("an illegal memory access was encountered"))
-    assert not compute.is_lost(torch.OutOfMemoryError("out of memory"))
-    assert not compute.is_lost(RuntimeError("shapes do not match"))
+    assert is_lost(torch.AcceleratorError("an illegal memory access was encountered"))
+    assert not is_lost(torch.OutOfMemoryError("out of memory"))
+    assert not is_lost(RuntimeError("shapes do not match"))

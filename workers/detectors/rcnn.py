@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.compute import ending_where_lost, in_halves
 from workers.detectors.networks import Rcnn
 from workers.detectors.person import DetectedPerson, Look, Mask, Thresholds
 from workers.detectors.selection import OWN, Candidates, Selected, select
+from workers.device_failures import ending_where_lost, in_halves
 from workers.types import Array, Progress, unnoticed
 
 #: The label of people in COCO's list; 0 is the background.

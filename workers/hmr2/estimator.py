@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from workers.compute import ending_where_lost, in_halves
+from workers.device_failures import ending_where_lost, in_halves
 from workers.hmr2.crop import DEVIATION, MEAN, normalised
 from workers.hmr2.network import Estimate, Hmr2
 from workers.hmr2.observer import Bodies

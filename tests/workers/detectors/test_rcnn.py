@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.workers.detectors.lively import network, picture, teach, tensor
-from workers.compute import EXIT_DEVICE_LOST
 from workers.detectors.networks import Rcnn, prepare
 from workers.detectors.person import DetectedPerson, Look, Thresholds
 from workers.detectors.rcnn import RcnnDetector
+from workers.device_failures import EXIT_DEVICE_LOST
 from workers.types import Array, Image
 
 CPU = torch.device("cpu")

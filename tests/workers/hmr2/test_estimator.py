@@ -6,7 +6,7 @@ import torch
 
 from tests.fixtures import rules
 from tests.parity import networks
-from workers.compute import EXIT_DEVICE_LOST
+from workers.device_failures import EXIT_DEVICE_LOST
 from workers.hmr2.crop import normalised
 from workers.hmr2.estimator import TorchEstimator, normalised_there
 from workers.hmr2.network import Hmr2

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from workers.compute import ending_where_lost
+from workers.device_failures import ending_where_lost
 from workers.phalp.learned.associate import LooksAsked
 from workers.phalp.learned.life import PosesAsked
 from workers.phalp.learned.networks.encoder import AppearanceEncoder, texture_distances
