@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from workers import compute
 from workers.compute import Compute, DeviceUnavailable, decide
 from workers.device_failures import in_halves, is_lost
 
