@@ -1,6 +1,11 @@
-"""Every benchmark, one after the other: `python -m bench`."""
+"""The measurements that docs/performance.md and docs/quality.md hold, one after the other: `python -m bench`.
 
-import runpy
+Each is a process of its own, as it is where it is started by its name. Those that take long (`overload`, `soak`,
+`bulk_chaos`, `bulk_memory`, `fleet`) or want more (`against_flask`, `phalp`, `markers`) are started so only.
+"""
+
+import subprocess
+import sys
 
 #: From the smallest part to the whole.
 BENCHES = (
@@ -28,12 +33,17 @@ BENCHES = (
 )
 
 
-def main() -> None:
-    """Run them all; each prints its own table."""
+def main() -> int:
+    """Run them all, each prints its own table; 1 where some failed, which are named."""
+    failed = []
     for name in BENCHES:
         print(f"== bench.{name}", flush=True)
-        runpy.run_module(f"bench.{name}", run_name="__main__")
+        if subprocess.run([sys.executable, "-m", f"bench.{name}"]).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
