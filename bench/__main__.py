@@ -1,6 +1,6 @@
 """The measurements that docs/performance.md and docs/quality.md hold, one after the other: `python -m bench`.
 
-Each is a process of its own, as it is where it is started by its name. Those that take long (`overload`, `soak`,
+Each is a process of its own, as where it is started by its name. Those that take long (`overload`, `soak`,
 `bulk_chaos`, `bulk_memory`, `fleet`) or want more (`against_flask`, `phalp`, `markers`) are started so only.
 """
 
