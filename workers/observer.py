@@ -15,7 +15,7 @@ class Observer(Protocol):
     model_version: str
 
     def observe(self, frames: Sequence[tuple[Image, Plan]], on_progress: Progress) -> list[list[Observation]]:
-        """The people of each frame."""
+        """The people of each frame: a picture (height, width, 3), uint8, RGB, and whom to look for in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Pipeline(Generic[StateT]):
         return self.tracker.start()
 
     def decode(self, encoded: Buffer) -> Image:
-        """The pixels of a picture, by any thread. Raises `InvalidImage` and its like."""
+        """The picture (height, width, 3), uint8, RGB; for any thread. Raises `InvalidImage` and its like."""
         return images.decode(encoded, max_pixels=self._max_image_pixels)
 
     def fold(

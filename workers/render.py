@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 def visualization_png(image: Image, figures: Sequence[Figure], faces: Index) -> bytes:
-    """PNG of the frame with mesh and skeleton; with less, and a line in the log, where drawing fails."""
+    """PNG of the frame `image` (height, width, 3), uint8, RGB, with meshes of `faces` (F, 3), and skeletons.
+
+    With less, and a line in the log, where drawing fails.
+    """
     try:
         drawn = overlay(image, figures, faces)
     except Exception:

@@ -79,7 +79,7 @@ def smpl_axes(points: Array) -> Array:
 
 
 def largest_piece(faces: Index, vertex_count: int) -> tuple[Index, Index]:
-    """The vertices of the largest connected piece, and its faces renumbered to them."""
+    """The vertices (K,) of the largest connected piece, and its faces renumbered to them; `faces` (F, 3)."""
     edges = coo_array(
         (np.ones(len(faces) * 2), (np.tile(faces[:, 0], 2), faces[:, 1:].T.ravel())),
         shape=(vertex_count, vertex_count),
@@ -93,7 +93,10 @@ def largest_piece(faces: Index, vertex_count: int) -> tuple[Index, Index]:
 
 
 def named_points(model: anny.Anny, kept: Index) -> dict[str, int]:
-    """The kept vertex at each of Anny's own keypoints, the tip of the nose, and the corners of the mouth."""
+    """The vertex at each of Anny's own keypoints, the tip of the nose, and the corners of the mouth.
+
+    They are counted among those that are kept (K,).
+    """
     template = smpl_axes(model.template_vertices.numpy())
     skin = template[kept]
     regressor = KeypointsRegressor.coco(model)
@@ -108,7 +111,7 @@ def named_points(model: anny.Anny, kept: Index) -> dict[str, int]:
 
 
 def mouth_corners(model: anny.Anny, kept: Index) -> dict[str, int]:
-    """The outermost vertices of the line where the skin meets the cavity of the mouth."""
+    """The outermost vertices, among those kept (K,), of the line where skin and cavity of the mouth meet."""
     faces = model.faces.numpy()
     inside = get_face_segmentation_mask(model, ["mouth_cavity"]).numpy()
     skin = get_face_segmentation_mask(model, ["head"]).numpy()

@@ -21,7 +21,7 @@ def surface_points(people: People, carrier: Carrier) -> dict[str, int]:
 
 
 def finger_tips(people: People) -> dict[str, Array]:
-    """The point of each finger's skin farthest from the head of its last bone."""
+    """The point (3,), metres, of each finger's skin farthest from the head of its last bone."""
     mean, heads = people.vertices.mean(axis=0), people.heads.mean(axis=0)
     tips = {}
     for side, letter in (("left", "L"), ("right", "R")):

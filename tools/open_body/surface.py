@@ -38,7 +38,10 @@ def decimated(people: People) -> Carrier:
 
 
 def check_surface(vertices: Array, faces: Index) -> None:
-    """Raise `ValueError` unless the mesh is SMPL's size, closed, of genus 0 and facing outward."""
+    """Raise `ValueError` unless the mesh is SMPL's size, closed, of genus 0 and facing outward.
+
+    vertices (V, 3), metres; faces (F, 3).
+    """
     directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     forth = np.unique(directed, axis=0)
     corners = vertices[faces]
