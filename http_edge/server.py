@@ -23,6 +23,7 @@ from waitress.utilities import Error, RequestEntityTooLarge
 
 from http_edge import contract
 from http_edge.access import Access
+from http_edge.bodies import Body
 from http_edge.videos import UPLOAD_PATHS
 from wire.errors import BadRequest, BodyTooLarge, Internal, PoseError, Unauthorized
 from wire.settings import Settings
@@ -78,6 +79,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     _refusal: _NoToken | None = None
     error: Error | None
     expect_continue: bool
+    body_rcv: Any
     _to_discard = 0
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -86,6 +88,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         if self.path.rstrip("/") in UPLOAD_PATHS:
             self.adj = self.adj.for_uploads
         if self.body_rcv is not None:
+            if not self.chunked and self.content_length <= _BUFFER_BYTES:
+                self.body_rcv = Body(self.content_length)
             self._refusal = self.adj.refusal(self.headers.get("AUTHORIZATION"))
 
     def _check_framing(self, header_plus: bytes) -> None:
