@@ -6,6 +6,7 @@ Lengths are metres in body-centred camera axes (x right, y down, z away), rounde
 0.1 mm; pixels are those of the image sent, rounded to 0.01.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -304,7 +305,7 @@ def _listed(array: Array, digits: int) -> list[Any]:
 
 
 def _number(value: float, digits: int) -> float:
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError("a number of the result is not finite")
     return round(float(value), digits)
 
