@@ -102,29 +102,10 @@ def run(
     """
     load, lock = Load(), threading.Lock()
     started = time.perf_counter()
-    ends_at = started + seconds
 
     def send(number: int) -> None:
         connection = Connection(port, picture, headers=headers(number))
-        frame = 0
-        while (asked_at := time.perf_counter()) < ends_at:
-            try:
-                status, retried = connection.ask(frame)
-            except OSError:
-                connection.close()
-                with lock:
-                    load.broken += 1
-                continue
-            waited_ms = (time.perf_counter() - asked_at) * 1e3
-            with lock:
-                load.statuses[status] += 1
-                load.retried[status] += retried
-                if status == 200:
-                    load.waited_ms.append(waited_ms)
-            frame += status == 200
-            if status != 200:
-                time.sleep(after_refusal_s)
-        connection.close()
+        _keep_busy(connection, load, lock, ends_at=started + seconds, after_refusal_s=after_refusal_s)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(connections)]
     for thread in threads:
@@ -133,6 +114,31 @@ def run(
         thread.join()
     load.elapsed_s = time.perf_counter() - started
     return load
+
+
+def _keep_busy(
+    connection: Connection, load: Load, lock: threading.Lock, *, ends_at: float, after_refusal_s: float
+) -> None:
+    """One request after the other until `ends_at`, and what came of each; then hang up."""
+    frame = 0
+    while (asked_at := time.perf_counter()) < ends_at:
+        try:
+            status, retried = connection.ask(frame)
+        except OSError:
+            connection.close()
+            with lock:
+                load.broken += 1
+            continue
+        waited_ms = (time.perf_counter() - asked_at) * 1e3
+        with lock:
+            load.statuses[status] += 1
+            load.retried[status] += retried
+            if status == 200:
+                load.waited_ms.append(waited_ms)
+        frame += status == 200
+        if status != 200:
+            time.sleep(after_refusal_s)
+    connection.close()
 
 
 def picture_1080p() -> bytes:
