@@ -44,7 +44,7 @@ class LendingLines(Lines):
         """As `Lines`. status: what is known of the brokers; None: nothing."""
         super().__init__(endpoints, max_frame_bytes=max_frame_bytes, keys=keys)
         self._status = status
-        self._judged: tuple[Status | None, bool] = (None, False)
+        self._judged: tuple[frozenset[str], bool] = (frozenset(), False)  # what workers say, what follows
         self._shelf = Shelf()
         self._owners = Owners()
 
@@ -88,10 +88,13 @@ class LendingLines(Lines):
         return self._shelf.put([image])
 
     def _can_lend(self) -> bool:
+        if (status := self._status()) is None:
+            return False
+        said = frozenset(worker.memory for worker in status.workers)
         judged, can = self._judged
-        if (status := self._status()) is not judged:
-            can = status is not None and can_lend(status, self._endpoints)
-            self._judged = (status, can)
+        if said != judged:
+            can = can_lend(status, self._endpoints)
+            self._judged = (said, can)
         return can
 
 
