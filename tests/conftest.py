@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from wire import environment
+
+os.environ |= environment.LINEAR_ALGEBRA  # before anything imports numpy or torch, as `make serve` does
+
 settings.register_profile("everyframe", derandomize=True, deadline=None, database=None)
 settings.load_profile("everyframe")
 

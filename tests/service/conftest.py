@@ -1,11 +1,13 @@
 """The whole service, as an operator starts it: supervisord, broker, workers, edge, real networks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from client.backend import Backend
+from client.backend import Answer, Backend
 from client.private_service import PrivateService, private_service
 from tests.node import backend as node_client
 from tools.clip import clip_path
@@ -22,6 +24,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateService
 def backend(service: PrivateService) -> Iterator[Backend]:
     with service.backend() as connected:
         yield connected
+
+
+@pytest.fixture(scope="module")
+def bodies(answers: Sequence[Answer]) -> list[Mapping[str, Any]]:
+    """What the module's `answers` say, read once; the mesh as an array: so many lists are slow to keep."""
+    read = (answer.body() for answer in answers)
+    return [{**body, "mesh_vertices_data": np.array(body["mesh_vertices_data"])} for body in read]
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,12 @@ import base64
 import io
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,8 @@ from client.private_service import PrivateService
 from tests.service.running import pids, supervisorctl, wait_for
 from wire.camera import project
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES
+
+Bodies = Sequence[Mapping[str, Any]]
 
 
 def jpeg(frame: np.ndarray, *, width: int | None = None) -> bytes:
@@ -41,37 +45,35 @@ def answers(backend: Backend, pictures: list[bytes]) -> list[Answer]:
     return [backend.pose(picture, frame_number=number) for number, picture in enumerate(pictures)]
 
 
-def test_every_frame_has_a_pose(answers: list[Answer]) -> None:
+def test_every_frame_has_a_pose(answers: list[Answer], bodies: Bodies) -> None:
     assert [answer.status for answer in answers] == [200] * 140
-    assert [answer.body()["frame_number"] for answer in answers] == list(range(140))
-    assert all(answer.body()["has_3d"] for answer in answers)
+    assert [body["frame_number"] for body in bodies] == list(range(140))
+    assert all(body["has_3d"] for body in bodies)
 
 
-def test_the_primary_person_stays_the_same(answers: list[Answer]) -> None:
-    assert len({answer.body()["tracking"]["track_id"] for answer in answers}) == 1
+def test_the_primary_person_stays_the_same(bodies: Bodies) -> None:
+    assert len({body["tracking"]["track_id"] for body in bodies}) == 1
 
 
-def test_counts_and_names_never_change(answers: list[Answer]) -> None:
-    for answer in answers:
-        body = answer.body()
+def test_counts_and_names_never_change(bodies: Bodies) -> None:
+    for body in bodies:
         assert [point["name"] for point in body["keypoints"]] == list(COCO_KEYPOINTS)
         assert body["keypoint_count"] == 17
         assert list(body["joint_angles_3d"]) == list(JOINT_ANGLES)
         assert np.shape(body["joints_3d_raw"]) == (24, 3)
         assert np.shape(body["mesh_vertices_data"]) == (body["mesh_vertices"], 3) == (6890, 3)
-    assert np.shape(answers[0].body()["mesh_faces_data"]) == (13776, 3)
+    assert np.shape(bodies[0]["mesh_faces_data"]) == (13776, 3)
 
 
-def test_the_mesh_lies_on_the_keypoints(answers: list[Answer]) -> None:
+def test_the_mesh_lies_on_the_keypoints(bodies: Bodies) -> None:
     """Every keypoint is in the mesh, or on it: within 5 px of the projected surface or inside of it."""
-    for answer in answers:
-        body = answer.body()
+    for body in bodies:
         size = body["frame_width"], body["frame_height"]
         translation = np.array(body["camera_translation"])
         points = np.array([[point[axis] for axis in ("x_3d", "y_3d", "z_3d")] for point in body["keypoints"]])
         pixels = np.array([[point["x"], point["y"]] for point in body["keypoints"]])
         assert np.abs(project(points, translation, *size) - pixels).max() < 0.5
-        vertices = project(np.array(body["mesh_vertices_data"]), translation, *size)
+        vertices = project(body["mesh_vertices_data"], translation, *size)
         face = pixels[:5]  # nose, eyes, ears are points of the surface itself
         distance = np.linalg.norm(vertices[None] - face[:, None], axis=-1).min(axis=1)
         assert distance.max() < 5
@@ -79,22 +81,22 @@ def test_the_mesh_lies_on_the_keypoints(answers: list[Answer]) -> None:
         assert (pixels < vertices.max(axis=0) + 5).all()
 
 
-def test_a_predicted_pose_stays_usable(answers: list[Answer]) -> None:
-    for answer in answers:
-        confidence = np.mean([point["confidence"] for point in answer.body()["keypoints"]])
-        assert confidence >= 0.3, answer.body()["tracking"]
+def test_a_predicted_pose_stays_usable(bodies: Bodies) -> None:
+    for body in bodies:
+        confidence = np.mean([point["confidence"] for point in body["keypoints"]])
+        assert confidence >= 0.3, body["tracking"]
 
 
 def test_the_overlay_is_the_frame_with_a_body_on_it(backend: Backend, pictures: list[bytes]) -> None:
-    answer = backend.pose(pictures[0], frame_number=0, visualize=True, session_id="overlay")
+    body = backend.pose(pictures[0], frame_number=0, visualize=True, session_id="overlay").body()
 
-    encoded = answer.body()["visualization"].removeprefix("data:image/png;base64,")
+    encoded = body["visualization"].removeprefix("data:image/png;base64,")
     drawn = np.asarray(PillowImage.open(io.BytesIO(base64.b64decode(encoded)))).astype(int)
     original = np.asarray(PillowImage.open(io.BytesIO(pictures[0]))).astype(int)
     changed = np.abs(drawn - original).sum(axis=-1) > 0
     assert drawn.shape == original.shape
     rows, columns = np.nonzero(changed)
-    points = np.array([[point["x"], point["y"]] for point in answer.body()["keypoints"]])
+    points = np.array([[point["x"], point["y"]] for point in body["keypoints"]])
     assert 0.001 < changed.mean() < 0.5
     assert (points.min(axis=0) >= [columns.min() - 5, rows.min() - 5]).all()
 

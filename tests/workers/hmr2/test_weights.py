@@ -40,6 +40,18 @@ def test_a_checkpoint_of_a_training_loads_without_the_packages_of_that_training(
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_weights_are_found_as_far_into_a_file_as_those_of_the_release(checkpoint: Path) -> None:
+    far = checkpoint.with_name("far.ckpt")
+    with far.open("wb") as file:
+        file.seek(2_700_000_000)  # a hole, which takes no place
+        file.write(checkpoint.read_bytes())
+
+    found = Checkpoint(far).tensors
+
+    for name, weight in Checkpoint(checkpoint).tensors.items():
+        assert torch.equal(found[name], weight)
+
+
 def test_the_release_has_the_published_names_and_shapes() -> None:
     with torch.device("meta"):
         ours = {name: tuple(weight.shape) for name, weight in Hmr2(RELEASE).state_dict().items()}
