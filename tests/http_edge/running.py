@@ -13,10 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgpack
+import orjson
 from PIL import Image as PillowImage
 
 from wire.settings import Settings, load
@@ -32,17 +34,13 @@ class Reply:
     headers: Mapping[str, str]
     raw: bytes
 
-    @property
+    @cached_property
     def body(self) -> Any:
-        """MessagePack, or JSON, read as strictly as a browser does."""
+        """MessagePack, or JSON, read as strictly as a browser does, once: a mesh has 20,000 numbers."""
         content = gzip.decompress(self.raw) if self.headers.get("content-encoding") == "gzip" else self.raw
         if self.headers["content-type"] == "application/msgpack":
             return msgpack.unpackb(content)
-        return json.loads(content, parse_constant=_refuse)
-
-
-def _refuse(constant: str) -> None:
-    raise AssertionError(f"{constant} is not JSON")
+        return orjson.loads(content)
 
 
 class Edge:
