@@ -69,7 +69,7 @@ class Connection:
         self._closing_by: float | None = None  # close() asks; seconds, `time.monotonic`
 
         # The I/O thread's own from here on.
-        self._own = self._new_exchange(self._wake_reader.fileno())
+        self._own = self._new_exchange(wakes=self._wake_reader.fileno())
         self._futures: dict[bytes, Future[Answer | Status]] = {}  # of what is in flight
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
         self._thread.start()
@@ -103,7 +103,7 @@ class Connection:
         with self._lock:
             if self._closing_by is not None:
                 raise Internal("the connection is closed")
-            exchange = self._new_exchange()
+            exchange = self._new_exchange(beside=self._own)
         try:
             yield exchange
         finally:
@@ -161,13 +161,14 @@ class Connection:
         with suppress(BlockingIOError, OSError):
             self._wake_writer.send(b"\0")
 
-    def _new_exchange(self, wakes: int | None = None) -> Exchange:
+    def _new_exchange(self, *, wakes: int | None = None, beside: Exchange | None = None) -> Exchange:
         exchange = Exchange(
             self._context,
             self._endpoints,
             max_frame_bytes=self._max_frame_bytes,
             keys=self._keys,
             wakes=wakes,
+            beside=beside,
         )
         self._exchanges.add(exchange)
         return exchange

@@ -155,10 +155,12 @@ class Exchange:
         max_frame_bytes: int,
         keys: PeerKeys | None = None,
         wakes: int | None = None,
+        beside: "Exchange | None" = None,
     ) -> None:
         """`max_frame_bytes` is the brokers' limit.
 
         wakes: a file descriptor that ends a wait when it can be read; whoever gives it reads it.
+        beside: another one, of any thread, which knows already which brokers are away.
         """
         self._endpoints = endpoints
         self._max_frame_bytes = max_frame_bytes
@@ -176,6 +178,9 @@ class Exchange:
         for link in self._links.values():
             self._poller.register(link.handshakes.monitor, zmq.POLLIN)
             self._poller.register(link.dealer, zmq.POLLIN)
+            known = beside._links[link.endpoint].handshakes.away_since if beside else None
+            if known is not None:
+                link.handshakes.away_since = known
 
     def submit(
         self,

@@ -122,6 +122,23 @@ def test_what_a_broker_that_is_gone_did_not_answer_goes_to_the_next(tmp_path):
         settled(exchange)
 
 
+def test_a_broker_that_is_known_to_be_away_is_not_waited_for_once_more(tmp_path):
+    endpoints = [f"ipc://{tmp_path}/{name}.ipc" for name in ("a", "b")]
+    home, next_one = ranked(key_of(frame()), endpoints)
+    with (
+        closing(HandBroker(next_one)) as next_broker,
+        Connection(endpoints, max_frame_bytes=MAX_FRAME_BYTES) as connection,
+    ):
+        known = connection.submit(frame(), PICTURE)
+        next_broker.answer(*next_broker.receive()[:2])
+        known.result(PATIENCE_S)
+        with connection.exchange() as exchange:
+            submit(exchange, frame(1))
+            with closing(HandBroker(home)) as first:
+                assert sent_until(exchange, next_broker)[1]["frame_number"] == 1
+                assert not first.has_request()
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_request_fails_at_its_deadline_whether_or_not_a_broker_is_there(is_there, request, exchange):
     if is_there:
