@@ -37,6 +37,7 @@ def answers(clips: Iterable[Followed]) -> Answers:
         unseen=np.array([one.track.unseen for one in samples]),
         trust=np.array([one.track.trust for one in samples]),
         innovation=np.stack([one.track.innovation for one in samples]),
+        changes=np.stack([one.changes for one in samples]),
         length_px=np.array(length_px),
         off=np.array([[one.root_mm, one.px] for one in samples]) / _units(np.array(length_px)),
     )
@@ -44,7 +45,7 @@ def answers(clips: Iterable[Followed]) -> Answers:
 
 def stated(given: Answers, calibration: Calibration) -> Floats:
     """The errors (N, 2) stated of the answers, mm and body lengths."""
-    return expected_error(given.innovation, given.unseen, calibration)
+    return expected_error(given.innovation, given.unseen, calibration, changes=given.changes)
 
 
 def held_out(given: Answers) -> Floats:
@@ -96,7 +97,7 @@ def code(calibration: Calibration) -> str:
             *(f"    {_line(curve, field)}" for field in Curve.__slots__),
             "    ),",
         ]
-    return "\n".join([*lines, _line(calibration, "growth"), ")"])
+    return "\n".join([*lines, _line(calibration, "growth"), _line(calibration, "change"), ")"])
 
 
 def main() -> None:
@@ -122,8 +123,8 @@ def main() -> None:
 
 
 def _line(numbers: Calibration | Curve, field: str) -> str:
-    mm, lengths = getattr(numbers, field)
-    return f"    {field}=np.array([{mm:.4g}, {lengths:.4g}]),"
+    first, second = getattr(numbers, field)
+    return f"    {field}=np.array([{first:.4g}, {second:.4g}]),"
 
 
 def _units(length_px: Floats) -> Floats:

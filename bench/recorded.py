@@ -19,6 +19,7 @@ from client import video
 from wire import settings
 from workers import assets
 from workers.build import blazepose_observer
+from workers.phalp.change import changes_of
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import SessionState, TrackState
@@ -59,6 +60,7 @@ class Sample:
     track: TrackState
     person: TrackedPerson
     box_px: float  # height of the person in the picture
+    changes: Floats  # (2,) see `workers.phalp.change`; nan where the person is observed
     root_mm: float
     absolute_mm: float
     px: float
@@ -188,10 +190,16 @@ class Followed:
             track=track,
             person=person,
             box_px=self.box_px(frame),
+            changes=self._changes(track),
             root_mm=float(errors.root_mm[0]),
             absolute_mm=float(errors.absolute_mm[0]),
             px=float(errors.px[0]),
         )
+
+    def _changes(self, track: TrackState) -> Floats:
+        if not track.unseen:
+            return np.full(2, np.nan)
+        return changes_of([track], np.array([track.unseen]), self._skeleton)[0]
 
     def _sighting(self, frame: int) -> Sighting | None:
         """The one that the person's track took for him, if any."""

@@ -12,23 +12,31 @@ from workers.phalp import confidence
 from workers.phalp.confidence import CALIBRATION, expected_error
 
 
-def drawn(count: int = 4000, *, scale: float = 1.0) -> Answers:
-    """Answers of five clips whose errors are those of the built-in constants in the mean, times `scale`."""
+def drawn(count: int = 4000, *, scale: float = 1.0, known: bool = True) -> Answers:
+    """Answers of five clips whose errors are those of the built-in constants in the mean, times `scale`.
+
+    known: whether it is known how much the people change who are predicted.
+    """
     random = np.random.default_rng(3)
     unseen = np.where(random.random(count) < 0.3, 0, random.integers(1, 31, count))
     innovation = np.stack([random.lognormal(3.2, 0.7, count), random.lognormal(-4.5, 0.7, count)], axis=-1)
+    once = innovation[:, 0] * random.lognormal(0.3, 0.4, count)
+    changes = np.stack([once, once * unseen ** random.uniform(0.1, 0.4, count)], axis=-1)
+    changes[(unseen == 0) | (not known)] = np.nan
     return Answers(
         clip=np.array(["a", "b", "c", "d", "e"])[random.integers(0, 5, count)],
         unseen=unseen,
         trust=np.full(count, 0.95),
         innovation=innovation,
+        changes=changes,
         length_px=random.uniform(200, 900, count),
-        off=scale * expected_error(innovation, unseen) * random.gamma(4, 1 / 4, (count, 2)),
+        off=scale * expected_error(innovation, unseen, changes=changes) * random.gamma(4, 1 / 4, (count, 2)),
     )
 
 
-def test_constants_are_found_again_from_the_errors_that_they_tell():
-    given = drawn()
+@pytest.mark.parametrize("known", [True, False])
+def test_constants_are_found_again_from_the_errors_that_they_tell(known):
+    given = drawn(known=known)
     told, true = calibration.stated(given, fit(given)), calibration.stated(given, CALIBRATION)
     assert np.quantile(np.abs(told / true - 1), 0.95) < 0.1
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
-from workers.phalp.confidence import CALIBRATION, USABLE, confidence, expected_error, growth
+from workers.phalp.confidence import CALIBRATION, FARTHEST_MM, USABLE, confidence, expected_error, growth
 from workers.phalp.innovation import MOST, NEWCOMER, running_mean
 from workers.phalp.state import SessionState
 from workers.phalp.tracker import Tracker
@@ -98,18 +98,21 @@ def test_a_jump_of_the_picture_is_no_surprise_about_the_person(tracker):
 @given(
     innovations=st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e3), st.integers(1, 1000)), max_size=30),
     unseen=st.integers(0, 1000),
+    changes=st.none() | st.tuples(st.floats(0, 1e4), st.floats(0, 1e6)),
     trust=st.floats(USABLE, 1),
 )
 def test_whatever_happened_errors_are_finite_bounded_and_confidence_within_its_range(
-    innovations, unseen, trust
+    innovations, unseen, changes, trust
 ):
     mean = NEWCOMER[None]
     for off_mm, off_lengths, frames in innovations:
         mean = running_mean(mean, np.array([[off_mm, off_lengths]]), frames=np.array([frames]))
     assert (mean <= np.maximum(NEWCOMER, MOST)).all()
-    errors = expected_error(mean, np.array([unseen]))
+    known = None if changes is None else np.array([changes])
+    errors = expected_error(mean, np.array([unseen]), changes=known)
     assert np.isfinite(errors).all() and (errors > 0).all()
     most = np.maximum(CALIBRATION.predicted.most, CALIBRATION.observed.most)
+    most[0] = max(most[0], FARTHEST_MM)
     assert (errors <= most * (1 + 1e-9)).all()  # but for rounding
     assert USABLE <= confidence(trust, error_mm=float(errors[0, 0])) <= trust
 

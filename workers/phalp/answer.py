@@ -6,6 +6,7 @@ import numpy as np
 
 from workers.phalp import past
 from workers.phalp.bodies import Bodies, box_of
+from workers.phalp.change import changes_of
 from workers.phalp.confidence import confidence, expected_error, joint_confidence, state_of
 from workers.phalp.location import pelvis_at, pixel_box, size_at
 from workers.phalp.sighting import Sighting
@@ -39,7 +40,7 @@ def people_of(
             tracks,
             Bodies.of(tracks, skeleton).poses(),
             _measured(tracks, skeleton),
-            _expected_errors(tracks),
+            _expected_errors(tracks, skeleton),
             strict=True,
         )
     ]
@@ -86,9 +87,12 @@ def _measured(tracks: Sequence[TrackState], skeleton: Skeleton) -> list[Measured
     return [None if track.unseen else Measured(*next(measured)) for track in tracks]
 
 
-def _expected_errors(tracks: Sequence[TrackState]) -> Floats:
+def _expected_errors(tracks: Sequence[TrackState], skeleton: Skeleton) -> Floats:
     """How far off (T, 2) the poses of tracks are, mm and body lengths."""
     if not tracks:
         return np.zeros((0, 2))
     unseen = np.array([track.unseen for track in tracks])
-    return expected_error(np.array([track.innovation for track in tracks]), unseen)
+    changes = np.full((len(tracks), 2), np.nan)
+    lost = np.flatnonzero(unseen)
+    changes[lost] = changes_of([tracks[row] for row in lost], unseen[lost], skeleton)
+    return expected_error(np.array([track.innovation for track in tracks]), unseen, changes=changes)

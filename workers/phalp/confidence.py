@@ -1,9 +1,9 @@
 """How far a person's pose is expected to be off, and how much to believe it: the person, and each joint.
 
 What is expected follows from how far the person was seen from where he was expected of late (`innovation`),
-and from how long he has not been seen. A pose is usable as long as its track lives, and a usable pose stays
-at `USABLE` or above; what lies above that is earned: by being seen, by the joints in view, by poses that are
-expected to be near the truth.
+from how long he has not been seen, and from how much he has been seen to change in as long (`change`).
+A pose is usable as long as its track lives, and a usable pose stays at `USABLE` or above; what lies above
+that is earned: by being seen, by the joints in view, by poses that are expected to be near the truth.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,12 @@ from workers.types import State
 USABLE: Final = 0.3
 #: A pose found only where the tracker looked is believed a little less than one found without help.
 RECOVERED_SHARE: Final = 0.9
+#: Predicted poses are not said to be farther off, millimetres: unrelated poses of one person are 340 apart.
+FARTHEST_MM: Final = 350.0
+#: How suddenly that ends their rise.
+_BEND: Final = 8
+#: People who are seen to change less within a frame, millimetres, change as much.
+_LEAST_CHANGE_MM: Final = 0.1
 #: Expected error, millimetres, at which half of what lies above `USABLE` is left.
 HALF_MM: Final = 80.0
 
@@ -46,11 +52,21 @@ class Calibration:
     """By which errors are told: of observed poses, and of predicted ones.
 
     growth (2,): errors grow with ((1 + n) / 2)^`growth` where the person was not seen for n frames.
+    change (2,), a and b: where it is known how much the person changes in n frames and in one, c(n) and c(1),
+    poses are expected to be a c(n) (innovation / c(1))^b millimetres off instead.
     """
 
     observed: Curve
     predicted: Curve
     growth: Floats
+    change: Floats
+
+    def by_change(self, innovation_mm: Floats, changes: Floats) -> Floats:
+        """Errors (T,), mm, after innovations (T,) of people who change by `changes` (T, 2); nan for nan."""
+        share, power = self.change
+        once, since = np.maximum(changes, _LEAST_CHANGE_MM).T
+        endless = share * since * (innovation_mm / once) ** power
+        return endless / (1 + (endless / FARTHEST_MM) ** _BEND) ** (1 / _BEND)
 
 
 #: Fitted to withheld detections: `python -m bench.calibration --fit` prints it.
@@ -68,6 +84,7 @@ CALIBRATION: Final = Calibration(
         bend=np.array([8, 7.881]),
     ),
     growth=np.array([1.07, 1.163]),
+    change=np.array([0.6907, 0.6428]),
 )
 
 
@@ -76,14 +93,24 @@ def growth(frames: Floats, calibration: Calibration = CALIBRATION) -> Floats:
     return ((1 + frames[:, None]) / 2) ** calibration.growth
 
 
-def expected_error(innovation: Floats, unseen: Floats, calibration: Calibration = CALIBRATION) -> Floats:
+def expected_error(
+    innovation: Floats,
+    unseen: Floats,
+    calibration: Calibration = CALIBRATION,
+    *,
+    changes: Floats | None = None,
+) -> Floats:
     """How far off (T, 2) the poses of tracks are: mm root-aligned, and body lengths in the picture.
 
-    innovation (T, 2): running means. unseen (T,): frames since each was observed, 0: in this one. Means over
-    the 24 joints.
+    innovation (T, 2): running means. unseen (T,): frames since each was observed, 0: in this one. changes
+    (T, 2): mm within one frame and within `unseen` frames, see `change.changes`; nan, or None: not known.
+    Means over the 24 joints.
     """
     observed = calibration.observed.at(innovation)
     predicted = calibration.predicted.at(innovation, growth(unseen, calibration))
+    if changes is not None:
+        by_change = calibration.by_change(innovation[:, 0], changes)
+        predicted[:, 0] = np.where(np.isnan(by_change), predicted[:, 0], by_change)
     # Who stands still is predicted nearly as well as seen, and never better.
     return np.where(unseen[:, None] > 0, np.maximum(observed, predicted), observed)
 
