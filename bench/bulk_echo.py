@@ -29,12 +29,12 @@ from bench.null_service import body_arrays
 from client import records
 from client.pictures import Picture, of_array
 from client.sending import Sending
-from client.shelf import Shelf, can_lend
 from client.under_way import Question
 from client.window import FRAMES, Window
 from tools.serve import environment
 from wire import settings as wire_settings
 from wire.connection import Connection
+from wire.shelf import Shelf, can_lend
 
 #: What travels -> width and height of bare pixels.
 _SIZES = {"1080p": (1920, 1080), "360p": (640, 360), "one JPEG's bytes": (400, 250)}
@@ -154,7 +154,7 @@ def _ours(directory: str) -> Iterator[list[Callable[[Picture, float], Took]]]:
             echoes = partial(_our_echoes, connection, shelf, picture)
             return _measured((os.getpid(), broker.pid, working.pid), seconds, echoes)
 
-        yield [partial(run, Shelf()), partial(run, None)]
+        yield [partial(run, Shelf(128)), partial(run, None)]
 
 
 @contextmanager

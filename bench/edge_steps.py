@@ -13,13 +13,13 @@ import pybase64
 from isal import igzip_lib
 
 from bench.timing import median_ms
-from client.shelf import Shelf
 from http_edge import contract, intake, topology
 from http_edge.compression import LEVEL, Gzip
 from http_edge.formats import Body
 from http_edge.topology import OPEN_BODY, Topology
 from wire import images, lending, messages
 from wire.messages import Decoder, FromBroker, Person, Result
+from wire.shelf import Shelf
 from workers.types import Array
 
 _MAX_PIXELS = 40_000_000
@@ -60,7 +60,7 @@ def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
     header, payload = messages.encode(result), messages.pack_arrays(arrays)[1]
     decode: Decoder[Result] = Decoder(FromBroker)
     answer, gzip = _answer(arrays, faces), Gzip(faces.beginning)
-    vertices, text, shelf = arrays["vertices"], base64.b64encode(picture), Shelf()
+    vertices, text, shelf = arrays["vertices"], base64.b64encode(picture), Shelf(128)
     people = _people(result, payload, faces)
     return [
         Step(

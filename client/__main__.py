@@ -34,12 +34,12 @@ from client.exports.formats import Choice
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
-from client.shelf import Shelf, can_lend
 from client.work import Parts, Place, Stopped
 from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.settings import Settings
+from wire.shelf import Shelf, can_lend
 
 #: Exit statuses. Every video has its whole result; some have none, or one that ends early; wrong arguments
 #: or settings; there is no service; interrupted (as shells say it: 128 and the signal's number).
@@ -170,7 +170,7 @@ def _work(
             at_once=min(len(where), given.at_once or 2 * len(status.workers)),
             stopping=stop.event,
             body=stated.of_models(status.workers[0].models),
-            shelf=Shelf() if can_lend(status, running.endpoints) else None,
+            shelf=Shelf(settings.max_lent_pictures) if can_lend(status, running.endpoints) else None,
         )
         board = stack.enter_context(progress.board(console, len(where)))
 

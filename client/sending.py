@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from client.pictures import Picture
-from client.shelf import Shelf
 from client.under_way import Outcome, Question, Request, Traffic, UnderWay
 from wire.connection import Connection
 from wire.errors import BodyTooLarge, ImageTooLarge, PoseError
 from wire.exchange import Answer, Settled
 from wire.messages import Buffer, Frame, Status
+from wire.shelf import Shelf
 
 #: How often a wait for an answer looks whether it still makes sense.
 _LOOK_S = 0.2

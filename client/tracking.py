@@ -23,7 +23,6 @@ from client import pictures, results
 from client.pictures import Image, Picture
 from client.results import FrameResult
 from client.sending import Sending, submit
-from client.shelf import Shelf, can_lend
 from client.under_way import Interrupted, OrderLost, Outcome, Question, UnderWay
 from client.window import Window
 from wire import keys
@@ -33,6 +32,7 @@ from wire.errors import PoseError
 from wire.exchange import Answer
 from wire.messages import Status
 from wire.settings import Settings
+from wire.shelf import Shelf, can_lend
 
 #: What a video is made of: encoded pictures (JPEG, PNG, WebP), or arrays (height, width, 3), uint8, RGB.
 Frame = bytes | Image
@@ -52,7 +52,7 @@ class Client:
         self._max_pixels = settings.max_image_pixels
         self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
         self._broker = _connection(self._endpoints, settings)
-        self._shelf = Shelf()
+        self._shelf = Shelf(settings.max_lent_pictures)
 
     def track(
         self,
@@ -112,7 +112,7 @@ class AsyncClient:
         self._max_pixels = settings.max_image_pixels
         self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
         self._broker = _connection(self._endpoints, settings)
-        self._shelf = Shelf()
+        self._shelf = Shelf(settings.max_lent_pictures)
 
     async def track(
         self,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from client.pictures import Picture
-from client.shelf import Shelf, Slot
 from wire.errors import Busy, DeadlineExceeded, ModelNotLoaded, PictureGone, PoseError
 from wire.exchange import Answer
 from wire.messages import Frame, Options, Source
+from wire.shelf import Shelf, Slot
 
 #: The service's own failures, after which a video is gone on with later.
 _OF_THE_SERVICE = (Busy, DeadlineExceeded, ModelNotLoaded)

@@ -28,7 +28,6 @@ from client.records import Record
 from client.second_pass import story as second_pass
 from client.second_pass.story import BEFORE_S
 from client.sending import Sending
-from client.shelf import Shelf
 from client.spool import Spool
 from client.under_way import Interrupted, OrderLost, Outcome, Question
 from client.window import FRAMES, Window
@@ -42,6 +41,7 @@ from wire.errors import (
     TruncatedVideo,
     named,
 )
+from wire.shelf import Shelf
 
 log = logging.getLogger(__name__)
 

@@ -76,7 +76,11 @@ def serve(
     addresses, most = settings.broker_addresses(), settings.max_body_bytes
     connection = Connection(addresses, max_frame_bytes=most, keys=broker_keys)
     lines = LendingLines(
-        addresses, max_frame_bytes=most, keys=broker_keys, status=lambda: watch.snapshot.status
+        addresses,
+        max_frame_bytes=most,
+        keys=broker_keys,
+        most_lent=settings.max_lent_pictures,
+        status=lambda: watch.snapshot.status,
     )
     # An edge that cannot speak to the broker any more ends, and supervisord starts another.
     watch = StatusWatch(connection, on_broken=lambda: os.kill(os.getpid(), signal.SIGTERM))

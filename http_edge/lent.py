@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from client.shelf import Shelf, Slot, can_lend
 from wire.errors import DeadlineExceeded, PictureGone
 from wire.exchange import Answer
 from wire.keys import PeerKeys
 from wire.line import Lines
 from wire.messages import Buffer, Frame, Result, Status
+from wire.shelf import Shelf, Slot, can_lend
 
 #: Larger pictures travel as bytes: their decoder takes a hundred times as long, and what is kept for
 #: pictures to come stays small.
@@ -39,13 +39,14 @@ class LendingLines(Lines):
         *,
         max_frame_bytes: int,
         keys: PeerKeys | None = None,
+        most_lent: int,
         status: Callable[[], Status | None],
     ) -> None:
-        """As `Lines`. status: what is known of the brokers; None: nothing."""
+        """As `Lines`. most_lent: pictures at a time. status: what is known of the brokers; None: nothing."""
         super().__init__(endpoints, max_frame_bytes=max_frame_bytes, keys=keys)
         self._status = status
         self._judged: tuple[frozenset[str], bool] = (frozenset(), False)  # what workers say, what follows
-        self._shelf = Shelf()
+        self._shelf = Shelf(most_lent)
         self._owners = Owners()
 
     def ask(self, frame: Frame, image: Buffer) -> Answer:

@@ -24,6 +24,7 @@ _EDGE_BOUNDS = (
     "max_body_bytes",
     "max_image_pixels",
     "http_threads",
+    "max_lent_pictures",
     "edges",
     "request_timeout_s",
     "max_queued_jobs",

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "client": {"wire", "body"},
 }
 #: Files that may import more.
-EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}, "http_edge/lent.py": {"client"}}
+EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}}
 
 #: Third-party library -> the only paths where it may appear.
 HOMES = {

@@ -2,7 +2,7 @@
 
 A raw 1080p frame has 6 MB, and through two sockets it is copied four times. Where a worker can open its
 sender's memory files (memfd_create(2), open files of no directory, which end with the last program that holds
-them) the reference is sent instead. Here is what it looks like and who can read whose; `client.shelf` lends,
+them) the reference is sent instead. Here is what it looks like and who can read whose; `wire.shelf` lends,
 `workers.borrowing` reads. Nothing here opens anything of another program.
 """
 

@@ -195,6 +195,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ] = 1
     http_threads: Annotated[Count, Meta(description="requests one edge serves at a time")] = 32
+    max_lent_pictures: Annotated[
+        int,
+        Meta(ge=0, le=1024, description="pictures a program lends at a time to workers beside it; 0: none"),
+    ] = 128
     jobs_at_once: Annotated[int, Meta(gt=0, le=16, description="videos worked on at a time")] = 1
     job_window_frames: Annotated[
         int, Meta(gt=0, le=64, description="frames of one video that may be under way at a time")

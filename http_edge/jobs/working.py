@@ -18,7 +18,6 @@ from client import footage, pictures
 from client.footage import Footage
 from client.pictures import Picture
 from client.sending import Sending
-from client.shelf import Shelf, can_lend
 from client.under_way import Interrupted, OrderLost, Outcome, Question
 from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
@@ -38,6 +37,7 @@ from wire.errors import (
     VideoTooLong,
 )
 from wire.settings import Settings
+from wire.shelf import Shelf, can_lend
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Work:
             if (video.frame_count or 0) > limit:
                 raise VideoTooLong(f"the video has {video.frame_count} frames, the limit is {limit}")
             is_recent = self._is_recent()
-            with ResultFile(self._result) as file, closing(Shelf()) as shelf:
+            with ResultFile(self._result) as file, closing(Shelf(self._settings.max_lent_pictures)) as shelf:
                 if file.kept.entries and not (is_recent and self._tells(file.kept.last)):
                     raise HistoryLost
                 self._taken_over = False

@@ -8,12 +8,12 @@ import pytest
 
 from client import pictures
 from client.pictures import Picture
-from client.shelf import Shelf
 from client.under_way import Interrupted, OrderLost, Question, Request, UnderWay
 from wire import lending
 from wire.errors import Busy, DeadlineExceeded, ModelNotLoaded, PictureGone, PoisonFrame, PoseError
 from wire.exchange import Answer
 from wire.messages import Result
+from wire.shelf import Shelf
 
 
 class OpenTraffic:
@@ -135,7 +135,7 @@ def test_where_the_service_fails_nothing_after_the_last_answer_counts(error: Pos
 
 
 def test_what_could_not_be_read_is_sent_as_bytes_once_all_are_settled() -> None:
-    shelf = Shelf()
+    shelf = Shelf(128)
     course = under_way(shelf=shelf)
     requests = course.requests(now=0.0)
     assert all(lending.reference_in(request.payload) for request in requests)
@@ -154,7 +154,7 @@ def test_what_could_not_be_read_is_sent_as_bytes_once_all_are_settled() -> None:
 
 
 def test_order_is_lost_where_a_later_frame_was_folded() -> None:
-    course = under_way(shelf=Shelf())
+    course = under_way(shelf=Shelf(128))
     settle(course, course.requests(now=0.0), PictureGone("away"), None, PictureGone("away"))
     with pytest.raises(OrderLost):
         course.next(now=0.0)
@@ -173,7 +173,7 @@ def test_who_gives_up_has_nothing_under_way_and_late_answers_do_not_matter() -> 
 
 
 def test_memory_is_used_again_only_where_the_owner_stayed() -> None:
-    course = UnderWay(Question("dance", "test"), OpenTraffic(), Shelf())
+    course = UnderWay(Question("dance", "test"), OpenTraffic(), Shelf(128))
     names = []
     for number, epoch in enumerate([1, 1, 1, 2, 2, 2]):
         course.add(picture(number))

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from client.shelf import Shelf, Slot
 from tests import descriptors
 from wire import lending
 from wire.errors import PictureGone, ProtocolError
 from wire.lending import Reference
+from wire.shelf import Shelf, Slot
 from workers.borrowing import Borrowing, Handed
 
 PICTURE = bytes(range(256)) * 1000
@@ -24,7 +24,7 @@ NAME = "everyframe-0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 def slot() -> Iterator[Slot]:
-    shelf = Shelf()
+    shelf = Shelf(128)
     slot = shelf.put([PICTURE[:9], memoryview(PICTURE)[9:]])
     assert slot is not None
     yield slot
@@ -70,7 +70,7 @@ def test_memory_that_holds_another_picture_by_now_is_noticed(slot: Slot) -> None
 
 
 def test_what_is_not_held_any_more_is_gone() -> None:
-    shelf = Shelf()
+    shelf = Shelf(128)
     slot = shelf.put([PICTURE])
     assert slot is not None
     payload = slot.reference()
@@ -81,7 +81,7 @@ def test_what_is_not_held_any_more_is_gone() -> None:
 
 def test_a_picture_that_was_opened_outlives_who_lent_it() -> None:
     lends = (
-        "import os, time; from client.shelf import Shelf; slot = Shelf().put([bytes(100_000)]);"
+        "import os, time; from wire.shelf import Shelf; slot = Shelf(128).put([bytes(100_000)]);"
         "os.write(1, slot.reference()); os.close(1); time.sleep(60)"
     )
     lender = subprocess.Popen([sys.executable, "-c", lends], stdout=subprocess.PIPE)
@@ -142,7 +142,7 @@ def test_memory_that_is_used_again_is_not_opened_again(slot: Slot) -> None:
 
 
 def test_who_is_gone_is_gone_with_what_was_read_before() -> None:
-    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf()
+    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf(128)
     slot = shelf.put([PICTURE])
     assert slot is not None
     borrowing.picture([slot.reference()])
@@ -166,7 +166,7 @@ def test_what_is_not_read_any_more_is_let_go_of(slot: Slot) -> None:
 
 
 def test_no_more_memory_is_mapped_than_a_worker_has_descriptors_for() -> None:
-    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf()
+    borrowing, shelf = Borrowing(max_bytes=MAX_BYTES), Shelf(128)
     before = descriptors.held()
     for _ in range(500):
         slot = shelf.put([PICTURE])

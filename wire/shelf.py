@@ -22,9 +22,6 @@ from wire.messages import Buffer, Status
 #: Smaller pictures are sent sooner than opened.
 _WORTH_BYTES = 64 * 1024
 
-#: Files in all, each of which takes two descriptors; pictures beyond them travel as bytes.
-_MOST = 128
-
 #: Files kept for pictures to come.
 _MOST_FREE = 16
 
@@ -81,7 +78,9 @@ class Slot:
 class Shelf:
     """All slots of a program; for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """most: files in all, each of which takes two descriptors; pictures beyond them travel as bytes."""
+        self._most = most
         self._lock = threading.Lock()
         self._free: list[Slot] = []
         self._count = 0
@@ -125,7 +124,7 @@ class Shelf:
 
     def _slot(self, capacity: int) -> Slot | None:
         with self._lock:
-            if self._count >= _MOST:
+            if self._count >= self._most:
                 return None
             self._count += 1
             for at in range(len(self._free) - 1, -1, -1):  # the last used is in the caches
