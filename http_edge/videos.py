@@ -6,14 +6,13 @@ program (`http_edge/jobs`) does that, and the catalogue on disk is all that the 
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import falcon
 import orjson
 
 from http_edge import pool
+from http_edge.admission import Admission
 from http_edge.jobs import results
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.catalogue import Catalogue, Job
@@ -24,7 +23,6 @@ from wire.errors import NotFound, named
 from wire.settings import Settings
 
 Json = dict[str, Any]
-Admission = Callable[[], AbstractContextManager[None]]
 
 #: Paths that take uploads, which may be larger than other bodies.
 UPLOAD_PATHS = frozenset({"/pose/video", "/process_video_async"})

@@ -46,8 +46,13 @@ HOMES = {
     "falcon": {
         "http_edge/access.py",
         "http_edge/app.py",
+        "http_edge/failures.py",
+        "http_edge/headers.py",
+        "http_edge/middleware.py",
+        "http_edge/monitoring.py",
         "http_edge/openapi/",
         "http_edge/pages.py",
+        "http_edge/pictures.py",
         "http_edge/videos",
     },
     "ai_edge_litert": {"workers/blazepose/"},

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from http_edge import __main__ as edge_program
-from http_edge.app import accepts_gzip
+from http_edge.headers import accepts_gzip
 from http_edge.status import Snapshot, StatusWatch, health_body, warmup_body
 from tests.fake_worker import STORE, FakeWorker, answer
 from tests.http_edge.conftest import LIMITS
