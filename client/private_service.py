@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from client.backend import Backend, is_ready
 from wire import owned
@@ -24,6 +25,30 @@ _ROOT = Path(__file__).parents[1]
 _READY_WITHIN_S = 120.0
 _BEGUN_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 60.0
+
+#: Settings that say where the operator's services and their data are, and who may come in. With them a private
+#: service would take up the operator's videos, refuse us for want of a token, or open a port. How to work, and
+#: where the model files are, is as the operator says.
+OPERATORS: Final = frozenset(
+    {
+        "POSE_ADMIN_LISTEN",
+        "POSE_FRAMES_ENDPOINT",
+        "POSE_WORKERS_ENDPOINT",
+        "POSE_BROKERS",
+        "POSE_WORKER_BROKERS",
+        "POSE_BROKER_NUMBER",
+        "POSE_FRAMES_LISTEN",
+        "POSE_WORKERS_LISTEN",
+        "POSE_STORE_DIR",
+        "POSE_STORE_URL",
+        "POSE_JOBS_DIR",
+        "POSE_VIDEO_ROOT",
+        "POSE_TOKENS_FILE",
+        "POSE_KEY_FILE",
+        "POSE_BROKER_KEY_FILE",
+        "POSE_ALLOWED_KEYS",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +68,7 @@ class PrivateService:
 def private_service(
     log: Path, settings: Mapping[str, str] | None = None, *, go_on: Callable[[], None] = lambda: None
 ) -> Iterator[PrivateService]:
-    """A service that is ready to answer; `settings` are `POSE_` variables.
+    """A service that is ready to answer; `settings` are `POSE_` variables, beside those it inherits.
 
     `go_on` is called while it starts; it raises where nobody wants the service any more. Raises
     `RuntimeError` with the end of its log if it does not come up.
@@ -56,7 +81,7 @@ def private_service(
         process = subprocess.Popen(
             owned.command(signal.SIGTERM, "tools.serve"),
             cwd=_ROOT,
-            env={**os.environ, **own, **(settings or {})},
+            env={**inherited(os.environ), **own, **(settings or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for us, who then stop it
@@ -69,6 +94,11 @@ def private_service(
             _wait_until_begun(service, process)
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=_STOPPED_WITHIN_S)
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment a private service gets: all but what is the operator's."""
+    return {name: value for name, value in environ.items() if name not in OPERATORS}
 
 
 def _wait_until_begun(service: PrivateService, process: subprocess.Popen[bytes]) -> None:

@@ -85,13 +85,6 @@ def service(
             "POSE_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
             "POSE_STORE_DIR": str((folder / ".sessions").resolve()),
             "POSE_SESSION_IDLE_S": str(_IDLE_S),
-            "POSE_STORE_URL": "",
-            "POSE_BROKERS": "",
-            "POSE_WORKER_BROKERS": "",
-            "POSE_FRAMES_ENDPOINT": "",
-            "POSE_WORKERS_ENDPOINT": "",
-            "POSE_FRAMES_LISTEN": "",
-            "POSE_WORKERS_LISTEN": "",
         }
         try:
             with private_service(folder / "service.log", own, go_on=go_on) as running:
