@@ -93,10 +93,6 @@ class Stream:
             return False
         return self.newest <= REORDER if number == 0 else self.is_recent(number)
 
-    def is_next(self, number: int) -> bool:
-        """Whether `number` is the one that comes next."""
-        return number == self.newest + self._step
-
     def cost(self, number: int, picture: Details | None, *, now: float, unanswered: int) -> float:
         """Of taking a frame; `unanswered` counts this video's frames that wait for their answers."""
         if not self.may_take(number):

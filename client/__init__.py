@@ -1,1 +1,1 @@
-"""Those who send frames: the demonstration, and the bulk tool to come."""
+"""Those who send frames: the bulk command, the client for Python, the exports, the demonstration."""

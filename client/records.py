@@ -64,11 +64,6 @@ class Record(NamedTuple):
     frame: bytes
     people: bytes
 
-    @property
-    def is_telling(self) -> bool:
-        """Whether the same bytes again show that the video's past is known: any session sees nobody."""
-        return bool(self.people)
-
 
 def of_outcome(outcome: Outcome) -> Record:
     """The record of what came of a frame. Raises `ProtocolError` where an answer's arrays do not fit."""
