@@ -26,9 +26,9 @@ _READY_WITHIN_S = 120.0
 _BEGUN_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 60.0
 
-#: Settings that say where the operator's services and their data are, and who may come in. With them a private
-#: service would take up the operator's videos, refuse us for want of a token, or open a port. How to work, and
-#: where the model files are, is as the operator says.
+#: Settings that say where the operator's services and their data are, and who may come in. With them a
+#: private service would take up the operator's videos, refuse us for want of a token, or open a port. How to
+#: work, and where the model files are, is as the operator says.
 OPERATORS: Final = frozenset(
     {
         "POSE_ADMIN_LISTEN",

@@ -1,6 +1,5 @@
 """Which service does the work: the one that runs, or a private one for as long as it is needed."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from client.private_service import private_service
-from wire import keys
+from wire import keys, processors
 from wire.connection import Connection
 from wire.errors import PoseError
 from wire.messages import Status
@@ -82,7 +81,7 @@ def service(
         console.print(f"no service runs here: starting one with {count} worker{'s' * (count > 1)}")
         own = {
             "POSE_WORKERS": str(count),
-            "POSE_THREADS": str(max(1, (os.cpu_count() or 1) // count)),
+            "POSE_THREADS": str(max(1, processors.usable() // count)),
             "POSE_STORE_DIR": str((folder / ".sessions").resolve()),
             "POSE_SESSION_IDLE_S": str(_IDLE_S),
         }
@@ -96,7 +95,7 @@ def service(
 def _count(workers: str, videos: int) -> int:
     """How many workers a private service gets."""
     if workers == "auto":
-        return max(1, min(os.cpu_count() or 1, videos))
+        return max(1, min(processors.usable(), videos))
     if not workers.isdigit():
         raise ValueError(f"--workers {workers}: auto, or a number")
     return int(workers)

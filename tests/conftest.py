@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from wire import environment
+from wire import environment, processors
 
 os.environ |= environment.LINEAR_ALGEBRA  # before anything imports numpy or torch, as `make serve` does
 
@@ -51,4 +51,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Processes for `-n auto`: two more than processors, for most tests wait for others; four are plenty."""
-    return min((os.cpu_count() or 1) + 2, 4)
+    return min(processors.usable() + 2, 4)

@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- settings", "<!-- end of settings -->"
 
 #: Defaults that depend on the machine, in words.
-_COMPUTED = {"runtime_dir": "`/tmp/everyframe-UID`", "threads": "processors, at most 4"}
+_COMPUTED = {"runtime_dir": "`/tmp/everyframe-UID`", "threads": "usable processors, at most 4"}
 
 
 def table() -> str:

@@ -15,6 +15,8 @@ import msgspec
 import platformdirs
 from msgspec import Meta, Struct
 
+from wire import processors
+
 PREFIX = "POSE_"
 
 _HIGHEST_PORT = 65_535
@@ -25,7 +27,7 @@ def _default_runtime_dir() -> str:
 
 
 def _default_threads() -> int:
-    return min(4, os.cpu_count() or 1)
+    return min(4, processors.usable())
 
 
 Count = Annotated[int, Meta(gt=0)]

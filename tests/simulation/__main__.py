@@ -2,12 +2,12 @@
 
 import argparse
 import logging
-import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.world import World
+from wire import processors
 
 _CHUNK = 50
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--histories", type=int, default=50_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=processors.usable())
     given = parser.parse_args()
     started = time.perf_counter()
     seeds = range(given.first, given.first + given.histories)

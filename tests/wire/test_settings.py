@@ -15,6 +15,15 @@ def test_everything_has_a_default():
     assert load({}) == Settings()
 
 
+def test_a_worker_has_no_more_threads_than_processors_that_it_may_use():
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert load({}).threads == 1
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
 def test_values_are_read_as_their_types():
     given = load({"POSE_PORT": "0", "POSE_HEARTBEAT_S": "0.5", "POSE_HOST": "127.0.0.1"})
     assert (given.port, given.heartbeat_s, given.host) == (0, 0.5, "127.0.0.1")

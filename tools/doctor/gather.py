@@ -18,6 +18,7 @@ import urllib3
 
 from tools.doctor.facts import Compute, Facts, File, Machine, Place, Port
 from tools.serve import check
+from wire import processors
 from wire import settings as wire_settings
 from wire.settings import Settings
 from workers import assets
@@ -61,7 +62,7 @@ def _machine() -> Machine:
     shared = Path("/dev/shm")
     return Machine(
         python=sys.version_info[:2],
-        cpus=len(os.sched_getaffinity(0)),
+        cpus=processors.usable(),
         memory_bytes=memory_bytes,
         available_bytes=available_bytes,
         shared_memory_free_bytes=shutil.disk_usage(shared).free if shared.is_dir() else None,
