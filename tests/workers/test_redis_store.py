@@ -318,7 +318,7 @@ def test_records_that_are_none_are_passed_over(server: RedisServer, caplog: pyte
 
 def test_a_user_needs_no_more_than_the_page_says(server: RedisServer) -> None:
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    commands = re.search(r"the commands `([A-Z ]+)`", page)[1].lower().split()
+    commands = re.search(r"the\s+commands\s+`([A-Z\s]+)`", page)[1].lower().split()
     allowed = ["reset", "on", ">a b", "~everyframe:*", *(f"+{command}" for command in commands)]
     server.tell("ACL", "SETUSER", "pose", *allowed)
     store = open_store(server, url=f"redis://pose:a%20b@127.0.0.1:{server.port}/0")
