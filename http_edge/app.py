@@ -57,7 +57,7 @@ def build(parts: Parts) -> App:
     form_handler.parse_options.max_body_part_buffer_size = parts.settings.max_body_bytes
 
     admission = Admission(parts.settings.http_threads)
-    pose = Posing(parts.settings, parts.broker, parts.metrics, parts.body)
+    pose = Posing(parts.settings, parts.broker, parts.metrics.frames, parts.body)
     app.add_route("/pose/hybrid", HybridPose(parts.settings, admission, pose))
     app.add_route("/pose/batch", BatchPose(parts.settings, admission, pose))
     app.add_route("/health", Health(parts.watch))

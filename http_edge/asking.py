@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from http_edge.metrics import Metrics
+from http_edge.metrics import FrameMetrics
 from wire import thumbnail
 from wire.errors import DeadlineExceeded, ThumbnailWanted
 from wire.exchange import Answer
@@ -30,7 +30,7 @@ _REMEMBERED = 1024
 class Asking:
     """Requests to the broker, from many threads at a time."""
 
-    def __init__(self, broker: Lines, metrics: Metrics) -> None:
+    def __init__(self, broker: Lines, metrics: FrameMetrics) -> None:
         self._broker = broker
         self._metrics = metrics
         self._wanted = RecentlyWanted()

@@ -55,57 +55,17 @@ def _children(metric: _Child) -> Callable[..., _Child]:
     return lru_cache(maxsize=_MOST_CHILDREN)(metric.labels)
 
 
-class Metrics:
-    """The edge's registry; of its own, so that nothing else of the process shows up in it."""
+class FrameMetrics:
+    """What is counted of frames, whichever request brought them."""
 
-    def __init__(
-        self, settings: Settings, snapshot: Callable[[], Snapshot], *, shared: Path | None = None
-    ) -> None:
-        """shared: the folder that several edges count in together (`http_edge.sharing`)."""
-        began_at = time.time()
-        self._shown = self._counted = CollectorRegistry()
-        self._sharing = None
-        if shared is not None:
-            self._counted = CollectorRegistry()
-            self._sharing = Sharing(shared, own=self._counted, shown=self._shown, now=began_at)
-        self._shown.register(
-            _BrokerMetrics(settings, snapshot, self._sharing.began_at if self._sharing else lambda: began_at)
-        )
-        Gauge("everyframe_edges", "Edges that run", multiprocess_mode="livesum", registry=self._counted).set(
-            1
-        )
-        self._requests = _children(
-            Counter(
-                "everyframe_http_requests",
-                "Requests answered, by endpoint and status code",
-                ["endpoint", "status"],
-                registry=self._counted,
-            )
-        )
-        self._unread = _children(
-            Counter(
-                "everyframe_http_refused_unread",
-                "Requests refused by their headers, or because they could not be read, by status code",
-                ["status"],
-                registry=self._counted,
-            )
-        )
-        self._request_seconds = _children(
-            Histogram(
-                "everyframe_http_request_seconds",
-                "Time from a request's arrival to its answer",
-                ["endpoint"],
-                buckets=_REQUEST_SECONDS,
-                registry=self._counted,
-            )
-        )
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._stage_seconds = _children(
             Histogram(
                 "everyframe_stage_seconds",
                 "Time that a worker spent on one stage of a frame",
                 ["stage"],
                 buckets=_STAGE_SECONDS,
-                registry=self._counted,
+                registry=registry,
             )
         )
         self._people = _children(
@@ -113,7 +73,7 @@ class Metrics:
                 "everyframe_people",
                 "People in answers, by provenance: detected, recovered, predicted",
                 ["state"],
-                registry=self._counted,
+                registry=registry,
             )
         )
         self._contradictions = _children(
@@ -121,37 +81,22 @@ class Metrics:
                 "everyframe_contradictions",
                 "Parts of people observed as they cannot be, by what was wrong: mirrored, leaped, mixed",
                 ["kind"],
-                registry=self._counted,
+                registry=registry,
             )
         )
         self._nobody = Counter(
             "everyframe_frames_without_person",
             "Answers with nobody to show",
-            registry=self._counted,
+            registry=registry,
         )
         self.thumbnail_seconds = Histogram(
             "everyframe_thumbnail_seconds",
             "Time to make a thumbnail, by which videos without a session id are told apart",
             buckets=_STAGE_SECONDS,
-            registry=self._counted,
-        )
-        self.in_flight = Gauge(
-            "everyframe_http_in_flight",
-            "Requests being served now",
-            multiprocess_mode="livesum",
-            registry=self._counted,
+            registry=registry,
         )
 
-    def request_done(self, *, endpoint: str, status: int, elapsed_s: float) -> None:
-        """Count one answer."""
-        self._requests(endpoint, str(status)).inc()
-        self._request_seconds(endpoint).observe(elapsed_s)
-
-    def refused_unread(self, status: int) -> None:
-        """Count a request that never got as far as an endpoint."""
-        self._unread(str(status)).inc()
-
-    def frame_done(self, result: Result) -> None:
+    def done(self, result: Result) -> None:
         """Count one frame's people and the time of its stages."""
         for stage, elapsed_ms in result.stages_ms.items():
             self._stage_seconds(stage).observe(elapsed_ms / 1e3)
@@ -161,6 +106,70 @@ class Metrics:
                 self._contradictions(kind).inc(parts)
         if result.primary is None:
             self._nobody.inc()
+
+
+class Metrics:
+    """The edge's registry, of its own, so that nothing else of the process shows up in it; requests' counts.
+
+    frames: the counts of frames, in the same registry.
+    """
+
+    def __init__(
+        self, settings: Settings, snapshot: Callable[[], Snapshot], *, shared: Path | None = None
+    ) -> None:
+        """shared: the folder that several edges count in together (`http_edge.sharing`)."""
+        began_at = time.time()
+        self._shown = counted = CollectorRegistry()
+        self._sharing = None
+        if shared is not None:
+            counted = CollectorRegistry()
+            self._sharing = Sharing(shared, own=counted, shown=self._shown, now=began_at)
+        self._shown.register(
+            _BrokerMetrics(settings, snapshot, self._sharing.began_at if self._sharing else lambda: began_at)
+        )
+        edges = Gauge("everyframe_edges", "Edges that run", multiprocess_mode="livesum", registry=counted)
+        edges.set(1)
+        self._requests = _children(
+            Counter(
+                "everyframe_http_requests",
+                "Requests answered, by endpoint and status code",
+                ["endpoint", "status"],
+                registry=counted,
+            )
+        )
+        self._unread = _children(
+            Counter(
+                "everyframe_http_refused_unread",
+                "Requests refused by their headers, or because they could not be read, by status code",
+                ["status"],
+                registry=counted,
+            )
+        )
+        self._request_seconds = _children(
+            Histogram(
+                "everyframe_http_request_seconds",
+                "Time from a request's arrival to its answer",
+                ["endpoint"],
+                buckets=_REQUEST_SECONDS,
+                registry=counted,
+            )
+        )
+        self.in_flight = Gauge(
+            "everyframe_http_in_flight",
+            "Requests being served now",
+            multiprocess_mode="livesum",
+            registry=counted,
+        )
+        self.frames = FrameMetrics(counted)
+
+    def request_done(self, *, endpoint: str, status: int, elapsed_s: float) -> None:
+        """Count one answer."""
+        self._requests(endpoint, str(status)).inc()
+        self._request_seconds(endpoint).observe(elapsed_s)
+
+    def refused_unread(self, status: int) -> None:
+        """Count a request that never got as far as an endpoint."""
+        self._unread(str(status)).inc()
 
     def register(self, collector: Collector) -> None:
         """Show what else is counted, too."""

@@ -11,7 +11,7 @@ from http_edge.callers import Anybody
 from http_edge.contract import Style
 from http_edge.formats import Body
 from http_edge.intake import Intake
-from http_edge.metrics import Metrics
+from http_edge.metrics import FrameMetrics
 from http_edge.topology import BodyFile
 from wire import images
 from wire.images import Header
@@ -25,7 +25,7 @@ _ID_BYTES = 16
 class Posing:
     """For many threads at a time."""
 
-    def __init__(self, settings: Settings, broker: Lines, metrics: Metrics, body: BodyFile) -> None:
+    def __init__(self, settings: Settings, broker: Lines, metrics: FrameMetrics, body: BodyFile) -> None:
         self._settings = settings
         self._metrics = metrics
         self._body = body
@@ -62,7 +62,7 @@ class Posing:
         people = contract.read(result, payload, topology=topology, meshes=style.meshes)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         body = contract.answer(people, topology=topology, style=style, elapsed_ms=elapsed_ms)
-        self._metrics.frame_done(result)
+        self._metrics.done(result)
         return body
 
 

@@ -4,16 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from http_edge.asking import Asking
-from http_edge.metrics import Metrics
-from http_edge.status import Snapshot
+from http_edge.metrics import FrameMetrics
 from tests.broker.running import PATIENCE_S
 from tests.pictures import ACCEPTED
 from tests.wire.hand_broker import MAX_FRAME_BYTES, HandBroker, frame
 from wire import images
 from wire.line import Lines
-from wire.settings import Settings
 
 PICTURE = ACCEPTED["png"][0]
 
@@ -28,7 +27,7 @@ def broker(tmp_path):
 @pytest.fixture
 def asking(tmp_path):
     lines = Lines(f"ipc://{tmp_path}/frames.ipc", max_frame_bytes=MAX_FRAME_BYTES)
-    yield Asking(lines, Metrics(Settings(), lambda: Snapshot(status=None, ever_answered=False)))
+    yield Asking(lines, FrameMetrics(CollectorRegistry()))
     lines.close()
 
 
