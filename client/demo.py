@@ -6,11 +6,13 @@ import io
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image as PillowImage
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +23,10 @@ from client.backend import Answer, Backend
 from client.exports.overlay import STATE_COLOURS, labelled
 from client.private_service import private_service
 from client.video import Image
+
+#: Exit statuses: frames without a pose; no clip that can be shown.
+EXIT_SOME_WITHOUT = 1
+EXIT_NO_CLIP = 2
 
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_CELL_PX = 5, 4, 384
 
@@ -34,16 +40,24 @@ class Shown:
     elapsed_ms: float
 
 
-def main() -> int:
-    """Run the demonstration; 0 when every frame has a pose."""
+class NoClip(Exception):
+    """What is named has no frames to show."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the demonstration; the exit status, 0 when every frame has a pose."""
     arguments = argparse.ArgumentParser(prog="python -m client.demo", description=__doc__)
     arguments.add_argument("clip", type=Path, help="a video file")
     arguments.add_argument("--first", type=int, default=0, help="first frame, zero-based")
     arguments.add_argument("--last", type=int, default=None, help="last frame, inclusive")
     arguments.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for the pictures")
-    given = arguments.parse_args()
+    given = arguments.parse_args(words)
     console = Console()
-    pictures = [_jpeg(frame) for frame in video.frames(given.clip, first=given.first, last=given.last)]
+    try:
+        pictures = _pictures(given.clip, given.first, given.last)
+    except NoClip as error:
+        print(f"{error}; name another one, or let `make demo` fetch its own", file=sys.stderr)
+        return EXIT_NO_CLIP
     given.out.mkdir(parents=True, exist_ok=True)
     log, overlay, sheet = (given.out / name for name in ("service.log", "overlay.mp4", "contact-sheet.jpg"))
     bar = Progress(
@@ -64,7 +78,20 @@ def main() -> int:
     _contact_sheet(cells).save(sheet, quality=88)
     covered = _report(console, shown, elapsed_s)
     console.print(f"overlay video:  {overlay}\ncontact sheet:  {sheet}\nservice log:    {log}")
-    return 0 if covered == len(pictures) else 1
+    return 0 if covered == len(pictures) else EXIT_SOME_WITHOUT
+
+
+def _pictures(clip: Path, first: int, last: int | None) -> list[bytes]:
+    """Frames of a clip as JPEGs. Raises `NoClip`."""
+    try:
+        pictures = [_jpeg(frame) for frame in video.frames(clip, first=first, last=last)]
+    except FFmpegError as error:
+        raise NoClip(f"{clip}: no video that can be read: {error.strerror}") from error
+    if not pictures:
+        raise NoClip(
+            f"{clip}: no frame has number {first}" + (f" to {last}" if last is not None else " or more")
+        )
+    return pictures
 
 
 def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> tuple[list[Shown], float]:
@@ -132,4 +159,4 @@ def _report(console: Console, shown: list[Shown], elapsed_s: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

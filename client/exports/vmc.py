@@ -6,6 +6,7 @@ is mirrored: (x, y, z) -> (-x, y, z), and a turn's quaternion (x, y, z, w) -> (x
 the avatars', so each bone takes its joint's turn as it is. A frame is a few OSC bundles.
 """
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -86,12 +87,15 @@ class Sender:
     """Sends to one avatar over UDP: what is lost is lost, and the next pose comes soon."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Raises `Unavailable` where python-osc is not installed, `OSError` where there is no such host."""
+        """Raises `Unavailable` where python-osc is not installed, `OSError` where the host is unknown."""
         try:
             from pythonosc.udp_client import UDPClient
         except ModuleNotFoundError:
             raise Unavailable("VMC needs python-osc; run: pip install 'everyframe[exports]'") from None
-        self._client = UDPClient(host, port)
+        try:
+            self._client = UDPClient(host, port)
+        except (socket.gaierror, UnicodeError) as error:  # the latter where it cannot be a name at all
+            raise OSError(f"no host {host!r} is known, where the avatar is to be: {error}") from error
 
     def __enter__(self) -> "Sender":
         return self

@@ -1,5 +1,6 @@
 """VMC: a real OSC server listens, and poses an avatar by Unity's rules with what it hears."""
 
+import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -141,6 +142,20 @@ def test_an_avatar_is_named_by_host_and_port(text: str, expected: tuple[str, int
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not host:port"):
         vmc.address(text)
+
+
+@pytest.mark.parametrize("host", ["nobody", "two..dots"])
+def test_a_host_that_is_not_known_is_named(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(host: str, *_about: object, **_more: object) -> None:
+        host.encode("idna")  # as the real one does
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
+    assert main(["live", str(tmp_path / "ride.mp4"), "--vmc", host]) == live.EXIT_FAILED
+    assert f"no host '{host}' is known" in capsys.readouterr().err
 
 
 def test_an_avatar_follows_a_video_while_it_is_played(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""The demonstration names a clip that it cannot show, before it starts anything."""
+
+from pathlib import Path
+
+import pytest
+
+from client import demo
+from tests import videos
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("ride.mp4", "No such file"), ("notes.txt", "Invalid data"), ("short.mp4", "no frame has number 60")],
+)
+def test_a_clip_without_frames_is_named_with_what_to_do(
+    name: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("no video")
+    videos.write(tmp_path / "short.mp4", frames=2)
+
+    status = demo.main([str(tmp_path / name), "--first", "60", "--out", str(tmp_path / "out")])
+
+    said = capsys.readouterr().err
+    assert status == demo.EXIT_NO_CLIP
+    assert str(tmp_path / name) in said
+    assert reason in said
+    assert "name another one, or let `make demo` fetch its own" in said
+    assert not (tmp_path / "out").exists()
