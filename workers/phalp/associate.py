@@ -7,7 +7,7 @@ anywhere, in a new shot or who was forgotten by all but their looks, location sa
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -52,6 +52,9 @@ MAX_LEFT_COST: Final = 28.0
 
 _IMPOSSIBLE: Final = 1e3
 
+#: Indices of a track and of a sighting.
+Pair: TypeAlias = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Association:
@@ -60,8 +63,8 @@ class Association:
     A sighting that is in none of them says too little of who it is: a clearer one will come.
     """
 
-    pairs: tuple[tuple[int, int], ...]  # (track, sighting)
-    woken: tuple[tuple[int, int], ...]  # (track asleep, sighting)
+    pairs: tuple[Pair, ...]  # (track, sighting)
+    woken: tuple[Pair, ...]  # (track asleep, sighting)
     new_sightings: tuple[int, ...]
 
 
@@ -85,50 +88,24 @@ def associate(
     """
     if not sightings or not (tracks or asleep):
         return Association((), (), tuple(range(len(sightings))))
-    count = len(tracks)
     weighed = pair_costs(tracks, joints, sightings, cues=cues)
-    placed = np.full((count, 1), not cut)
-    costs = weighed.looks + np.where(placed, weighed.place, ANYWHERE_COST)
-    slept = appearance_cost(asleep, sightings, cues=cues) + ANYWHERE_COST
-    if asleep:  # a few patches in the colours of who covers them are like anybody's
-        slept = np.where(behind_others(tracks, sightings), _IMPOSSIBLE, slept)
-    pairs = _cheapest(
-        np.concatenate([costs, slept]),
-        limit=np.concatenate(
-            [
-                np.where(placed, MAX_COST, ANYWHERE_COST + MAX_LOOKS_COST),
-                np.full((len(asleep), 1), ANYWHERE_COST + MAX_ASLEEP_COST),
-            ]
-        ),
-        handicap=np.concatenate([_handicaps(tracks), np.zeros((len(asleep), 1))]),
-    )
-    woken = [(row - count, column) for row, column in pairs if row >= count]
-    pairs = [pair for pair in pairs if pair[0] < count]
-    likely = [pair for pair in pairs if costs[pair] <= MAX_HIDDEN_COST]
-    put_off = unclear(
+    costs = weighed.looks + (ANYWHERE_COST if cut else weighed.place)
+    pairs, woken = _by_everything(
         tracks,
-        sightings,
-        sure={column for _, column in likely + woken},
-        lost=_unpaired(count, likely),
+        costs,
+        _costs_of_waking(asleep, tracks, sightings, cues=cues),
+        limit=ANYWHERE_COST + MAX_LOOKS_COST if cut else MAX_COST,
     )
-    if steady and not cut and count > 1:
+
+    put_off = _hidden(tracks, sightings, costs, pairs, woken)
+    if steady and not cut and len(tracks) > 1:
         put_off = put_off | _doubtful(tracks, sightings, costs, pairs)
         put_off = put_off | _ambiguous(tracks, sightings, costs, pairs)
     pairs = [pair for pair in pairs if pair[1] not in put_off]
-    found_rows = {row for row, _ in pairs}
-    recent = {row for row, shown in enumerate(in_view) if shown}
-    anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
-    if not steady or 2 * len(recent & found_rows) < min(len(recent), len(sightings)):
-        anywhere |= recent
-    rows = sorted(anywhere - found_rows)
-    columns = _others(len(sightings), pairs + woken, put_off)
-    if rows and columns:
-        found = _cheapest(
-            weighed.looks[np.ix_(rows, columns)],
-            limit=np.full((len(rows), 1), MAX_LOOKS_COST),
-            handicap=np.zeros((len(rows), 1)),
-        )
-        pairs += [(rows[row], columns[column]) for row, column in found]
+
+    rows = _anywhere(tracks, pairs, len(sightings), in_view=in_view, steady=steady)
+    pairs += _by_looks(weighed.looks, rows, _others(len(sightings), pairs + woken, put_off))
+
     if not cut:
         left = _others(len(sightings), pairs + woken, put_off)
         pairs += _left_over(tracks, sightings, costs, pairs, left)
@@ -136,11 +113,55 @@ def associate(
     return Association(tuple(sorted(pairs)), tuple(woken), tuple(new))
 
 
+def _costs_of_waking(
+    asleep: Sequence[TrackState], tracks: Sequence[TrackState], sightings: Sequence[Sighting], *, cues: Cues
+) -> Floats:
+    """What it costs (A, S) to take a sighting for somebody asleep, who may be anywhere."""
+    costs = appearance_cost(asleep, sightings, cues=cues) + ANYWHERE_COST
+    if not asleep:
+        return costs
+    # A few patches in the colours of who covers them are like anybody's.
+    return np.where(behind_others(tracks, sightings), _IMPOSSIBLE, costs)
+
+
+def _by_everything(
+    tracks: Sequence[TrackState], costs: Floats, waking: Floats, *, limit: float
+) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of tracks, whose `costs` (T, S) are within `limit`, and those of who is woken."""
+    count, sleepers = len(tracks), len(waking)
+    found = _cheapest(
+        np.concatenate([costs, waking]),
+        limit=np.concatenate(
+            [np.full((count, 1), limit), np.full((sleepers, 1), ANYWHERE_COST + MAX_ASLEEP_COST)]
+        ),
+        handicap=np.concatenate([_handicaps(tracks), np.zeros((sleepers, 1))]),
+    )
+    woken = [(row - count, column) for row, column in found if row >= count]
+    return [pair for pair in found if pair[0] < count], woken
+
+
+def _hidden(
+    tracks: Sequence[TrackState],
+    sightings: Sequence[Sighting],
+    costs: Floats,
+    pairs: Sequence[Pair],
+    woken: Sequence[Pair],
+) -> Set[int]:
+    """The sightings that show too little yet of somebody who may be lost behind others."""
+    likely = [pair for pair in pairs if costs[pair] <= MAX_HIDDEN_COST]
+    return unclear(
+        tracks,
+        sightings,
+        sure={column for _, column in [*likely, *woken]},
+        lost=_unpaired(len(tracks), likely),
+    )
+
+
 def _doubtful(
     tracks: Sequence[TrackState],
     sightings: Sequence[Sighting],
     costs: Floats,
-    pairs: Sequence[tuple[int, int]],
+    pairs: Sequence[Pair],
 ) -> Set[int]:
     """The sightings of `pairs` that are hardly those who were seen just now."""
     return {
@@ -157,7 +178,7 @@ def _ambiguous(
     tracks: Sequence[TrackState],
     sightings: Sequence[Sighting],
     costs: Floats,
-    pairs: Sequence[tuple[int, int]],
+    pairs: Sequence[Pair],
 ) -> Set[int]:
     """The sightings of `pairs`, not in full view, that are nearly as much like somebody who is lost."""
     rivals = awaited(tracks, _unpaired(len(tracks), pairs))
@@ -173,13 +194,42 @@ def _ambiguous(
     }
 
 
+def _anywhere(
+    tracks: Sequence[TrackState],
+    pairs: Sequence[Pair],
+    sighted: int,
+    *,
+    in_view: Sequence[bool],
+    steady: bool,
+) -> list[int]:
+    """The tracks in none of the pairs who may be anywhere, in a frame of so many `sighted`."""
+    found = {row for row, _ in pairs}
+    recent = {row for row, shown in enumerate(in_view) if shown}
+    anywhere = {row for row, track in enumerate(tracks) if track.lasting} - recent
+    if not steady or 2 * len(recent & found) < min(len(recent), sighted):
+        anywhere |= recent
+    return sorted(anywhere - found)
+
+
+def _by_looks(looks: Floats, rows: Sequence[int], columns: Sequence[int]) -> list[Pair]:
+    """The pairs of the tracks `rows` and the sightings `columns`, by looks and pose alone."""
+    if not rows or not columns:
+        return []
+    found = _cheapest(
+        looks[np.ix_(rows, columns)],
+        limit=np.full((len(rows), 1), MAX_LOOKS_COST),
+        handicap=np.zeros((len(rows), 1)),
+    )
+    return [(rows[row], columns[column]) for row, column in found]
+
+
 def _left_over(
     tracks: Sequence[TrackState],
     sightings: Sequence[Sighting],
     costs: Floats,
-    pairs: Sequence[tuple[int, int]],
+    pairs: Sequence[Pair],
     columns: Sequence[int],
-) -> list[tuple[int, int]]:
+) -> list[Pair]:
     """The pair of the only track and the only sighting that are in none, if they are one person."""
     rows = _unpaired(len(tracks), pairs)
     if len(rows) != 1 or len(columns) != 1 or tracks[rows[0]].unseen > RECENT:
@@ -198,7 +248,7 @@ def _handicaps(tracks: Sequence[TrackState]) -> Floats:
     return NOVICE_COST * np.maximum(1 - hits / FAMILIAR, 0)
 
 
-def _cheapest(costs: Floats, *, limit: Floats, handicap: Floats) -> list[tuple[int, int]]:
+def _cheapest(costs: Floats, *, limit: Floats, handicap: Floats) -> list[Pair]:
     """The pairs within their row's `limit` (T, 1), of the assignment that is cheapest after `handicap`."""
     allowed = costs <= limit
     # Any pair that is allowed is better than none, though no better than others that are clearer.
@@ -209,12 +259,12 @@ def _cheapest(costs: Floats, *, limit: Floats, handicap: Floats) -> list[tuple[i
     ]
 
 
-def _unpaired(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+def _unpaired(count: int, pairs: Sequence[Pair]) -> list[int]:
     """The rows, of `count`, that are in none of the pairs."""
     taken = {row for row, _ in pairs}
     return [row for row in range(count) if row not in taken]
 
 
-def _others(count: int, pairs: Sequence[tuple[int, int]], put_off: Set[int]) -> list[int]:
+def _others(count: int, pairs: Sequence[Pair], put_off: Set[int]) -> list[int]:
     taken = put_off | {column for _, column in pairs}
     return [index for index in range(count) if index not in taken]
