@@ -4,6 +4,7 @@ Each is a process of its own, as where it is started by its name. Those that tak
 `bulk_chaos`, `bulk_memory`, `fleet`) or want more (`against_flask`, `phalp`, `markers`) are started so only.
 """
 
+import argparse
 import subprocess
 import sys
 
@@ -46,4 +47,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench", description=__doc__).parse_args()
     sys.exit(main())

@@ -3,6 +3,7 @@
 A real frame of 1768 x 994 pixels with two people in it, each step beside what its networks alone take.
 """
 
+import argparse
 import os
 from collections.abc import Callable
 from itertools import islice
@@ -79,4 +80,5 @@ def picture(clip: Path, *, number: int) -> Image:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.blazepose", description=__doc__).parse_args()
     main()

@@ -1,5 +1,7 @@
 """What posing bodies and reading their colours costs: `python -m bench.body`."""
 
+import argparse
+
 import numpy as np
 
 from bench.timing import crowd, median_ms
@@ -51,4 +53,5 @@ def timings_ms(body: Body, count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.body", description=__doc__).parse_args()
     main()

@@ -5,6 +5,7 @@
 part of a body as it is seen. What the observer itself has taken back is not counted.
 """
 
+import argparse
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -155,4 +156,5 @@ def _believed(seen: Seen, known: Known, *, read=contradictions.read) -> Reading:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.contradictions", description=__doc__).parse_args()
     main()

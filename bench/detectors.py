@@ -6,6 +6,7 @@ their time is that of the published ones, their people are not; expected boxes s
 tracker would follow. Needs the `hmr2` extra.
 """
 
+import argparse
 import os
 import time
 
@@ -69,4 +70,5 @@ def row(detector: PersonDetector, image: Image) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.detectors", description=__doc__).parse_args()
     main()

@@ -6,6 +6,7 @@ joints by the same names. Drift is the largest change of a bone's length after f
 shape is the mean of what the frames so far suggest.
 """
 
+import argparse
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -136,4 +137,5 @@ def drift(body: Body, fitted: Sequence[FittedBody]) -> float:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.fit", description=__doc__).parse_args()
     main()

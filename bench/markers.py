@@ -9,6 +9,7 @@ the joints, knees below and ankles above them; of knees and ankles about half of
 table, so that the joints, which callers see, stay near the landmarks too.
 """
 
+import argparse
 import os
 
 import numpy as np
@@ -61,4 +62,5 @@ def _equations(body: Body, shot: Shot, fitted: FittedBody) -> tuple[Array, Array
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.markers", description=__doc__).parse_args()
     main()

@@ -1,5 +1,6 @@
 """What PHALP's fold costs for ten people: `python -m bench.phalp`. Weights are random: time does not mind."""
 
+import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -136,4 +137,5 @@ def _networks(shape: TransformerShape) -> Networks:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.phalp", description=__doc__).parse_args()
     main()

@@ -1,5 +1,7 @@
 """What `visualize` costs at 1080p: `python -m bench.render`, on a frame of the demo's clip."""
 
+import argparse
+
 import av
 import cv2
 import numpy as np
@@ -51,4 +53,5 @@ def timings_ms(body: Body, image: Image, count: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.render", description=__doc__).parse_args()
     main()

@@ -6,6 +6,7 @@ little as can be: Python's own HTTP client takes 0.3 to 0.4 ms for such an excha
 Memory is the peak of every process.
 """
 
+import argparse
 import io
 import re
 import tempfile
@@ -102,4 +103,5 @@ def _peaks_mb(supervisord_pid: int) -> Iterator[tuple[str, float]]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.service", description=__doc__).parse_args()
     main()

@@ -5,6 +5,7 @@ second pass, which knows the answers after the gap as well. On whole clips: how 
 stand, and how near accelerations are to those of the observations, low-passed.
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -243,4 +244,5 @@ def _runs(held: npt.NDArray[np.bool_]) -> list[slice]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.two_pass", description=__doc__).parse_args()
     main()

@@ -5,6 +5,7 @@ and from the plain predictors beside it. Nobody looks ahead; what they are compa
 Beside the plain predictors from observations: the same from the tracker's smoothed poses.
 """
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,4 +101,5 @@ def _means(clip: Followed, poses: Poses, gap: Gap, *, betas: Floats, well: Flags
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m bench.withheld", description=__doc__).parse_args()
     main()

@@ -1,10 +1,12 @@
 """`python -m broker`: serve until SIGTERM or SIGINT."""
 
+import argparse
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 import zmq
 
@@ -21,8 +23,9 @@ EXIT_ALREADY_RUNNING = os.EX_TEMPFAIL
 log = logging.getLogger("broker")
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the broker; the exit code."""
+    argparse.ArgumentParser(prog="python -m broker", description=__doc__).parse_args(arguments)
     try:
         settings = load(os.environ)
     except ValueError as error:
@@ -68,4 +71,4 @@ def _stop_on_signals() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """The edge program: connect to the broker, serve HTTP until told to stop."""
 
+import argparse
 import logging
 import os
 import platform
@@ -7,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -37,8 +38,9 @@ EXIT_CANNOT_LISTEN = 3
 _OPERATORS_THREADS = 4
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the edge; the exit status."""
+    argparse.ArgumentParser(prog="python -m http_edge", description=__doc__).parse_args(arguments)
     try:
         settings = wire_settings.load(os.environ)
         tokens = Tokens(Path(settings.tokens_file)) if settings.tokens_file else None
@@ -165,4 +167,4 @@ def _outward_address() -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

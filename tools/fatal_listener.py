@@ -5,6 +5,7 @@ container runtime, systemd) would believe that all is well. It speaks supervisor
 listener protocol on stdin and stdout.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -31,4 +32,5 @@ def _fields(line: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tools.fatal_listener", description=__doc__).parse_args()
     main(sys.stdin, sys.stdout)

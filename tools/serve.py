@@ -5,6 +5,7 @@ supervisord, which runs `supervisord.conf`. With arguments it becomes `superviso
 instead, the operator's hand: `python -m tools.serve status`.
 """
 
+import argparse
 import fcntl
 import os
 import shutil
@@ -36,6 +37,9 @@ _STOP_GRACE_S = 10
 
 def main(arguments: list[str]) -> NoReturn:
     """Become supervisord, or supervisorctl."""
+    parser = argparse.ArgumentParser(prog="python -m tools.serve", description=__doc__)
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="supervisorctl's, such as: status")
+    command = parser.parse_args(arguments).command
     try:
         settings = wire_settings.load(os.environ)
         if len(os.fsencode(settings.runtime_dir)) > LONGEST_RUNTIME_DIR:
@@ -43,15 +47,15 @@ def main(arguments: list[str]) -> NoReturn:
                 f"POSE_RUNTIME_DIR: longer than the {LONGEST_RUNTIME_DIR} bytes that sockets allow"
             )
         wire_settings.make_runtime_dir(settings)
-        if not arguments:
+        if not command:
             check(settings)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(EXIT_BAD_SETTINGS)
     _append_to_stdout()
-    if arguments:
+    if command:
         socket = f"unix://{settings.runtime_dir}/supervisor.sock"
-        program = ["supervisor.supervisorctl", "-s", socket, *arguments]
+        program = ["supervisor.supervisorctl", "-s", socket, *command]
     else:
         program = ["supervisor.supervisord", "-c", str(CONFIGURATION)]
         _make_metrics_directory(_metrics_directory(settings))

@@ -3,8 +3,9 @@
 Prints the table; with `--write` it is put into the README.
 """
 
+import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -44,8 +45,15 @@ def current() -> str:
     return text[text.index("\n", text.index(BEGIN)) : text.index(END)].strip()
 
 
-if __name__ == "__main__":
-    if "--write" in sys.argv:
+def main(arguments: Sequence[str]) -> None:
+    """Print the table, or write it."""
+    parser = argparse.ArgumentParser(prog="python -m tools.settings_table", description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put it into the README")
+    if parser.parse_args(arguments).write:
         README.write_text(README.read_text().replace(current(), table()))
     else:
         print(table())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

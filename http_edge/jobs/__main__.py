@@ -4,6 +4,7 @@ It yields to whoever serves live requests: by priority of the operating system, 
 (`sending.py`).
 """
 
+import argparse
 import fcntl
 import logging
 import os
@@ -12,6 +13,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -43,8 +45,9 @@ _EXPIRE_S = 10.0
 _STATUS_TIMEOUT_S = 1.0
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the program; the exit status."""
+    argparse.ArgumentParser(prog="python -m http_edge.jobs", description=__doc__).parse_args(arguments)
     try:
         settings = wire_settings.load(os.environ)
         wire_settings.make_runtime_dir(settings)
@@ -133,4 +136,4 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

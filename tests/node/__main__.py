@@ -4,6 +4,7 @@
 clip in true order, and what the backend's filter keeps of it.
 """
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -68,4 +69,5 @@ def _row(name: str, sent: Sequence[Sent]) -> bool:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m tests.node", description=__doc__).parse_args()
     sys.exit(main())

@@ -72,7 +72,7 @@ def test_a_client_program_does_not_start_without_its_keys(
     for name, value in {**environ, "POSE_FRAMES_ENDPOINT": FAR, **given}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("POSE_RUNTIME_DIR", str(tmp_path / "run"))
-    assert program.main() == program.EXIT_BAD_SETTINGS
+    assert program.main([]) == program.EXIT_BAD_SETTINGS
     assert reason in capsys.readouterr().err
 
 

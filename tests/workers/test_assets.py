@@ -147,6 +147,15 @@ def test_list_shows_what_is_missing_and_verify_fails_for_it(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_setting_that_is_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSE_ASSET_DIR", "/models")
+    with pytest.raises(SystemExit):
+        command.main(["list"])
+    assert "unknown setting POSE_ASSET_DIR" in capsys.readouterr().err
+
+
 def test_an_unknown_group_is_refused(assets_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["fetch", "blazepoes"], assets_dir)

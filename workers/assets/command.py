@@ -1,29 +1,38 @@
 """The command line of the model files: `python -m workers.assets fetch | list | verify [group ...]`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wire import settings
 from workers.assets import fetching, progress
 from workers.assets.asset import Asset, AssetUnavailable, FetchError, Hand
 from workers.assets.catalogue import DEFAULT_GROUP, GROUPS, in_groups
-from workers.assets.installed import State, find, state
+from workers.assets.installed import State, directory, find, state
 
 
-def main(arguments: Sequence[str], assets_dir: Path) -> int:
-    """Run the command; 0 when everything asked for is there and right."""
+def main(arguments: Sequence[str], assets_dir: Path | None = None) -> int:
+    """Run the command; 0 when everything asked for is there and right.
+
+    assets_dir: where the files are; None: where the settings say.
+    """
     parser = argparse.ArgumentParser(prog="python -m workers.assets", description="The model files.")
     parser.add_argument("action", choices=("fetch", "list", "verify"))
     parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(GROUPS)}")
     options = parser.parse_args(arguments)
+    try:
+        folder = assets_dir or directory(settings.load(os.environ))
+    except ValueError as error:
+        parser.error(str(error))
     if unknown := sorted(set(options.groups) - set(GROUPS)):
         parser.error(f"unknown group {unknown[0]}; known: {', '.join(GROUPS)}")
     fetches = options.action == "fetch"
     asked = in_groups(options.groups or ([DEFAULT_GROUP] if fetches else GROUPS))
     try:
-        fetched = not fetches or _fetch(asked, assets_dir)
-        states = [state(asset, assets_dir) for asset in asked]
+        fetched = not fetches or _fetch(asked, folder)
+        states = [state(asset, folder) for asset in asked]
     except (AssetUnavailable, OSError) as failure:
         print(failure, file=sys.stderr)
         return 1
@@ -31,9 +40,9 @@ def main(arguments: Sequence[str], assets_dir: Path) -> int:
         print("\nstopped; the same command goes on from what has arrived", file=sys.stderr)
         return 130
     for asset, found in zip(asked, states, strict=True):
-        print(_line(asset, found, assets_dir))
+        print(_line(asset, found, folder))
     if options.action != "list":
-        _say_what_only_the_user_can_do(asked, states, assets_dir)
+        _say_what_only_the_user_can_do(asked, states, folder)
     return 0 if options.action == "list" or (fetched and set(states) == {"ready"}) else 1
 
 
