@@ -1,12 +1,12 @@
 """Videos over several connections: whatever the order of arrival, each gives what it gives alone."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from client.private_service import PrivateService
+from client.private_service import PrivateService, private_service
 from tools.chaos.clips import LANDSCAPE, pictures
 from tools.chaos.traffic import Received, Sender
 from tools.clip import clip_path
@@ -30,6 +30,18 @@ def differences(answers: Sequence[Received], expected: Fields) -> Mapping[int, s
         for answer, fields in zip(answers, expected, strict=True)
         if (differing := {name for name in fields if answer.fields.get(name) != fields[name]})
     }
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateService]:
+    """One that waits for missing frames as long as a busy machine may take to send them.
+
+    Every frame comes here; that a frame which never comes is waited for no longer than that is proved of
+    the broker's order, whose time is an argument.
+    """
+    log = tmp_path_factory.mktemp("service") / "service.log"
+    with private_service(log, {"POSE_WORKERS": "2", "POSE_GAP_WAIT_S": "30"}) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
