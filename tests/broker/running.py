@@ -17,7 +17,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 #: Longest wait for anything to happen, seconds; nothing takes this long unless it is broken.
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 class BrokerProcess:

@@ -10,10 +10,12 @@ from PIL import Image as PillowImage
 from client import video
 from client.private_service import PrivateService
 from client.tracking import Client
+from tests.broker.running import PATIENCE_S
 from tests.client.running import Worker, wait_for
 from tests.client.running import service as fake_service
 from tests.node import wire
 from tests.videos import corners
+from wire.connection import Connection
 
 pytestmark = pytest.mark.usefixtures("node")
 
@@ -74,10 +76,16 @@ def test_what_a_broker_left_unanswered_the_next_one_answers(tmp_path: Path) -> N
 def test_a_broker_with_room_for_less_than_is_under_way_answers_all(tmp_path: Path) -> None:
     folders = [wire.write_pixels(tmp_path / name, map(corners, range(20))) for name in ("one", "other")]
     worker = Worker()
+    worker.open_until = 0
 
-    with fake_service(tmp_path, worker, max_queue_frames=3) as broker:
-        told = wire.track(broker.frames, folders, window=16)
+    with (
+        fake_service(tmp_path, worker, max_queue_frames=3) as broker,
+        Connection(broker.frames, max_frame_bytes=1) as asking,
+        wire.tracking(broker.frames, folders, window=16) as process,
+    ):
+        wait_for(lambda: asking.status(PATIENCE_S).counters["busy"] > 0)
+        worker.open_until = 10**9
+        told = wire.told(process)
 
-    assert told.status["counters"]["busy"] > 0
     for folder in folders:
         assert [frame["code"] for frame in told.frames[folder]] == [None] * 20
