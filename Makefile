@@ -6,6 +6,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 CLIP = $$($(PY) -m tools.clip sports2d_demo.mp4)
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL: # all targets set up the same .venv
 .PHONY: help demo serve ctl doctor test lint bench chaos simulate models clean
 
 help:
@@ -75,6 +76,8 @@ clean:
 	$(PIP) install --editable ".[remote]"
 	touch $@
 
-.venv/dev: .venv/base
+# Holds what the base does: one install, not two.
+.venv/dev: pyproject.toml
+	$(PYTHON) -m venv .venv
 	$(PIP) install --editable ".[dev]"
-	touch $@
+	touch .venv/base $@
