@@ -4,7 +4,6 @@ No sockets and no clock. `sending.py` and `tracking.py` carry requests to the br
 them, for threads and for asyncio: that both do the same is decided here.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from client.pictures import Picture
 from wire.errors import Busy, DeadlineExceeded, ModelNotLoaded, PictureGone, PoseError
 from wire.exchange import Answer
 from wire.messages import Frame, Options, Source
+from wire.requests import new_request_id
 from wire.shelf import Shelf, Slot
 
 #: The service's own failures, after which a video is gone on with later.
@@ -56,7 +56,7 @@ class Question(NamedTuple):
     def frame(self, picture: Picture) -> Frame:
         """The request of one picture."""
         return Frame(
-            request_id=os.urandom(16),
+            request_id=new_request_id(),
             frame_number=picture.number,
             deadline_ms=round(self.deadline_s * 1e3),
             session_id=self.session_id,

@@ -7,18 +7,18 @@ it asked before, so that a burst of frames is not sent twice.
 
 import threading
 import time
-import uuid
 from collections import OrderedDict
 
 import msgspec
 
 from http_edge.metrics import FrameMetrics
 from wire import thumbnail
-from wire.errors import DeadlineExceeded, ThumbnailWanted
+from wire.errors import ThumbnailWanted
 from wire.exchange import Answer
 from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Source
+from wire.requests import anew
 
 #: How long thumbnails are made unasked after the broker asked for one.
 _UNASKED_S = 10.0
@@ -47,15 +47,9 @@ class Asking:
         except ThumbnailWanted:
             if frame.source.thumbnail is not None:
                 raise
-        now = time.monotonic()
-        self._wanted.note(frame.source, now=now)
+        self._wanted.note(frame.source, now=time.monotonic())
         frame = self._with_thumbnail(frame, image, header)
-        left_ms = round((ends_at - now) * 1000)
-        if left_ms < 1:
-            raise DeadlineExceeded("no answer came in time")
-        # A new id: a request that was sent twice is refused twice, and the other refusal may come yet.
-        again = msgspec.structs.replace(frame, request_id=uuid.uuid4().bytes, deadline_ms=left_ms)
-        return self._broker.ask(again, image)
+        return self._broker.ask(anew(frame, ends_at=ends_at), image)
 
     def _with_thumbnail(self, frame: Frame, image: bytes, header: Header) -> Frame:
         with self._metrics.thumbnail_seconds.time():

@@ -5,19 +5,18 @@ its way several times. Who cannot read our memory is sent its bytes, as is whoev
 read.
 """
 
-import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-import msgspec
-
-from wire.errors import DeadlineExceeded, PictureGone
+from wire.errors import PictureGone
 from wire.exchange import Answer
 from wire.keys import PeerKeys
 from wire.line import Lines
 from wire.messages import Buffer, Frame, Result, Status
+from wire.requests import anew
 from wire.shelf import Shelf, Slot, can_lend
 
 #: Larger pictures travel as bytes: their decoder takes a hundred times as long, and what is kept for
@@ -26,8 +25,6 @@ _MOST_BYTES = 2 * 2**20
 
 #: Owners of sessions that are remembered, the last that answered.
 _REMEMBERED = 1024
-
-_ID_BYTES = 16
 
 
 class LendingLines(Lines):
@@ -53,15 +50,10 @@ class LendingLines(Lines):
         """As `Lines.ask`."""
         ends_at = time.monotonic() + frame.deadline_ms / 1000
         slot = self._slot(image)
-        try:
+        # Nobody could read it; or another program had lent the same frame, which waited under this number.
+        with suppress(PictureGone):
             return super().ask(frame, image) if slot is None else self._ask_lent(frame, slot)
-        except PictureGone:
-            # Or another program had lent the same frame, which waited under this number.
-            left_ms = round((ends_at - time.monotonic()) * 1000)
-            if left_ms < 1:
-                raise DeadlineExceeded("no answer came in time") from None
-        anew = msgspec.structs.replace(frame, request_id=os.urandom(_ID_BYTES), deadline_ms=left_ms)
-        return super().ask(anew, image)
+        return super().ask(anew(frame, ends_at=ends_at), image)
 
     def close(self) -> None:
         """As `Lines`; what is lent is let go of once it is answered."""

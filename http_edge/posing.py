@@ -1,6 +1,5 @@
 """One picture to one answer: its header checked, the broker asked, the result written by the contract."""
 
-import os
 import time
 
 import msgspec
@@ -17,9 +16,8 @@ from wire import images
 from wire.images import Header
 from wire.line import Lines
 from wire.messages import Frame, Options, Source
+from wire.requests import new_request_id
 from wire.settings import Settings
-
-_ID_BYTES = 16
 
 
 class Posing:
@@ -70,7 +68,7 @@ def _frame(
     asked: Intake, header: Header, *, session_id: str | None, client: str, style: Style, within_s: float
 ) -> Frame:
     return Frame(
-        request_id=os.urandom(_ID_BYTES),
+        request_id=new_request_id(),
         frame_number=asked.frame_number,
         deadline_ms=max(1, round(within_s * 1e3)),
         session_id=session_id,

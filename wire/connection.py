@@ -15,15 +15,15 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from uuid import uuid4
 
 import zmq
 
 from wire.endpoints import check_endpoints
 from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
-from wire.exchange import CLOSED, NO_ANSWER, Answer, Exchange, Settled, check_size
+from wire.exchange import CLOSED, Answer, Exchange, Settled
 from wire.keys import PeerKeys
 from wire.messages import Buffer, Frame, Status, StatusRequest
+from wire.requests import NO_ANSWER, check_size, new_request_id
 from wire.statuses import merged
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Connection:
         Raises `DeadlineExceeded` if none answers in time.
         """
         asked = [
-            self._enqueue(StatusRequest(request_id=uuid4().bytes), (), timeout_s, broker=broker)
+            self._enqueue(StatusRequest(request_id=new_request_id()), (), timeout_s, broker=broker)
             for broker in self._endpoints
         ]
         statuses: list[Status] = []

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-import msgspec
 import zmq
 
 from wire import links, parts
-from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, PoseError, ProtocolError, named
+from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
@@ -35,6 +34,7 @@ from wire.messages import (
     separate,
 )
 from wire.rendezvous import key_of
+from wire.requests import NO_ANSWER, check_size, error_of, with_time_left
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,6 @@ _BURST = 32
 
 _READABLE = int(zmq.POLLIN)  # a plain integer: pyzmq's flags are enumerations, slow to combine
 
-NO_ANSWER = "the broker gave no answer in time"
 CLOSED = "the connection was closed before the answer came"
 
 
@@ -67,13 +66,6 @@ class Settled(NamedTuple):
 
     request_id: bytes
     outcome: Answer | Status | PoseError
-
-
-def check_size(picture: Buffer, max_frame_bytes: int) -> None:
-    """Raises `BodyTooLarge` for a picture over which the brokers would hang up."""
-    size = memoryview(picture).nbytes
-    if size > max_frame_bytes:
-        raise BodyTooLarge(f"the picture has {size} bytes, {max_frame_bytes} are accepted")
 
 
 def client_socket(
@@ -139,8 +131,7 @@ class _Pending:
         """What goes over the wire; a request that is sent again has less time left."""
         message = self.message
         if isinstance(message, Frame):
-            left_ms = max(1, round((self.ends_at - now) * 1000))
-            message = msgspec.structs.replace(message, deadline_ms=left_ms)
+            message = with_time_left(message, ends_at=self.ends_at, now=now)
         return [encode(message), *self.payload]
 
 
@@ -303,8 +294,7 @@ class Exchange:
         if pending is None:  # answered before, or its deadline has passed
             return
         if isinstance(message, Failure):
-            error = named(message.code, message.message, retry_after_s=message.retry_after_s)
-            self._settle(message.request_id, error)
+            self._settle(message.request_id, error_of(message))
         elif isinstance(message, Result) and isinstance(pending.message, Frame):
             self._settle(message.request_id, Answer(message, separate(message, payload)))
         elif isinstance(message, Status) and isinstance(pending.message, StatusRequest):

@@ -11,18 +11,18 @@ import time
 from collections.abc import Sequence
 from math import inf
 
-import msgspec
 import zmq
 
 from wire import parts
 from wire.endpoints import check_endpoints
-from wire.errors import DeadlineExceeded, Internal, ProtocolError, named
-from wire.exchange import Answer, check_size, client_socket
+from wire.errors import DeadlineExceeded, Internal, ProtocolError
+from wire.exchange import Answer, client_socket
 from wire.homes import PATIENCE_S, Homes
 from wire.keys import PeerKeys
 from wire.links import Handshakes
 from wire.messages import Buffer, Decoder, Failure, Frame, Result, encode, separate
 from wire.rendezvous import key_of
+from wire.requests import NO_ANSWER, check_size, error_of, with_time_left
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class _Line:
                     return answer
             if time.monotonic() >= self._leaves_at(began_at):
                 raise _BrokerGone
-        raise DeadlineExceeded("the broker gave no answer in time")
+        raise DeadlineExceeded(NO_ANSWER)
 
     def is_gone(self) -> bool:
         """Whether the broker is away for longer than one that is restarted; nobody waits here."""
@@ -190,8 +190,7 @@ class _Line:
 
     def _send(self, frame: Frame, image: Buffer, ends_at: float) -> bool:
         """Whether it could be sent at once; a frame that is sent again has less time left."""
-        left_ms = max(1, round((ends_at - time.monotonic()) * 1000))
-        header = encode(msgspec.structs.replace(frame, deadline_ms=left_ms))
+        header = encode(with_time_left(frame, ends_at=ends_at, now=time.monotonic()))
         try:
             parts.send(self._dealer, [header, image])
         except zmq.Again:
@@ -209,5 +208,5 @@ class _Line:
         if message.request_id != request_id:
             return None
         if isinstance(message, Failure):
-            raise named(message.code, message.message, retry_after_s=message.retry_after_s)
+            raise error_of(message)
         return Answer(message, separate(message, [part.buffer for part in payload]))

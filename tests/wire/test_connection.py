@@ -12,24 +12,6 @@ from wire.connection import Connection
 from wire.errors import BodyTooLarge, Busy, DeadlineExceeded, Internal, InvalidImage, ProtocolError
 
 
-@pytest.fixture
-def endpoint(tmp_path):
-    return f"ipc://{tmp_path}/frames.ipc"
-
-
-@pytest.fixture
-def broker(endpoint):
-    broker = HandBroker(endpoint)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def connection(endpoint):
-    with Connection(endpoint, max_frame_bytes=MAX_FRAME_BYTES) as connection:
-        yield connection
-
-
 def test_a_request_is_written_as_the_protocol_says(broker, connection):
     asked = frame(7)
     future = connection.submit(asked, b"a picture")

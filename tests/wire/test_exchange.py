@@ -16,23 +16,6 @@ PICTURE = b"a picture"
 
 
 @pytest.fixture
-def endpoint(tmp_path):
-    return f"ipc://{tmp_path}/frames.ipc"
-
-
-@pytest.fixture
-def broker(endpoint):
-    with closing(HandBroker(endpoint)) as broker:
-        yield broker
-
-
-@pytest.fixture
-def connection(endpoint):
-    with Connection(endpoint, max_frame_bytes=MAX_FRAME_BYTES) as connection:
-        yield connection
-
-
-@pytest.fixture
 def exchange(connection):
     with connection.exchange() as exchange:
         yield exchange

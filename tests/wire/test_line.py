@@ -14,18 +14,6 @@ PICTURE = b"a picture"
 
 
 @pytest.fixture
-def endpoint(tmp_path):
-    return f"ipc://{tmp_path}/frames.ipc"
-
-
-@pytest.fixture
-def broker(endpoint):
-    broker = HandBroker(endpoint)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
 def lines(endpoint):
     lines = Lines(endpoint, max_frame_bytes=MAX_FRAME_BYTES)
     yield lines
