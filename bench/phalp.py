@@ -13,8 +13,8 @@ from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
 from workers.phalp.learned.networks.pose_transformer import PoseTransformer, TransformerShape
 from workers.phalp.learned.state import Floats, SessionState
-from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
+from workers.texture import Texture
 from workers.tracker import FrameFacts
 from workers.types import Observation
 

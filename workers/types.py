@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB

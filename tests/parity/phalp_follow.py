@@ -16,7 +16,7 @@ from workers.phalp.learned.life import Followed, Poses, PosesAsked
 from workers.phalp.learned.location import HISTORY
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import SessionState, TrackState
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from workers.phalp.learned.costs import (
     terms,
 )
 from workers.phalp.learned.networks.encoder import texture_distances
-from workers.phalp.learned.texture import COLOUR_SHARE, Texture
+from workers.texture import COLOUR_SHARE, Texture
 
 #: Of 99 numbers of a location: the origin's picture and its depth; its doubts.
 PLACE, DOUBT = [88, 89, 92], [93, 94, 95]

@@ -16,7 +16,7 @@ from tests.parity.recordings import Recording, recorded, recordings
 from workers.phalp.learned.associate import MOST_TEXTURE, LooksAsked
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import SessionState
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 #: What the regressor's corrections were multiplied by, to keep unlearned poses near the mean body.
 DAMPING = 0.1

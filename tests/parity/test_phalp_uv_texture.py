@@ -11,7 +11,7 @@ from tests.parity import networks, phalp_bodies, phalp_networks
 from tests.parity.recordings import Recording, recorded
 from workers.hmr2.camera import crop_translation
 from workers.phalp.learned.surface import surface
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 #: Texels, or pixels at a rim, that rounding may show or hide, of 65,536.
 MAY_DIFFER = 50

@@ -10,8 +10,8 @@ from tests.parity import phalp_networks
 from workers.phalp.learned.associate import LooksAsked
 from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN, PosesAsked
 from workers.phalp.learned.state import SessionState, UnreadableState
-from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.tracker import LearnedTracker
+from workers.texture import Texture
 from workers.thumbnail import SIDE, Thumbnail
 from workers.tracker import FrameFacts, Tracked
 from workers.types import BodyPose, Observation, TrackedPerson

@@ -20,7 +20,7 @@ from workers.expected import joints_px
 from workers.hmr2.camera import full_translation
 from workers.hmr2.crop import Squares, tracking_crops, tracking_squares
 from workers.hmr2.surfaces import Surfaces
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 from workers.types import Array, BodyPose, Image, Observation, Plan, Progress, unnoticed
 
 Crops = npt.NDArray[np.uint8]  # (N, 256, 256, 3), RGB

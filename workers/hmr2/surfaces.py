@@ -9,8 +9,8 @@ from body.model import Body
 from workers.detectors.person import Mask
 from workers.hmr2.camera import crop_translation
 from workers.hmr2.crop import SIDE_PX, Squares, mask_crops, normalised
-from workers.phalp.learned.texture import Texture
 from workers.phalp.learned.unfold import Atlas
+from workers.texture import Texture
 from workers.types import Array
 
 

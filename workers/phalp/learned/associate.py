@@ -20,7 +20,7 @@ from workers.phalp.learned.costs import (
 )
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, TrackState
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 #: By so much, people's looks are taken to differ at most: of two that have nothing in common, about 0.5.
 MOST_TEXTURE: Final = 6.0

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from wire.camera import focal_length_px
 from workers.hmr2.padded import PaddedPicture, pose_vector
 from workers.phalp.learned.location import NEAREST_M, place_of
-from workers.phalp.learned.texture import Texture
 from workers.phalp.location import normalised_box
+from workers.texture import Texture
 from workers.types import Observation
 
 Floats = npt.NDArray[np.float32]

@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from workers.phalp.learned.texture import Texture
 from workers.phalp.state import Memory
+from workers.texture import Texture
 from workers.thumbnail import SIDE
 
 Floats = npt.NDArray[np.floating]

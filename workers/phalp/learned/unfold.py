@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wire.camera import CROP_PX, FOCAL_256
 from wire.errors import ModelNotLoaded
 from workers.phalp.learned.surface import surface
-from workers.phalp.learned.texture import COLOUR_SHARE, SIDE, Map, Texture
+from workers.texture import COLOUR_SHARE, SIDE, Map, Texture
 
 Floats = npt.NDArray[np.floating]
 Index = npt.NDArray[np.integer]

@@ -12,7 +12,7 @@ from workers.phalp.learned.associate import LooksAsked
 from workers.phalp.learned.life import PosesAsked
 from workers.phalp.learned.networks.encoder import AppearanceEncoder, texture_distances
 from workers.phalp.learned.networks.pose_transformer import PoseTransformer
-from workers.phalp.learned.texture import Texture
+from workers.texture import Texture
 
 Floats = npt.NDArray[np.floating]
 

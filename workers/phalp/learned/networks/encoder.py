@@ -1,7 +1,7 @@
 """The encoder that tells surface textures apart, and the distance between two people by it.
 
 Modules carry the names of the published checkpoint. A texture's map has four channels, colours and a
-mask, on a square of 256 texels; see `workers.phalp.learned.texture`.
+mask, on a square of 256 texels; see `workers.texture`.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """What a person's surface looks like: colours on a square of texels, for those that were seen.
 
-PHALP unfolds the body's surface onto 256 x 256 texels, each a point of a face (`Atlas`). A colour is
-three numbers, RGB less its mean over its deviation, a fifth of that. Where a texel was not seen it has
-no colour. Colours are kept as whole steps of 1/16384: a grey level is 56 of them.
+PHALP unfolds the body's surface onto 256 x 256 texels, each a point of a face (`phalp.learned.unfold`). A
+colour is three numbers, RGB less its mean over its deviation, a fifth of that. Where a texel was not seen
+it has no colour. Colours are kept as whole steps of 1/16384: a grey level is 56 of them.
 """
 
 from dataclasses import dataclass
