@@ -8,25 +8,30 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image as PillowImage
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from client import video
+from client import footage, video
 from client.backend import Answer, Backend
 from client.exports.overlay import STATE_COLOURS, labelled
 from client.private_service import private_service
 from client.video import Image
+from wire.errors import PoseError
 
 #: Exit statuses: frames without a pose; no clip that can be shown.
 EXIT_SOME_WITHOUT = 1
 EXIT_NO_CLIP = 2
+
+_DEFAULT_RATE = 30.0
 
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_CELL_PX = 5, 4, 384
 
@@ -38,6 +43,13 @@ class Shown:
     state: str  # of the primary person, or "nobody"
     confidence: float
     elapsed_ms: float
+
+
+class Clip(NamedTuple):
+    """What is shown: frames as JPEGs, and how many of them a second."""
+
+    pictures: list[bytes]
+    frames_per_second: float
 
 
 class NoClip(Exception):
@@ -54,7 +66,7 @@ def main(words: Sequence[str]) -> int:
     given = arguments.parse_args(words)
     console = Console()
     try:
-        pictures = _pictures(given.clip, given.first, given.last)
+        pictures, frames_per_second = _clip(given.clip, given.first, given.last)
     except NoClip as error:
         print(f"{error}; name another one, or let `make demo` fetch its own", file=sys.stderr)
         return EXIT_NO_CLIP
@@ -65,7 +77,7 @@ def main(words: Sequence[str]) -> int:
     )
     with private_service(log) as service, service.backend() as backend, bar as progress:
         shown, elapsed_s = _stream(backend, pictures, progress)
-        with video.writing(overlay, rate=video.frame_rate(given.clip)) as add:
+        with video.writing(overlay, rate=Fraction(frames_per_second).limit_denominator(1001)) as add:
             cells = []
             for number, picture in enumerate(progress.track(pictures, description="overlay")):
                 now = shown[number]
@@ -81,17 +93,21 @@ def main(words: Sequence[str]) -> int:
     return 0 if covered == len(pictures) else EXIT_SOME_WITHOUT
 
 
-def _pictures(clip: Path, first: int, last: int | None) -> list[bytes]:
-    """Frames of a clip as JPEGs. Raises `NoClip`."""
+def _clip(path: Path, first: int, last: int | None) -> Clip:
+    """Frames `first` to `last` of a video. Raises `NoClip`."""
+    stop = None if last is None else last + 1
     try:
-        pictures = [_jpeg(frame) for frame in video.frames(clip, first=first, last=last)]
-    except FFmpegError as error:
-        raise NoClip(f"{clip}: no video that can be read: {error.strerror}") from error
+        with footage.opened(path, max_pixels=footage.MOST_PIXELS) as film:
+            pictures = [_jpeg(shown.image) for shown in islice(film.frames(), first, stop)]
+            frames_per_second = film.frames_per_second or _DEFAULT_RATE
+    except OSError as error:
+        raise NoClip(f"{path}: {error.strerror}") from error
+    except PoseError as error:
+        raise NoClip(f"{path}: {error.message}") from error
     if not pictures:
-        raise NoClip(
-            f"{clip}: no frame has number {first}" + (f" to {last}" if last is not None else " or more")
-        )
-    return pictures
+        numbers = f"{first} or more" if last is None else f"{first} to {last}"
+        raise NoClip(f"{path}: no frame has number {numbers}")
+    return Clip(pictures, frames_per_second)
 
 
 def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> tuple[list[Shown], float]:

@@ -28,6 +28,9 @@ _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,mjpeg,h264,hevc,ivf,mxf,rm"
 #: Transfer functions of high dynamic range (ITU-R BT.2100): PQ, and HLG.
 _HIGH_RANGE = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
+#: The largest frames that are read of a file of one's own, where no service sets a limit.
+MOST_PIXELS = 1 << 28
+
 #: How much earlier than announced a video may end: containers round, and their tracks differ a little.
 _MISSING_S = 0.5
 

@@ -40,9 +40,6 @@ Moment = tuple[float, Image]
 #: Nobody wants an older pose than this.
 _DEADLINE_S = 10.0
 
-#: The largest frames that are read, pixels.
-_MAX_PIXELS = 1 << 28
-
 EXIT_ENDED = 0
 EXIT_FAILED = 1
 EXIT_BAD_ARGUMENTS = 2
@@ -197,7 +194,7 @@ def _camera(path: Path) -> Iterator[Moment]:
 def _film(path: Path) -> Iterator[Moment]:
     """The frames of a video, none before its time."""
     began = time.monotonic()
-    with footage.opened(path, max_pixels=_MAX_PIXELS) as film:
+    with footage.opened(path, max_pixels=footage.MOST_PIXELS) as film:
         for shown in film.frames():
             time.sleep(max(0.0, began + shown.time_s - time.monotonic()))
             yield shown.time_s, shown.image

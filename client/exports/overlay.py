@@ -34,9 +34,6 @@ STATE_COLOURS = {
 #: Pictures of a folder, as workers read them: upright.
 _FORMATS = ("JPEG", "PNG", "WEBP", "PPM")
 
-#: The largest frames that are read, pixels; the results are of frames that a service took.
-_MAX_PIXELS = 1 << 28
-
 
 def write(motion: Motion, scene: Scene, path: Path) -> None:
     """All tracks, over the scene's video. Raises `Unavailable` without it, `PoseError` where it is broken."""
@@ -89,7 +86,7 @@ def _frames(source: Path, count: int) -> Iterator[Image]:
             with PillowImage.open(picture, formats=_FORMATS) as opened:
                 yield np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
         return
-    with footage.opened(source, max_pixels=_MAX_PIXELS) as film:
+    with footage.opened(source, max_pixels=footage.MOST_PIXELS) as film:
         for shown in film.frames():
             if shown.number >= count:
                 return

@@ -10,13 +10,19 @@ from tests import videos
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("ride.mp4", "No such file"), ("notes.txt", "Invalid data"), ("short.mp4", "no frame has number 60")],
+    [
+        ("ride.mp4", "No such file"),
+        ("notes.txt", "Invalid data"),
+        ("short.mp4", "no frame has number 60"),
+        ("song.m4a", "the file has no moving pictures"),
+    ],
 )
 def test_a_clip_without_frames_is_named_with_what_to_do(
     name: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes.txt").write_text("no video")
     videos.write(tmp_path / "short.mp4", frames=2)
+    videos.sound(tmp_path / "song.m4a")
 
     status = demo.main([str(tmp_path / name), "--first", "60", "--out", str(tmp_path / "out")])
 
