@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def write(
     """A video of `corners` at 25 frames a second, or with the frames at given times."""
     container_options = {"movflags": "faststart"} if first_index and path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=container_options) as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
+        # One thread: what comes out hangs on how many there are, and so would where a file is cut.
+        stream = container.add_stream(codec, rate=25, options={"threads": "1"} | (options or {}))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pixel_format
         if times_ms is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
@@ -108,10 +110,10 @@ def _pq_frame(nits: Sequence[float]) -> av.VideoFrame:
 
 
 def decoded_count(path: Path) -> int:
-    """How many frames libav decodes, asked for in the plainest way."""
+    """How many frames libav decodes up to the end, or to what it cannot read, asked for in the plainest way."""
     return sum(1 for _ in _decoded(path))
 
 
 def _decoded(path: Path) -> Iterator[av.VideoFrame]:
-    with av.open(str(path)) as container:
+    with av.open(str(path)) as container, suppress(av.error.FFmpegError):
         yield from container.decode(video=0)

