@@ -6,17 +6,14 @@ as a reader takes, once in each environment: one that is paused or killed in a w
 """
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import lmdb
 from msgspec.structs import replace
 
 from wire.messages import HeldSession, Origin, SeenFrame
-from workers import lmdb_place
-from workers.lmdb_place import Place, Unreadable
+from workers.lmdb_environments import Environments
+from workers.lmdb_place import Unreadable
 from workers.lmdb_records import (
     bury,
     delete_expired,
@@ -49,17 +46,12 @@ from workers.store import (
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 #: Shares of the bound: past the first the longest quiet sessions go, until the second is met. LMDB needs the
 #: rest: it overwrites nothing that the last transaction could read, and wants a state in one piece.
 _FULL, _ROOMY = 0.75, 0.6
 
 #: The largest state that is tried: it needs room beside the one that it takes the place of.
 _LARGEST = 0.2
-
-#: More than there can be workers, with tools that look at an environment.
-_MAX_READERS = 256
 
 
 class LmdbStore:
@@ -78,13 +70,12 @@ class LmdbStore:
         self._sessions = 0
         self._evicted = 0
         self._failed_writes = 0
-        self._others: dict[Path, lmdb.Environment] = {}
-        self._unreadable: set[Path] = set()
-        self._place = Place(root, index)
+        self._environments = Environments(root, index=index, max_bytes=max_bytes)
         try:
-            self._own = self._open_own(now)
+            self._drop_expired(now)
+            self._environments.shorten()
         except BaseException:
-            self._place.close()
+            self._environments.close()
             raise
 
     # --------------------------------------------------------------- what `Store` says
@@ -97,9 +88,9 @@ class LmdbStore:
         places = self._places(name, now)
         counting = newest(places)
         check_owner(counting, epoch=epoch, known=known)
-        found = (
-            None if counting is None else self._read(places[counting], lambda txn: read_session(txn, name))
-        )
+        if counting is None:
+            return None
+        found = self._environments.read(places[counting], lambda txn: read_session(txn, name))
         if found is None or found.head.dropped:
             return None
         if found.head.epoch != epoch:
@@ -131,8 +122,7 @@ class LmdbStore:
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """As `Store.held` says."""
         places: dict[SessionHead, lmdb.Environment] = {}
-        for environment in self._all():
-            heads = self._read(environment, lambda txn: [head for _, head in every_head(txn) if head]) or []
+        for environment, heads in self._environments.read_each(_heads):
             places |= dict.fromkeys(heads, environment)
         listed = to_be_listed(places, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
         return [as_held(head, self._frames(places[head], head), now=now) for head in listed]
@@ -144,126 +134,36 @@ class LmdbStore:
 
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says."""
-        self._drop_expired(self._own, now)
-        self._place.remove_abandoned(now=now, idle_s=self._idle_s)
+        self._drop_expired(now)
+        self._environments.remove_abandoned(now=now, idle_s=self._idle_s)
 
     def figures(self) -> Figures:
         """As `Store.figures` says."""
-        used = self._read(self._own, used_bytes) or 0
+        used = self._environments.read(self._own, used_bytes) or 0
         return Figures(self._sessions, used, self._evicted, self._failed_writes)
 
     def close(self) -> None:
         """As `Store.close` says."""
-        for environment in self._others.values():
-            environment.close()
-        self._others.clear()
-        with suppress(lmdb.Error, OSError):
-            self._own.sync(True)
-            self._own.close()
-            lmdb_place.mark(self._directory, written_out=True)
-        self._place.close()
+        self._environments.close()
 
-    # ------------------------------------------------------------------------ opening
-
-    def _open_own(self, now: float) -> lmdb.Environment:
-        directory = self._place.environment()
-        try:
-            lmdb_place.check(directory)
-            with lmdb_place.opening(directory):
-                environment = self._open(directory)
-                with environment.begin() as txn:
-                    list(every_head(txn))  # whether they can all be read
-        except (lmdb.Error, Unreadable) as error:
-            aside = self._place.set_aside(directory)
-            log.error("what was stored cannot be read, and is in %s from now on: %s", aside, error)
-            directory = self._place.environment()
-            environment = self._open(directory)
-        self._drop_expired(environment, now)
-        if lmdb_place.is_mostly_empty(environment, used_bytes(environment)):
-            try:
-                directory = self._place.compacted(environment)
-            except (lmdb.Error, OSError) as error:
-                log.warning("the store stays longer than it need be: %s", error)
-            else:
-                environment = self._open(directory)
-        lmdb_place.mark(directory)
-        self._directory = directory
-        return environment
-
-    def _open(self, directory: Path, *, readonly: bool = False) -> lmdb.Environment:
-        """An environment of the right length. Raises `lmdb.Error`, `Unreadable`."""
-        environment = lmdb.open(
-            str(directory),
-            map_size=self._max_bytes,
-            readonly=readonly,
-            create=not readonly,
-            mode=0o600,
-            sync=False,
-            metasync=False,
-            max_readers=_MAX_READERS,
-            max_spare_txns=1,  # who registered as a reader stays registered
-        )
-        try:
-            lmdb_place.check_length(environment)
-        except BaseException:
-            environment.close()
-            raise
-        return environment
-
-    def _all(self) -> Iterator[lmdb.Environment]:
-        """One's own environment, and those of the others as they are now."""
-        yield self._own
-        present = set(self._place.others().values())
-        for directory in self._others.keys() - present:
-            self._others.pop(directory).close()
-        for directory in present:
-            if environment := self._others.get(directory) or self._open_other(directory):
-                yield environment
-
-    def _open_other(self, directory: Path) -> lmdb.Environment | None:
-        try:
-            lmdb_place.check(directory)
-            environment = self._open(directory, readonly=True)
-        except (lmdb.Error, Unreadable, OSError) as error:
-            if directory not in self._unreadable:
-                self._unreadable.add(directory)
-                log.warning("what is stored in %s cannot be read: %s", directory.name, error)
-            return None
-        self._others[directory] = environment
-        return environment
-
-    def _drop_expired(self, environment: lmdb.Environment, now: float) -> None:
-        try:
-            environment.reader_check()
-            self._sessions = delete_expired(environment, now=now, idle_s=self._idle_s)
-        except lmdb.Error as error:
-            log.warning("what is too old could not be dropped from the store: %s", error)
+    @property
+    def _own(self) -> lmdb.Environment:
+        return self._environments.own
 
     # ------------------------------------------------------------------------ reading
-
-    def _read(self, environment: lmdb.Environment, read: Callable[[lmdb.Transaction], T]) -> T | None:
-        """What `read` finds in one transaction; None where the environment cannot be read."""
-        try:
-            with environment.begin() as txn:
-                return read(txn)
-        except lmdb.Error as error:
-            log.warning("reading what a worker stored failed: %s", error)
-            for directory in [known for known, opened in self._others.items() if opened is environment]:
-                self._others.pop(directory).close()  # to be opened again when it is needed
-            return None
 
     def _places(self, name: bytes, now: float) -> dict[SessionHead, lmdb.Environment]:
         """What is known of a video, and where."""
         places: dict[SessionHead, lmdb.Environment] = {}
-        for environment in self._all():
-            head = self._read(environment, lambda txn: read_head(txn, name))
-            if head is not None and not is_expired(head, now=now, idle_s=self._idle_s):
+        for environment, head in self._environments.read_each(lambda txn: read_head(txn, name)):
+            if not is_expired(head, now=now, idle_s=self._idle_s):
                 places[head] = environment
         return places
 
     def _frames(self, environment: lmdb.Environment, head: SessionHead) -> list[SeenFrame]:
         name = name_of(head.session_id, head.generation)
-        return [answer.seen for answer in self._read(environment, lambda txn: read_answers(txn, name)) or []]
+        answers = self._environments.read(environment, lambda txn: read_answers(txn, name)) or []
+        return [answer.seen for answer in answers]
 
     # ------------------------------------------------------------------------ writing
 
@@ -294,6 +194,13 @@ class LmdbStore:
         self._sessions += is_new
         return True
 
+    def _drop_expired(self, now: float) -> None:
+        try:
+            self._own.reader_check()
+            self._sessions = delete_expired(self._own, now=now, idle_s=self._idle_s)
+        except lmdb.Error as error:
+            log.warning("what is too old could not be dropped from the store: %s", error)
+
     def _bury(self, name: bytes, stone: SessionHead) -> None:
         with self._own.begin(write=True) as txn:
             was_there = bury(txn, name, stone)
@@ -321,16 +228,13 @@ class LmdbStore:
             try:
                 self._bury(name, stone)
             except lmdb.Error:
-                self._start_anew()
+                # It cannot even be told what it must forget.
+                self._environments.start_anew()
+                self._sessions = 0
         except (lmdb.Error, Unreadable, OSError) as error:
             log.critical("the store cannot be written at all, sessions live in memory only: %s", error)
 
-    def _start_anew(self) -> None:
-        """Part with an environment that cannot even be told what it must forget."""
-        self._own.close()
-        if self._directory.exists():
-            aside = self._place.set_aside(self._directory)
-            log.critical("the store is of no use any more, and is in %s from now on", aside)
-        self._directory = self._place.environment()
-        self._own = self._open(self._directory)
-        self._sessions = 0
+
+def _heads(txn: lmdb.Transaction) -> list[SessionHead]:
+    """What is known of all videos in an environment, less what cannot be read."""
+    return [head for _, head in every_head(txn) if head]
