@@ -5,18 +5,26 @@ epochs in the same step. State and answer go in one script. What is quiet for to
 itself. While it cannot be reached workers go on from memory; their answers count as not stored.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 from msgspec.structs import replace
 
 from wire.messages import HeldSession, Origin, SeenFrame
 from workers.redis_link import Client, Link, StoreUnavailable
+from workers.redis_records import (
+    HEAD_FIELDS,
+    Keys,
+    encode,
+    frame_fields,
+    name_of,
+    read_head,
+    read_seen,
+    read_session,
+)
 from workers.redis_scripts import COMMIT, DROP, SWEEP, TAKE_OVER
 from workers.store import (
     Figures,
@@ -25,15 +33,11 @@ from workers.store import (
     StoredAnswer,
     StoredSession,
     as_held,
-    claimed,
     superseded,
     to_be_listed,
 )
 
 log = logging.getLogger(__name__)
-
-#: Version of what is stored: nobody reads another one's.
-_FORMAT = 1
 
 #: The largest state or answer that is sent: the server works on one thing at a time.
 _LARGEST_BYTES = 8 * 2**20
@@ -46,11 +50,6 @@ _ANY_EPOCH = 2**53
 
 #: Videos from one origin that are looked at: the broker keeps no more apart.
 _OF_ONE_ORIGIN = 16
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_head = msgspec.msgpack.Decoder(SessionHead).decode
-_decode_answer = msgspec.msgpack.Decoder(StoredAnswer).decode
-_decode_seen = msgspec.msgpack.Decoder(SeenFrame).decode
 
 
 class RedisStore:
@@ -66,13 +65,11 @@ class RedisStore:
         self._kept_answers = kept_answers
         self._idle_s = idle_s
         self._lifetime_ms = max(1, round(idle_s * 1000))
-        self._space = f"everyframe:{_FORMAT}:{space}:"
-        self._videos = f"{self._space}video:"
-        self._index = f"{self._space}videos".encode()
+        self._keys = Keys(space)
         self._writer = uuid4().hex
         self._writes = 0
         self._figures = Figures(sessions=0, used_bytes=0, evicted=0, failed_writes=0)
-        self._ahead_s: int | None = None  # the server's clock of ours; None: it was not asked yet
+        self._known_ahead_s: int | None = None  # see `_ahead_s`; None: the server was not asked yet
 
     # --------------------------------------------------------------- what `Store` says
 
@@ -80,23 +77,25 @@ class RedisStore:
         self, session_id: str, generation: int, epoch: int, *, known: Known | None = None, now: float
     ) -> StoredSession | None:
         """As `Store.take_over` says."""
-        name = _name_of(session_id, generation)
+        name = name_of(session_id, generation)
         try:
-            at = self._server_time(now)
+            ahead_s = self._ahead_s()
+            at = now + ahead_s
             owners = [epoch] if known is None else [known.until, *known.tried]
             quiet_since = at - self._idle_s
             arguments: list[str | float] = [epoch, at, self._lifetime_ms, name, quiet_since, *owners]
-            owner, *found = self._link.run(TAKE_OVER, self._keys(session_id, generation), arguments)
+            owner, *found = self._link.run(TAKE_OVER, self._keys.of_video(session_id, generation), arguments)
         except StoreUnavailable as reason:
             log.warning("session=%s cannot be looked up in the store: %s", session_id, reason)
             return None
         _check_owner(session_id, owner, epoch=epoch)
         (listed,) = found
-        return self._session(dict(zip(listed[::2], listed[1::2], strict=True)))
+        fields = dict(zip(listed[::2], listed[1::2], strict=True))
+        return read_session(fields, ahead_s=ahead_s, kept_answers=self._kept_answers)
 
     def commit(self, head: SessionHead, state: bytes, answer: StoredAnswer) -> bool:
         """As `Store.commit` says; what cannot be dropped is outdated, and `Work.folded` tells."""
-        encoded = _encode(answer)
+        encoded = encode(answer)
         try:
             if max(len(state), len(encoded)) > _LARGEST_BYTES:
                 raise StoreUnavailable(f"{len(state)} and {len(encoded)} bytes are too many")
@@ -117,7 +116,7 @@ class RedisStore:
     def held(self, *, now: float, max_sessions: int) -> list[HeldSession]:
         """As `Store.held` says."""
         try:
-            names = self._newest(self._index, _LOOKED_THROUGH * max_sessions)
+            names = self._newest(self._keys.index, _LOOKED_THROUGH * max_sessions)
             return self._held(names, now=now, max_sessions=max_sessions)
         except StoreUnavailable as reason:
             log.warning("the sessions in the store cannot be listed: %s", reason)
@@ -127,11 +126,11 @@ class RedisStore:
         """As `Store.find` says."""
         try:
             if session_id is not None:
-                session = self._session_key(session_id)
+                session = self._keys.session(session_id)
                 newest: Any = self._link.ask(lambda client: client.hget(session, "g"))
-                names = [] if newest is None else [_name_of(session_id, int(newest))]
+                names = [] if newest is None else [name_of(session_id, int(newest))]
             else:
-                names = self._newest(self._origin_key(origin), _OF_ONE_ORIGIN)
+                names = self._newest(self._keys.origin(origin), _OF_ONE_ORIGIN)
             return self._held(names, now=now, max_sessions=_OF_ONE_ORIGIN)
         except StoreUnavailable as reason:
             log.warning("sessions in the store cannot be looked for: %s", reason)
@@ -140,9 +139,9 @@ class RedisStore:
     def sweep(self, *, now: float) -> None:
         """As `Store.sweep` says; records go by themselves, and this tidies the list of them."""
         try:
-            self._ahead_s = None  # clocks drift
-            quiet_since = self._server_time(now) - self._idle_s
-            sessions = self._link.run(SWEEP, [self._index], (quiet_since, self._videos, _SWEPT))
+            self._known_ahead_s = None  # clocks drift
+            quiet_since = now + self._ahead_s() - self._idle_s
+            sessions = self._link.run(SWEEP, [self._keys.index], (quiet_since, self._keys.videos, _SWEPT))
             memory = self._link.ask(lambda client: client.info("memory"))
             self._count(sessions=sessions, used_bytes=int(memory["used_memory"]))
         except StoreUnavailable as reason:
@@ -160,26 +159,26 @@ class RedisStore:
 
     def _store(self, head: SessionHead, state: bytes, answer: bytes, seen: SeenFrame) -> None:
         """Raises `Superseded`, `StoreUnavailable`."""
-        stored_at = self._server_time(head.stored_at)
+        stored_at = head.stored_at + self._ahead_s()
         self._writes += 1
-        origins = [] if head.source is None else [self._origin_key(head.source.origin)]
+        origins = [] if head.source is None else [self._keys.origin(head.source.origin)]
         owner, *sessions = self._link.run(
             COMMIT,
-            [*self._keys(head.session_id, head.generation), *origins],
+            [*self._keys.of_video(head.session_id, head.generation), *origins],
             (
                 head.epoch,
                 stored_at,
                 self._lifetime_ms,
-                _name_of(head.session_id, head.generation),
+                name_of(head.session_id, head.generation),
                 self._writer,
                 self._writes,
                 head.folded,
                 self._kept_answers,
                 head.generation,
-                _encode(head),
+                encode(head),
                 state,
                 answer,
-                _encode(seen),
+                encode(seen),
             ),
         )
         _check_owner(head.session_id, owner, epoch=head.epoch)
@@ -187,9 +186,9 @@ class RedisStore:
 
     def _forget(self, session_id: str, generation: int, *, epoch: int) -> None:
         """Leave nothing of a video, unless its session has a later owner."""
-        arguments = (epoch, _name_of(session_id, generation), generation)
+        arguments = (epoch, name_of(session_id, generation), generation)
         try:
-            owner, *sessions = self._link.run(DROP, self._keys(session_id, generation), arguments)
+            owner, *sessions = self._link.run(DROP, self._keys.of_video(session_id, generation), arguments)
         except StoreUnavailable as reason:
             # It is quiet from now on, and goes as all that are.
             log.log(_level(reason), "session=%s could not be dropped from the store: %s", session_id, reason)
@@ -202,25 +201,6 @@ class RedisStore:
 
     # ------------------------------------------------------------------------ reading
 
-    def _session(self, fields: dict[bytes, bytes]) -> StoredSession | None:
-        """All that a hash holds; None: nothing that can be read."""
-        head = self._head(fields.get(b"h"), fields.get(b"e"), fields.get(b"t"))
-        if head is None:
-            return None
-        return StoredSession(head, fields.get(b"s", b""), _answers(fields, head, kept=self._kept_answers))
-
-    def _head(self, head: bytes | None, epoch: bytes | None, stored_at: bytes | None) -> SessionHead | None:
-        """What is known of a video, as its last owner found it or left it."""
-        if head is None or epoch is None or stored_at is None:
-            return None
-        try:
-            known = _decode_head(head)
-        except msgspec.MsgspecError as error:
-            log.warning("a stored session cannot be read: %s", error)
-            return None
-        at = float(stored_at) - (self._ahead_s or 0)
-        return replace(claimed(known, epoch=int(epoch), now=at), stored_at=at)
-
     def _newest(self, index: bytes, most: int) -> list[str]:
         """The names of the videos in an index that were stored last. Raises `StoreUnavailable`."""
         names: Any = self._link.ask(lambda client: client.zrevrange(index, 0, most - 1))
@@ -228,19 +208,20 @@ class RedisStore:
 
     def _held(self, names: Sequence[str], *, now: float, max_sessions: int) -> list[HeldSession]:
         """The sessions of these videos that can be gone on with. Raises `StoreUnavailable`."""
-        rows = self._fields([(name, ("h", "e", "t")) for name in names])
-        heads = [head for row in rows if (head := self._head(*row)) is not None]
+        rows = self._fields([(name, HEAD_FIELDS) for name in names])
+        ahead_s = self._ahead_s()
+        heads = [head for row in rows if (head := read_head(row, ahead_s=ahead_s)) is not None]
         listed = to_be_listed(heads, now=now, idle_s=self._idle_s, max_sessions=max_sessions)
         frames = self._frames(listed)
         return [as_held(head, seen, now=now) for head, seen in zip(listed, frames, strict=True)]
 
     def _frames(self, heads: Sequence[SessionHead]) -> list[list[SeenFrame]]:
         """The last frames of each video, the oldest first. Raises `StoreUnavailable`."""
-        wanted = []
-        for head in heads:
-            numbers = range(max(1, head.folded - self._kept_answers + 1), head.folded + 1)
-            wanted.append((_name_of(head.session_id, head.generation), [f"k{n}" for n in numbers]))
-        return [[_decode_seen(seen) for seen in row if seen is not None] for row in self._fields(wanted)]
+        wanted = [
+            (name_of(head.session_id, head.generation), frame_fields(head, kept_answers=self._kept_answers))
+            for head in heads
+        ]
+        return [[read_seen(seen) for seen in row if seen is not None] for row in self._fields(wanted)]
 
     def _fields(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[bytes | None]]:
         """So many fields of so many videos, all at once. Raises `StoreUnavailable`."""
@@ -249,40 +230,21 @@ class RedisStore:
         def question(client: Client) -> list[list[bytes | None]]:
             with client.pipeline(transaction=False) as pipeline:
                 for name, fields in named:
-                    pipeline.hmget(self._videos + name, fields)
+                    pipeline.hmget(self._keys.videos + name, fields)
                 return pipeline.execute()
 
         found = iter(self._link.ask(question) if named else [])
         return [next(found) if fields else [] for _, fields in wanted]
 
-    def _keys(self, session_id: str, generation: int) -> list[bytes]:
-        video = f"{self._videos}{_name_of(session_id, generation)}".encode()
-        return [video, self._session_key(session_id), self._index]
-
-    def _session_key(self, session_id: str) -> bytes:
-        return f"{self._space}session:{_digest(session_id.encode())}".encode()
-
-    def _origin_key(self, origin: Origin | None) -> bytes:
-        return f"{self._space}origin:{_digest(_encode(origin))}".encode()
-
-    def _server_time(self, now: float) -> float:
-        """`now` by the server's clock, to the second: those of its workers may be of many machines.
+    def _ahead_s(self) -> int:
+        """How far the server's clock is ahead of ours: its workers may be of many machines.
 
         Raises `StoreUnavailable`.
         """
-        if self._ahead_s is None:
+        if self._known_ahead_s is None:
             seconds, _ = self._link.ask(lambda client: client.time())
-            self._ahead_s = round(seconds - time.time())
-        return now + self._ahead_s
-
-
-def _name_of(session_id: str, generation: int) -> str:
-    """The name of a video: whatever is in an id, the key is plain."""
-    return f"{_digest(session_id.encode())}:{generation}"
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+            self._known_ahead_s = round(seconds - time.time())
+        return self._known_ahead_s
 
 
 def _level(reason: StoreUnavailable) -> int:
@@ -294,16 +256,3 @@ def _check_owner(session_id: str, owner: bytes, *, epoch: int) -> None:
     """Raises `Superseded` if a script told of an owner."""
     if owner:
         raise superseded(session_id, owner=int(owner), epoch=epoch)
-
-
-def _answers(fields: dict[bytes, bytes], head: SessionHead, *, kept: int) -> list[StoredAnswer]:
-    """A video's answers, the oldest first, less those that cannot be read."""
-    numbered = {int(name[1:]): answer for name, answer in fields.items() if name.startswith(b"a")}
-    answers = []
-    for number in sorted(numbered):
-        if head.folded - kept < number <= head.folded:
-            try:
-                answers.append(_decode_answer(numbered[number]))
-            except msgspec.MsgspecError as error:
-                log.warning("a stored answer cannot be read: %s", error)
-    return answers
