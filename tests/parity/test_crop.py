@@ -12,13 +12,12 @@ from tests.fixtures import rules
 from tests.parity.recordings import COPIES, Recording, folder, recorded
 from workers.hmr2.crop import (
     Squares,
-    demo_crops,
-    demo_squares,
     mask_crops,
     normalised,
     tracking_crops,
     tracking_squares,
 )
+from workers.hmr2.demo_crop import demo_crops, demo_squares
 from workers.types import Image
 
 each_opencv = recorded("crop", "crop_cv410")

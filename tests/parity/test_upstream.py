@@ -22,7 +22,7 @@ from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
 from tests.parity.recordings import COPIES
-from workers.hmr2 import crop
+from workers.hmr2 import crop, demo_crop
 from workers.hmr2.architecture import CROP_PX, DROPPED_PX, Architecture
 from workers.hmr2.camera import crop_points, crop_translation, full_translation
 from workers.hmr2.network import Hmr2, rotation_from_6d
@@ -234,8 +234,8 @@ def test_upstream_demo_makes_the_same_crops(picture: np.ndarray, tmp_path: Path)
     module = original("hmr2.datasets.vitdet_dataset")
     theirs = module.ViTDetDataset(configuration(networks.TINY, tmp_path), picture, BOXES)
 
-    squares = crop.demo_squares(BOXES)
-    ours = crop.demo_crops(np.ascontiguousarray(picture[..., ::-1]), squares)
+    squares = demo_crop.demo_squares(BOXES)
+    ours = demo_crop.demo_crops(np.ascontiguousarray(picture[..., ::-1]), squares)
 
     assert len(theirs) == len(BOXES)
     for number in range(len(BOXES)):

@@ -1,8 +1,7 @@
 """The pictures that HMR2 looks at: squares cut around people, 256 x 256 pixels; numpy and OpenCV.
 
-4D-Humans cuts them in two ways. Its demo blurs what it will shrink, people above 563 px, and keeps the
-fractions of what it blurred; its tracker (PHALP) never blurs. Both are copied to the last bit, for the OpenCV
-that is installed: versions 4 and 5 differ by up to 3 grey levels. Pictures are RGB.
+They are cut as the tracker of 4D-Humans, PHALP, cuts them (`demo_crop.py`: as its demo does), to the last
+bit, for the OpenCV that is installed: versions 4 and 5 differ by up to 3 grey levels. Pictures are RGB.
 """
 
 from dataclasses import dataclass
@@ -29,9 +28,6 @@ DEVIATION: Final = 255 * np.array([0.229, 0.224, 0.225])
 #: (3, 256): what each grey level of each channel becomes.
 _NORMALISED: Final = ((np.arange(256) - MEAN[:, None]) / DEVIATION[:, None]).astype(np.float32)
 
-#: The demo blurs where a crop's pixel is more than this many half pixels of the picture wide.
-_BLUR_FROM: Final = 1.1
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Squares:
@@ -49,46 +45,22 @@ class Squares:
         return self.size.max(axis=1)
 
 
-def demo_squares(boxes: Array) -> Squares:
-    """Squares around boxes (N, 4), x0 y0 x1 y1, pixels, as the demo of 4D-Humans takes them.
-
-    Raises `ValueError` where a box has no area.
-    """
-    corner, far = _corners(boxes)
-    size = (far - corner) / np.float32(200) * np.float32(200)  # there and back again: it rounds
-    return Squares((corner + far) / 2, _grown(size))
-
-
 def tracking_squares(boxes: Array) -> Squares:
     """Squares around boxes (N, 4), x0 y0 x1 y1, pixels, as PHALP takes them.
 
     Raises `ValueError` where a box has no area.
     """
-    corner, far = _corners(boxes)
-    center, half = (corner + far) / 2, _grown(far - corner) / 2
+    corner, far = corners(boxes)
+    center, half = (corner + far) / 2, grown(far - corner) / 2
     corner, far = center - half, center + half
     return Squares((corner + far) / 2, far - corner)
-
-
-def demo_crops(image: Image, squares: Squares) -> Array:
-    """The network's input (N, 3, 256, 256), as the demo of 4D-Humans makes it."""
-    crops = np.empty((len(squares.side), 3, SIDE_PX, SIDE_PX), np.float32)
-    for crop, center, side in zip(crops, squares.center, squares.side, strict=True):
-        width = side / SIDE_PX / 2
-        if width > _BLUR_FROM:
-            pixels = _cut(_blurred(image, center, side, sigma_px=(width - 1) / 2), center, side)
-            levels = pixels.transpose(2, 0, 1).astype(np.float32)
-            crop[:] = (levels - MEAN[:, None, None]) / DEVIATION[:, None, None]
-        else:
-            crop[:] = normalised(_cut(image, center, side)[None])[0]
-    return crops
 
 
 def tracking_crops(image: Image, squares: Squares) -> Pixels:
     """Pixels (N, 256, 256, 3), as PHALP cuts them; `normalised` makes the network's input of them."""
     crops = np.empty((len(squares.side), SIDE_PX, SIDE_PX, 3), np.uint8)
     for crop, center, side in zip(crops, squares.center, squares.side, strict=True):
-        _cut(image, center, side, into=crop)
+        cut(image, center, side, into=crop)
     return crops
 
 
@@ -96,7 +68,7 @@ def mask_crops(masks: Masks, squares: Squares) -> Pixels:
     """How far each pixel (N, 256, 256) is the person's, 0..255, from a mask (N, H, W) for each square."""
     crops = np.empty((len(squares.side), SIDE_PX, SIDE_PX), np.uint8)
     for crop, mask, center, side in zip(crops, masks, squares.center, squares.side, strict=True):
-        _cut(mask.view(np.uint8) * np.uint8(255), center, side, into=crop)
+        cut(mask.view(np.uint8) * np.uint8(255), center, side, into=crop)
     return crops
 
 
@@ -109,8 +81,8 @@ def normalised(crops: Pixels) -> Array:
     return ready
 
 
-def _corners(boxes: Array) -> tuple[Array, Array]:
-    """The near and far corners (N, 2) of boxes, float32."""
+def corners(boxes: Array) -> tuple[Array, Array]:
+    """The near and far corners (N, 2) of boxes (N, 4), float32. Raises `ValueError` where one has no area."""
     corners = np.asarray(boxes, np.float32).reshape(-1, 2, 2)
     near, far = corners[:, 0], corners[:, 1]
     if not (np.isfinite(corners).all() and (far > near).all()):
@@ -118,7 +90,7 @@ def _corners(boxes: Array) -> tuple[Array, Array]:
     return near, far
 
 
-def _grown(size: Array) -> Array:
+def grown(size: Array) -> Array:
     """Widths and heights (N, 2) with the one that is too small for the form grown to it."""
     width, height = size.T
     form_width, form_height = _FORM
@@ -132,34 +104,13 @@ def _grown(size: Array) -> Array:
     )
 
 
-def _cut(pixels: npt.NDArray, center: Array, side: np.float32, *, into: Pixels | None = None) -> npt.NDArray:
-    """The square of a picture, black outside it, with the rounding that the picture's type brings."""
+def cut(pixels: npt.NDArray, center: Array, side: np.float32, *, into: Pixels | None = None) -> npt.NDArray:
+    """The square (256, 256, ...) of a picture, black outside it, rounded as the picture's type is.
+
+    center (2,) and side: pixels of the picture, float32.
+    """
     half = np.float32(SIDE_PX / 2)
     legs = np.array([[0, 0], [0, 1], [1, 0]], np.float32)
     # The float32 corners matter: the matrix between them is not quite upright.
     matrix = cv2.getAffineTransform(center + side * np.float32(0.5) * legs, half + half * legs)
     return cv2.warpAffine(pixels, matrix, (SIDE_PX, SIDE_PX), dst=into, flags=cv2.INTER_LINEAR)
-
-
-def _blurred(
-    image: Image, center: Array, side: np.float32, *, sigma_px: np.float32
-) -> npt.NDArray[np.float64]:
-    """The picture (H, W, 3), blurred where its square reads it, and of any content elsewhere.
-
-    The blur is a Gaussian as scipy defines it, cut off at four deviations, the picture's edge repeated.
-    """
-    radius = int(4 * sigma_px + 0.5)
-    # sigma_px is float32, and so is its square, there as here.
-    kernel = np.exp(-0.5 / (sigma_px * sigma_px) * np.arange(-radius, radius + 1) ** 2)
-    kernel /= kernel.sum()
-    height, width = image.shape[:2]
-    reach = side / 2 + 2 + radius  # what lies between two pixels is made of both
-    x0, y0 = np.maximum(np.floor(center - reach), 0).astype(int)
-    x1, y1 = np.maximum(np.ceil(center + reach), 0).astype(int)
-    part = image[y0:y1, x0:x1]
-    blurred = np.empty((height, width, 3))
-    if part.size:
-        blurred[y0:y1, x0:x1] = cv2.sepFilter2D(
-            part, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE
-        )
-    return blurred

@@ -9,13 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 from tests.fixtures import rules
 from workers.hmr2.crop import (
-    demo_crops,
-    demo_squares,
     mask_crops,
     normalised,
     tracking_crops,
     tracking_squares,
 )
+from workers.hmr2.demo_crop import demo_crops, demo_squares
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]) * 255, np.array([0.229, 0.224, 0.225]) * 255
 
