@@ -12,9 +12,9 @@ from tests.http_edge.running import Edge
 LIMITS = {
     "POSE_MAX_BODY_BYTES": str(2**20),
     "POSE_MAX_IMAGE_PIXELS": "1000000",
-    "POSE_REQUEST_TIMEOUT_S": "4",
+    "POSE_REQUEST_TIMEOUT_S": "60",
     "POSE_HTTP_THREADS": "8",
-    "POSE_DRAIN_S": "6",
+    "POSE_DRAIN_S": "30",
 }
 
 
@@ -22,6 +22,15 @@ LIMITS = {
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     """A service with one worker, shared by all tests that leave it as they found it."""
     with Edge(tmp_path_factory.mktemp("edge"), LIMITS) as running, FakeWorker(running.workers_address):
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def impatient_edge(tmp_path: Path) -> Iterator[Edge]:
+    """A service of the test's own with a worker, where requests wait for moments only."""
+    settings = {**LIMITS, "POSE_REQUEST_TIMEOUT_S": "4"}
+    with Edge(tmp_path, settings) as running, FakeWorker(running.workers_address):
         running.wait_until_ready()
         yield running
 

@@ -23,7 +23,8 @@ from PIL import Image as PillowImage
 
 from wire.settings import Settings, load
 
-WITHIN_S = 30.0
+#: Longest wait for what must happen, seconds; on a busy machine a program takes long to start.
+WITHIN_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from http_edge import tokens
 from tests.fake_worker import FakeWorker, answer
 from tests.http_edge.conftest import LIMITS
-from tests.http_edge.running import JSON, Edge, Reply, exchange, intake, picture, wait_for
+from tests.http_edge.running import JSON, WITHIN_S, Edge, Reply, exchange, intake, picture, wait_for
 
 PNG = picture()
 
@@ -134,7 +134,7 @@ def test_a_body_without_a_token_is_refused_before_it_is_sent(guarded: Edge) -> N
         b"POST /pose/video HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000000000\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=WITHIN_S) as raw:
         raw.sendall(head)
         assert b"".join(iter(lambda: raw.recv(65536), b"")).startswith(b"HTTP/1.1 401 ")
 
@@ -225,14 +225,14 @@ def test_a_video_job_is_there_for_its_token_only(guarded: Edge) -> None:
 # ------------------------------------------------------------------- how much is allowed
 
 
-@pytest.mark.parametrize("limited", [{"POSE_TOKEN_FRAMES_PER_S": "0.5"}], indirect=True)
+@pytest.mark.parametrize("limited", [{"POSE_TOKEN_FRAMES_PER_S": "0.2"}], indirect=True)
 def test_more_frames_a_second_are_refused_and_other_tokens_go_on(limited: Edge) -> None:
     assert pose(limited, "alice", session_id="a").status == 200
     reply = pose(limited, "alice", session_id="a", frame_number=1)
 
     assert (reply.status, reply.body["code"]) == (429, "rate_limited")
     assert reply.body["frame_number"] == 1
-    assert 1 <= int(reply.headers["retry-after"]) <= 2
+    assert 1 <= int(reply.headers["retry-after"]) <= 5
     assert pose(limited, "alic", session_id="a").status == 200
     batch = limited.post(
         {"frames": [json.loads(intake(PNG))], "session_id": "b"}, path="/pose/batch", headers=bearer("alic")
@@ -273,7 +273,7 @@ def test_without_tokens_nobody_is_limited(tmp_path: Path) -> None:
 
 def admin_get(edge: Edge, path: str) -> Reply:
     (port,) = re.findall(r"for operators on http://127\.0\.0\.1:(\d+)", edge.log)
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=WITHIN_S)
     try:
         return exchange(connection, "GET", path)
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.fake_worker import FakeWorker, report_load_failure
-from tests.http_edge.running import Edge, Reply, picture, wait_for
+from tests.http_edge.running import WITHIN_S, Edge, Reply, picture, wait_for
 from tests.pictures import mangled
 
 PNG = picture()
@@ -176,7 +176,7 @@ def test_unknown_paths_and_methods_are_refused(edge: Edge) -> None:
     ],
 )
 def test_what_is_not_http_is_refused_in_the_same_form(edge: Edge, request_text: bytes, status: int) -> None:
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=WITHIN_S) as raw:
         raw.sendall(request_text)
         reply = b"".join(iter(lambda: raw.recv(65536), b""))
     head, _, body = reply.partition(b"\r\n\r\n")
@@ -214,14 +214,14 @@ def test_a_number_that_is_not_finite_never_reaches_a_client(edge: Edge, array: s
     assert f"array '{array}' has a number that is not finite" in edge.log
 
 
-def test_a_silent_worker_ends_in_a_named_failure(edge: Edge) -> None:
-    refused(edge.pose(PNG, frame_number=0, session_id="silent"), 500, "deadline_exceeded", 0)
+def test_a_silent_worker_ends_in_a_named_failure(impatient_edge: Edge) -> None:
+    refused(impatient_edge.pose(PNG, frame_number=0, session_id="silent"), 500, "deadline_exceeded", 0)
 
 
-def test_health_answers_at_once_while_every_place_is_taken(edge: Edge) -> None:
-    replies: list[Reply] = []
+def test_health_answers_while_every_place_is_taken(fresh_edge: Edge) -> None:
+    edge, replies = fresh_edge, list[Reply]()
     waiting = [
-        threading.Thread(target=lambda n=n: replies.append(edge.pose(PNG, session_id=f"silent:{n}")))
+        threading.Thread(target=lambda n=n: replies.append(edge.pose(PNG, session_id=f"of many:{n}")))
         for n in range(16)
     ]
     for thread in waiting:
@@ -231,13 +231,12 @@ def test_health_answers_at_once_while_every_place_is_taken(edge: Edge) -> None:
     assert {reply.status for reply in replies} == {503}
     assert all("retry-after" in reply.headers for reply in replies)
     for path in ("/health", "/metrics"):
-        connection = edge.connect(timeout_s=1)
-        connection.request("GET", path)
-        assert connection.getresponse().status == 200
-        connection.close()
-    for thread in waiting:
-        thread.join()
-    assert sorted(reply.status for reply in replies) == [500] * 8 + [503] * 8
+        assert edge.get(path).status == 200
+    assert len(replies) == 8  # the others wait still
+    with FakeWorker(edge.workers_address):
+        for thread in waiting:
+            thread.join()
+    assert sorted(reply.status for reply in replies) == [200] * 8 + [503] * 8
 
 
 def test_requests_wait_while_models_load(fresh_edge: Edge) -> None:

@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from tests.http_edge.running import Edge
+from tests.http_edge.running import WITHIN_S, Edge
 
 SMUGGLED = b"GET /nothing/lives/here HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /pose/hybrid HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -19,7 +19,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 
 def said_to(edge: Edge, request: bytes) -> list[bytes]:
     """The statuses of all that is answered until the service closes the connection."""
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=WITHIN_S) as raw:
         raw.sendall(request)
         reply = b"".join(iter(lambda: raw.recv(65536), b""))
     assert json.loads(reply.rpartition(b"\r\n\r\n")[2]).keys() == {"error", "code", "frame_number"}
