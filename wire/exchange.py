@@ -89,11 +89,16 @@ class _Link:
     """The connection to one broker."""
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, keys: PeerKeys | None
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        endpoint: str,
+        keys: PeerKeys | None,
+        *,
+        is_always_heard: bool,
     ) -> None:
         self.endpoint = endpoint
         self.dealer = client_socket(context, keys)
-        self.handshakes = Handshakes(self.dealer, endpoint)
+        self.handshakes = Handshakes(self.dealer, endpoint, is_always_heard=is_always_heard)
         self.unsent: deque[bytes] = deque()
         self.dealer.connect(endpoint)
 
@@ -147,11 +152,13 @@ class Exchange:
         keys: PeerKeys | None = None,
         wakes: int | None = None,
         beside: "Exchange | None" = None,
+        is_always_heard: bool = True,
     ) -> None:
         """`max_frame_bytes` is the brokers' limit.
 
         wakes: a file descriptor that ends a wait when it can be read; whoever gives it reads it.
         beside: another one, of any thread, which knows already which brokers are away.
+        is_always_heard: it never stays long without a `turn`, so the log can tell of brokers that are away.
         """
         self._endpoints = endpoints
         self._max_frame_bytes = max_frame_bytes
@@ -164,7 +171,10 @@ class Exchange:
         self._poller = zmq.Poller()
         if wakes is not None:
             self._poller.register(wakes, zmq.POLLIN)
-        self._links = {endpoint: _Link(context, endpoint, keys) for endpoint in endpoints}
+        self._links = {
+            endpoint: _Link(context, endpoint, keys, is_always_heard=is_always_heard)
+            for endpoint in endpoints
+        }
         self._waiting_for_room: set[_Link] = set()
         for link in self._links.values():
             self._poller.register(link.handshakes.monitor, zmq.POLLIN)
@@ -191,6 +201,7 @@ class Exchange:
         request_id = message.request_id
         if request_id in self._pending:
             raise ProtocolError("request_id is in flight already")
+        self._hear()
         key = key_of(message) if isinstance(message, Frame) else None
         if key is not None:
             broker = self._homes.enter(key, is_there=self._is_there)
@@ -208,9 +219,8 @@ class Exchange:
         if time.monotonic() >= self.ends_at:
             self._fail_all()
         ready = dict(self._poller.poll(0 if self._settled else self._wait_ms(timeout_s)))
-        for link in self._links.values():
-            if link.handshakes.monitor in ready and link.handshakes.succeeded():
-                self._send_again(link)
+        if any(link.handshakes.monitor in ready for link in self._links.values()):
+            self._hear()
         if len(self._links) > 1:
             self._move_from_who_is_gone()
         for link in self._links.values():
@@ -222,10 +232,27 @@ class Exchange:
         settled, self._settled = self._settled, []
         return settled
 
+    def withdraw(self, request_id: bytes) -> None:
+        """Wait no more for a request that is in flight; it does not settle."""
+        pending = self._pending.pop(request_id)
+        if pending.key is not None:
+            self._homes.leave(pending.key)
+
+    def gone_at(self, broker: str) -> float:
+        """When a broker counts as gone, unless it comes back before, seconds (`time.monotonic`)."""
+        self._hear()
+        return self._links[broker].gone_at()
+
     def close(self) -> None:
         """Close all sockets."""
         for link in self._links.values():
             link.close()
+
+    def _hear(self) -> None:
+        """Note which brokers went and came."""
+        for link in self._links.values():
+            if link.handshakes.succeeded():
+                self._send_again(link)
 
     def _wait_ms(self, timeout_s: float) -> int:
         due = [self._deadlines[0][0]] if self._deadlines else []
@@ -286,7 +313,8 @@ class Exchange:
                 self._resolve(self._decode(header.buffer), [frame.buffer for frame in payload])
             except ProtocolError as error:
                 log.warning("the broker sent what cannot be read: %s", error)
-            if not int(dealer.get(zmq.EVENTS)) & _READABLE:  # to be told so is cheaper than to run into it
+            # To be told that there are no more is cheaper than to run into it.
+            if not self._pending or not int(dealer.get(zmq.EVENTS)) & _READABLE:
                 return
 
     def _resolve(self, message: Result | Failure | Status, payload: Sequence[Buffer]) -> None:
@@ -303,9 +331,7 @@ class Exchange:
             raise ProtocolError(f"a {type(message).__name__} answers a {type(pending.message).__name__}")
 
     def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
-        pending = self._pending.pop(request_id)
-        if pending.key is not None:
-            self._homes.leave(pending.key)
+        self.withdraw(request_id)
         self._settled.append(Settled(request_id, outcome))
 
     def _fail_all(self) -> None:

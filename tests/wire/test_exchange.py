@@ -144,6 +144,20 @@ def test_an_answer_that_came_while_nobody_looked_counts_after_the_deadline(broke
     assert outcome.result.request_id == asked.request_id
 
 
+def test_who_is_not_waited_for_any_more_settles_nothing(broker, exchange):
+    given_up, waited_for = frame(0), frame(1)
+    submit(exchange, given_up)
+    late = sent_until(exchange, broker)[:2]
+    exchange.withdraw(given_up.request_id)
+    submit(exchange, waited_for)
+    broker.answer(*late)
+    broker.answer(*sent_until(exchange, broker)[:2])
+
+    ((request_id, _),) = settled(exchange)
+
+    assert request_id == waited_for.request_id
+
+
 def test_what_cannot_be_sent_is_refused(exchange):
     asked = frame()
     submit(exchange, asked)
