@@ -8,19 +8,13 @@ import torch
 
 from tests.fixtures import rules
 from tests.parity import networks, phalp_bodies, phalp_rounding
+from tests.parity.pictures import joints_and_origin, location_vector, square_points, square_translation
 from tests.parity.recordings import Recording
 from workers.hmr2.camera import crop_translation
 from workers.hmr2.crop import Squares, mask_crops, normalised, tracking_crops, tracking_squares
 from workers.hmr2.network import Hmr2
-from workers.hmr2.padded import (
-    PaddedPicture,
-    joints_and_origin,
-    location_vector,
-    pose_vector,
-    square_points,
-)
 from workers.phalp.learned.location import place_of
-from workers.phalp.learned.sighting import Sighting
+from workers.phalp.learned.sighting import Sighting, pose_vector
 from workers.phalp.location import normalised_box
 
 #: Whom PHALP looks at: people, this sure, and at least so wide and high, pixels.
@@ -117,8 +111,9 @@ def _frame(variant: str, number: int) -> list[Seen]:
     with torch.inference_mode():
         found = _network(variant)(torch.from_numpy(shown.crops[:, :3].copy()))
     rotations, betas, camera = (part.numpy() for part in found)
-    picture = PaddedPicture(shown.width, shown.height)
-    translation = picture.translation(camera, center=squares.center, side=squares.side).astype(np.float32)
+    translation = square_translation(
+        camera, center=squares.center, side=squares.side, width=shown.width, height=shown.height
+    ).astype(np.float32)
     mesh = phalp_bodies.body(variant).mesh(rotations, betas)
     joints = joints_and_origin(phalp_bodies.joints_44(variant)(mesh))
     locations = location_vector(square_points(joints, translation), translation)

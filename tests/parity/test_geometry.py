@@ -3,11 +3,19 @@
 import numpy as np
 import torch
 
+from tests.parity.pictures import (
+    joints_and_origin,
+    location_vector,
+    project,
+    square_points,
+    square_translation,
+)
 from tests.parity.recordings import Recording, recorded
+from wire.camera import focal_length_px
 from workers.geometry import rotation_from_vector
-from workers.hmr2 import padded
-from workers.hmr2.camera import full_translation, project
+from workers.hmr2.camera import full_translation
 from workers.hmr2.network import rotation_from_6d
+from workers.phalp.learned.sighting import in_square, pose_vector
 
 
 def assert_close(ours: np.ndarray, theirs: np.ndarray) -> None:
@@ -48,21 +56,36 @@ def test_points_are_seen_where_they_were_recorded(recording: Recording) -> None:
 @recorded("geometry")
 def test_phalp_finds_people_where_they_were_recorded_in_its_padded_square(recording: Recording) -> None:
     height, width = (int(value) for value in recording["in_phalp_hw"])
-    translation = padded.PaddedPicture(width, height).translation(
-        recording["in_cam"][:3], center=recording["in_pcenter"], side=recording["in_pscale"].max(axis=1)
-    )
+    crops = {"center": recording["in_pcenter"], "side": recording["in_pscale"].max(axis=1)}
+    translation = square_translation(recording["in_cam"][:3], **crops, width=width, height=height)
     joints = recording["phalp_j3d"]
-    points = padded.square_points(joints, translation)
+    points = square_points(joints, translation)
 
     assert_close(translation, recording["phalp_cam"])
-    np.testing.assert_array_equal(padded.joints_and_origin(joints[:, :44]), joints)
+    np.testing.assert_array_equal(joints_and_origin(joints[:, :44]), joints)
     assert_close(points * 256, recording["phalp_j2d"])
-    assert_close(padded.location_vector(points, translation), recording["loca"])
+    assert_close(location_vector(points, translation), recording["loca"])
+
+
+@recorded("geometry")
+def test_people_whom_the_service_finds_in_a_picture_are_where_phalp_has_them(recording: Recording) -> None:
+    height, width = (int(value) for value in recording["in_phalp_hw"])
+    in_picture = full_translation(
+        recording["in_cam"][:3],
+        center=recording["in_pcenter"],
+        side=recording["in_pscale"].max(axis=1),
+        size=np.array([width, height]),
+        focal_px=focal_length_px(width, height),
+    )
+
+    ours = [in_square(translation, width, height) for translation in in_picture]
+
+    assert_close(np.stack(ours), recording["phalp_cam"])
 
 
 @recorded("geometry")
 def test_phalp_compares_the_recorded_pose(recording: Recording) -> None:
     rotations = np.concatenate([recording["in_go"], recording["in_bp"]], axis=1)
-    ours = padded.pose_vector(rotations, recording["in_betas"], recording["phalp_cam"])
+    ours = pose_vector(rotations, recording["in_betas"], recording["phalp_cam"])
     assert_close(ours, recording["pose229"])
     assert_close(ours[0, -3:] * [1, 1, 200], recording["back_camera"])

@@ -12,10 +12,11 @@ from body.joint_sets import Hmr2Joints
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
+from tests.parity.pictures import crop_points
 from tests.parity.recordings import Recording, recordings
 from workers import compute
 from workers.compute import DeviceUnavailable
-from workers.hmr2.camera import crop_points, crop_translation
+from workers.hmr2.camera import crop_translation
 from workers.hmr2.network import Estimate, Hmr2
 
 #: Largest difference of a rotation's entry, a feature or a coefficient. Between float64 and float32 the

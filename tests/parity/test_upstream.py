@@ -21,10 +21,11 @@ from body.joint_sets import Hmr2Joints, read_regressor
 from tests import smpl_files
 from tests.fixtures import rules
 from tests.parity import networks
+from tests.parity.pictures import crop_points
 from tests.parity.recordings import COPIES
 from workers.hmr2 import crop, demo_crop
 from workers.hmr2.architecture import CROP_PX, DROPPED_PX, Architecture
-from workers.hmr2.camera import crop_points, crop_translation, full_translation
+from workers.hmr2.camera import crop_translation, full_translation
 from workers.hmr2.network import Hmr2, rotation_from_6d
 
 #: What the originals warn of is not ours to mend.

@@ -34,22 +34,3 @@ def full_translation(camera: Array, *, center: Array, side: Array, size: Array, 
     scaled = side * s + _TINY
     x, y = np.moveaxis(center - size / 2, -1, 0)
     return np.stack([tx + 2 * x / scaled, ty + 2 * y / scaled, 2 * focal_px / scaled], axis=-1)
-
-
-def project(points: Array, translation: Array, *, focal: Array | float, center: Array | float = 0.0) -> Array:
-    """Where points (..., N, 3) moved by `translation` (..., 3) are seen: (..., N, 2), in units of `focal`.
-
-    focal and center: one number, or (..., 2).
-    """
-    moved = points + translation[..., None, :]
-    across = np.broadcast_to(focal, (*translation.shape[:-1], 2))[..., None, :]
-    middle = np.broadcast_to(center, (*translation.shape[:-1], 2))[..., None, :]
-    return across * (moved[..., :2] / moved[..., 2:]) + middle
-
-
-def crop_points(points: Array, camera: Array) -> Array:
-    """Where points (..., N, 3) are seen in their crops, of `camera` (..., 3): (..., N, 2), in crop widths.
-
-    (0, 0) is the crop's centre; pixels of the crop are (value + 0.5) * 256.
-    """
-    return project(points, crop_translation(camera), focal=FOCAL_256 / CROP_PX)

@@ -1,7 +1,7 @@
 """Where people will be, and how sure that is: a line through each one's latest places.
 
 A place is (x, y, depth): the picture of the body's origin in the padded square, 0 to 1 from its top left
-corner (`workers.hmr2.padded`), and the z of its translation, metres. Across time x, y and the logarithm of
+corner (`sighting`), and the z of its translation, metres. Across time x, y and the logarithm of
 depth follow straight lines, fitted by ridge regression; the doubt is the half width of the interval in
 which the next value lies with 95 % (PHALP, section 3.2).
 """

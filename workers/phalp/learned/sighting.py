@@ -1,4 +1,8 @@
-"""A person seen in a frame, in the terms of PHALP: texture, place and pose."""
+"""A person seen in a frame, in the terms of PHALP: texture, place and pose.
+
+PHALP looks at the frame padded to a square and shrunk to 256 pixels, by a camera of focal length 5000 px
+whose principal point is the square's centre.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from wire.camera import focal_length_px
-from workers.hmr2.padded import PaddedPicture, pose_vector
 from workers.phalp.learned.location import NEAREST_M, place_of
 from workers.phalp.location import normalised_box
 from workers.texture import Texture
@@ -15,13 +18,16 @@ from workers.types import Observation
 
 Floats = npt.NDArray[np.float32]
 
+#: PHALP divides a translation's z by this before it compares poses.
+_DEPTH_UNIT_M = 200.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
     """One person seen in this frame; float32.
 
-    pose (229,) and translation (3,): as `workers.hmr2.padded` has them; place (3,): as in `location`;
-    box (4,): as `workers.phalp.location.normalised_box`.
+    pose (229,): as `pose_vector` has it. translation (3,): in the square's camera, metres. place (3,): as in
+    `location`. box (4,): as `workers.phalp.location.normalised_box`.
     """
 
     pose: Floats
@@ -54,10 +60,25 @@ def in_picture(translation: Floats, width: int, height: int) -> Floats:
     return translation - _offset_px(width, height) * translation[2] / focal_length_px(width, height)
 
 
+def padding_px(width: int, height: int) -> npt.NDArray[np.int_]:
+    """(2,): pixels that are added to a picture at its left and at its top to make it square; whole ones."""
+    longer = max(width, height)
+    return np.array([(longer - width) // 2, (longer - height) // 2])
+
+
+def pose_vector(rotations: Floats, betas: Floats, translation: Floats) -> Floats:
+    """What PHALP compares people's bodies by, (..., 229).
+
+    Rotations (..., 24, 3, 3) row by row, shape (..., 10), translation (..., 3) with z in units of 200 m.
+    """
+    place = translation / np.array([1.0, 1.0, _DEPTH_UNIT_M], dtype=translation.dtype)
+    return np.concatenate([rotations.reshape(*rotations.shape[:-3], -1), betas, place], axis=-1)
+
+
 def _offset_px(width: int, height: int) -> Floats:
-    """From the picture's middle to the square's (3,): margins are whole pixels, so it may be half a one."""
-    longer, margin = max(width, height), PaddedPicture(width, height).margin
-    return np.array([width / 2 + margin[0] - longer / 2, height / 2 + margin[1] - longer / 2, 0], np.float32)
+    """From the picture's middle to the square's (3,): paddings are whole pixels, so it may be half a one."""
+    longer, (left, top) = max(width, height), padding_px(width, height)
+    return np.array([width / 2 + left - longer / 2, height / 2 + top - longer / 2, 0], np.float32)
 
 
 def _sighting(seen: Observation, texture: Texture, width: int, height: int) -> Sighting:

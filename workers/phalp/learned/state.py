@@ -29,7 +29,7 @@ class UnreadableState(ValueError):
 class TrackState:
     """One person through time. The last seven observations, the oldest first, repeated while there are fewer.
 
-    Times are frames of the session, places as in `location`, poses as `workers.hmr2.padded.pose_vector`
+    Times are frames of the session, places as in `location`, poses as `sighting.pose_vector`
     has them. What is expected is meant for the frame that the session's state names.
     """
 

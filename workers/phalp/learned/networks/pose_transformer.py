@@ -3,7 +3,7 @@
 Modules carry the names of the published checkpoint (`transformer1.layers.0.0.fn.to_qkv`), so that its keys
 are theirs. It writes each pose into a table of frames, fills the others with a learned token, and reads
 what it made of the frame in question. Numbers of a pose: 24 rotations row by row, 10 of shape, 3 of place,
-as `workers.hmr2.padded.pose_vector` has them.
+as `workers.phalp.learned.sighting.pose_vector` has them.
 """
 
 from dataclasses import dataclass
