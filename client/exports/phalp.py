@@ -6,7 +6,7 @@ counts the frames since, so readers that leave such people out go on doing so. T
 masks are empty.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from body import stated
-from body.joint_sets import BODY_25, read_regressor, smplx_joints
-from body.model import Body
+from body.joint_sets import BODY_25, Hmr2Joints, read_regressor, smplx_joints
+from body.model import Body, Mesh
 from client.exports.scene import Scene, Unavailable
 from client.motion import Motion, Track
 from client.records import STATES
@@ -158,18 +158,25 @@ class _Joints:
 
     def __init__(self, body: Body, motion: Motion, regressor: Path | None) -> None:
         is_smpl = motion.about.body.startswith(stated.SMPL)
-        self._regressor = read_regressor(regressor) if is_smpl and regressor else None
-        # Without a regressor some points of the surface are all that is wanted of it.
-        self._body = body if self._regressor is not None else body.restricted_to(list(body.points.values()))
+        if is_smpl and regressor:
+            self._body = body
+            self._of_mesh: Callable[[Mesh], Array] = Hmr2Joints(body, read_regressor(regressor))
+        else:
+            # Some points of the surface are all that is wanted of it.
+            self._body = body.restricted_to(list(body.points.values()))
+            self._of_mesh = self._without_regressor
 
     def __call__(self, track: Track) -> Iterator[Array]:
         """Those of each row (45, 3), float32."""
         for first in range(0, len(track.frames), _AT_A_TIME):
             rows = slice(first, first + _AT_A_TIME)
             mesh = self._body.mesh(track.rotations[rows], track.betas[rows])
-            named = smplx_joints(self._body, mesh)[:, BODY_25]
-            found = mesh.joints[:, _NEAREST] if self._regressor is None else self._regressor @ mesh.vertices
-            yield from np.concatenate([named, found, np.zeros((len(named), 1, 3))], axis=1).astype(np.float32)
+            joints = self._of_mesh(mesh)
+            yield from np.concatenate([joints, np.zeros_like(joints[:, :1])], axis=1)
+
+    def _without_regressor(self, mesh: Mesh) -> Array:
+        """The 44 of each body (B, 44, 3), those in the surface from the nearest of SMPL's."""
+        return np.concatenate([smplx_joints(self._body, mesh)[:, BODY_25], mesh.joints[:, _NEAREST]], axis=1)
 
 
 def _empty_mask(pixels: int) -> bytes:
