@@ -7,15 +7,13 @@ after the last answer counts.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from client.pictures import Picture
-from client.under_way import Outcome, Question, Request, Traffic, UnderWay
-from wire.connection import Connection
-from wire.errors import BodyTooLarge, ImageTooLarge, PoseError
-from wire.exchange import Answer, Settled
+from client.under_way import Outcome, Question, Traffic, UnderWay
+from wire.errors import PoseError
+from wire.exchange import Settled
 from wire.messages import Buffer, Frame, Status
 from wire.shelf import Shelf
 
@@ -26,21 +24,11 @@ _LOOK_S = 0.2
 _HEAR_S = 0.01
 
 
-def submit(broker: Connection, request: Request) -> "Future[Answer]":
-    """Send one picture; one that is larger than what may travel fails as `ImageTooLarge`."""
-    try:
-        return broker.submit(*request)
-    except BodyTooLarge as error:
-        refused: Future[Answer] = Future()
-        refused.set_exception(ImageTooLarge(error.message))
-        return refused
-
-
 class Way(Protocol):
     """To the broker and back, as `wire.exchange.Exchange` is one; for one thread."""
 
     def submit(self, message: Frame, payload: Sequence[Buffer], *, ends_at: float) -> None:
-        """Send a frame, which settles by `ends_at`, seconds (`time.monotonic`). Raises `BodyTooLarge`."""
+        """Send a frame, which settles by `ends_at`, seconds (`time.monotonic`)."""
 
     def turn(self, timeout_s: float) -> Sequence[Settled]:
         """Wait up to `timeout_s` for something; what has settled since the last time."""
@@ -123,10 +111,7 @@ class Sending:
         """Send what is due."""
         now = time.monotonic()
         for frame, payload in self._under_way.requests(now=now):
-            try:
-                exchange.submit(frame, (payload,), ends_at=now + self._deadline_s)
-            except BodyTooLarge as error:
-                self._under_way.settle(frame.request_id, ImageTooLarge(error.message))
+            exchange.submit(frame, (payload,), ends_at=now + self._deadline_s)
 
     def _hear(self, exchange: Way, *, wait_s: float) -> None:
         """Take what has come; wait up to `wait_s` for something."""

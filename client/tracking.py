@@ -22,7 +22,7 @@ from types import TracebackType
 from client import pictures, results
 from client.pictures import Image, Picture
 from client.results import FrameResult
-from client.sending import Sending, submit
+from client.sending import Sending
 from client.under_way import Interrupted, OrderLost, Outcome, Question, UnderWay
 from client.window import Window
 from wire import keys
@@ -139,7 +139,7 @@ class AsyncClient:
 
         def send() -> None:
             for request in under_way.requests(now=time.monotonic()):
-                future = asyncio.wrap_future(submit(self._broker, request))
+                future = asyncio.wrap_future(self._broker.submit(*request))
                 future.add_done_callback(partial(settle, request.frame.request_id))
 
         async def next_result() -> FrameResult:

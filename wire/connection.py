@@ -23,7 +23,7 @@ from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
 from wire.exchange import CLOSED, Answer, Exchange, Settled
 from wire.keys import PeerKeys
 from wire.messages import Buffer, Frame, Status, StatusRequest
-from wire.requests import NO_ANSWER, check_size, new_request_id
+from wire.requests import NO_ANSWER, new_request_id
 from wire.statuses import merged
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,6 @@ class Connection:
         `image` is not copied: leave it unchanged until the future is done. `frame.deadline_ms`
         counts from now. Callbacks of the future run in the I/O thread and must not block.
         """
-        check_size(image, self._max_frame_bytes)
         # A `Frame` is never answered with a `Status`: the exchange sees to it.
         return self._enqueue(frame, (image,), frame.deadline_ms / 1000)  # type: ignore[return-value]
 

@@ -59,7 +59,7 @@ class TruncatedImage(PoseError):
 
 
 class ImageTooLarge(PoseError):
-    """The picture has more pixels than the service accepts."""
+    """The picture has more pixels than the service accepts, or more bytes than may travel."""
 
     code = "too_many_pixels"
     status = 400

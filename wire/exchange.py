@@ -34,7 +34,7 @@ from wire.messages import (
     separate,
 )
 from wire.rendezvous import key_of
-from wire.requests import NO_ANSWER, check_size, error_of, with_time_left
+from wire.requests import NO_ANSWER, error_of, too_large, with_time_left
 
 log = logging.getLogger(__name__)
 
@@ -194,10 +194,8 @@ class Exchange:
         """Send a request, which settles by `ends_at`, seconds (`time.monotonic`).
 
         `payload` is not copied: leave it unchanged until then. broker: for a request of no session. Raises
-        `ProtocolError` for an id that is in flight already, `BodyTooLarge`.
+        `ProtocolError` for an id that is in flight already.
         """
-        for part in payload:
-            check_size(part, self._max_frame_bytes)
         request_id = message.request_id
         if request_id in self._pending:
             raise ProtocolError("request_id is in flight already")
@@ -207,6 +205,10 @@ class Exchange:
             broker = self._homes.enter(key, is_there=self._is_there)
         link = self._links[broker or self._endpoints[0]]
         self._pending[request_id] = _Pending(message, payload, ends_at, key, link)
+        for part in payload:
+            if refusal := too_large(part, self._max_frame_bytes):
+                self._settle(request_id, refusal)
+                return
         if key is None and len(self._links) > 1 and link.is_gone():
             self._settle(request_id, DeadlineExceeded(NO_ANSWER))
             return

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from wire.errors import BodyTooLarge, DeadlineExceeded, PoseError, named
+from wire.errors import DeadlineExceeded, ImageTooLarge, PoseError, named
 from wire.messages import Buffer, Failure, Frame
 
 NO_ANSWER = "the broker gave no answer in time"
@@ -38,8 +38,9 @@ def error_of(failure: Failure) -> PoseError:
     return named(failure.code, failure.message, retry_after_s=failure.retry_after_s)
 
 
-def check_size(picture: Buffer, max_frame_bytes: int) -> None:
-    """Raises `BodyTooLarge` for a picture over which the brokers would hang up."""
+def too_large(picture: Buffer, max_frame_bytes: int) -> ImageTooLarge | None:
+    """What becomes of a picture over which the brokers would hang up; None: they take it."""
     size = memoryview(picture).nbytes
-    if size > max_frame_bytes:
-        raise BodyTooLarge(f"the picture has {size} bytes, {max_frame_bytes} are accepted")
+    if size <= max_frame_bytes:
+        return None
+    return ImageTooLarge(f"the picture has {size} bytes, {max_frame_bytes} are accepted")

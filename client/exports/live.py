@@ -24,9 +24,8 @@ from client.exports import vmc, world
 from client.exports.scene import Unavailable
 from client.exports.skeleton import of_person
 from client.results import FrameResult, Person
-from client.sending import submit
 from client.service import NoService, service
-from client.under_way import Question, Request
+from client.under_way import Question
 from client.video import Image
 from wire import keys
 from wire import settings as wire_settings
@@ -133,9 +132,7 @@ def _results(broker: Connection, shown: Iterable[Moment]) -> Iterator[FrameResul
     for time_s, image in shown:
         picture = pictures.of_array(image, number=number, time_s=time_s)
         with suppress(Busy):  # the next one is newer, and takes its number
-            yield results.of_answer(
-                submit(broker, Request(question.frame(picture), picture.encoded)).result()
-            )
+            yield results.of_answer(broker.submit(question.frame(picture), picture.encoded).result())
             number += 1
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.broker.running import PATIENCE_S, Peer, ready, result_for, running_broker
 from tests.wire.hand_broker import MAX_FRAME_BYTES, HandBroker, frame
 from wire.connection import Connection
-from wire.errors import BodyTooLarge, Busy, DeadlineExceeded, Internal, InvalidImage, ProtocolError
+from wire.errors import Busy, DeadlineExceeded, ImageTooLarge, Internal, InvalidImage, ProtocolError
 
 
 def test_a_request_is_written_as_the_protocol_says(broker, connection):
@@ -156,8 +156,8 @@ def test_a_status_that_does_not_come_in_time_is_named(connection):
 
 
 def test_a_picture_over_the_limit_is_refused_before_it_costs_the_connection(connection):
-    with pytest.raises(BodyTooLarge):
-        connection.submit(frame(), bytes(MAX_FRAME_BYTES + 1))
+    with pytest.raises(ImageTooLarge):
+        connection.submit(frame(), bytes(MAX_FRAME_BYTES + 1)).result(PATIENCE_S)
 
 
 def test_an_id_in_flight_is_not_taken_twice(connection):

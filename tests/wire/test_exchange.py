@@ -9,7 +9,7 @@ import pytest
 from tests.broker.running import PATIENCE_S
 from tests.wire.hand_broker import MAX_FRAME_BYTES, HandBroker, frame
 from wire.connection import Connection
-from wire.errors import BodyTooLarge, DeadlineExceeded, Internal, ProtocolError
+from wire.errors import DeadlineExceeded, ImageTooLarge, Internal, ProtocolError
 from wire.rendezvous import key_of, ranked
 
 PICTURE = b"a picture"
@@ -133,7 +133,7 @@ def test_a_request_fails_at_its_deadline_whether_or_not_a_broker_is_there(is_the
 
 def test_an_answer_that_came_while_nobody_looked_counts_after_the_deadline(broker, exchange):
     asked = frame()
-    ends_at = time.monotonic() + 0.3
+    ends_at = time.monotonic() + 1.5
     exchange.submit(asked, (PICTURE,), ends_at=ends_at)
     broker.answer(*sent_until(exchange, broker)[:2])
     while time.monotonic() < ends_at:
@@ -158,13 +158,24 @@ def test_who_is_not_waited_for_any_more_settles_nothing(broker, exchange):
     assert request_id == waited_for.request_id
 
 
-def test_what_cannot_be_sent_is_refused(exchange):
+def test_an_id_in_flight_is_not_taken_twice(exchange):
     asked = frame()
     submit(exchange, asked)
     with pytest.raises(ProtocolError):
         submit(exchange, asked)
-    with pytest.raises(BodyTooLarge):
-        exchange.submit(frame(), (bytes(MAX_FRAME_BYTES + 1),), ends_at=0.0)
+
+
+def test_a_picture_over_the_limit_is_refused_before_it_costs_the_connection(broker, exchange):
+    refused, taken = frame(0), frame(1)
+    exchange.submit(refused, (bytes(MAX_FRAME_BYTES + 1),), ends_at=time.monotonic() + PATIENCE_S)
+    submit(exchange, taken)
+
+    ((request_id, outcome),) = settled(exchange)
+    assert request_id == refused.request_id
+    assert isinstance(outcome, ImageTooLarge)
+
+    _, header, _ = sent_until(exchange, broker)
+    assert header["request_id"] == taken.request_id
 
 
 def test_closing_the_connection_fails_what_another_thread_waits_for(connection):

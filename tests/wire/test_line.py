@@ -7,7 +7,7 @@ import pytest
 
 from tests.broker.running import PATIENCE_S, Peer, ready, result_for, running_broker
 from tests.wire.hand_broker import MAX_FRAME_BYTES, HandBroker, frame
-from wire.errors import BodyTooLarge, Busy, DeadlineExceeded, Internal, InvalidImage
+from wire.errors import Busy, DeadlineExceeded, ImageTooLarge, Internal, InvalidImage
 from wire.line import Lines
 
 PICTURE = b"a picture"
@@ -159,7 +159,7 @@ def test_requests_survive_the_real_brokers_death(tmp_path, pool):
 
 
 def test_a_picture_over_the_limit_is_refused_before_it_costs_the_connection(lines):
-    with pytest.raises(BodyTooLarge):
+    with pytest.raises(ImageTooLarge):
         lines.ask(frame(), bytes(MAX_FRAME_BYTES + 1))
 
 
