@@ -12,6 +12,7 @@ import zmq
 
 from tests.broker.relay import Relay
 from tests.broker.running import (
+    PATIENCE_S,
     Peer,
     frame,
     ready,
@@ -44,7 +45,7 @@ def sealed(tmp_path):
 
 @pytest.fixture
 def broker(sealed, tmp_path):
-    with running_broker(tmp_path, heartbeat_s=0.2, worker_silence_s=2.0, **sealed.settings) as broker:
+    with running_broker(tmp_path, heartbeat_s=0.2, worker_silence_s=300, **sealed.settings) as broker:
         with Peer(broker.frames) as near:
             status_of(near)  # it is there: whoever connects by hand does not try again
         yield broker
@@ -201,7 +202,7 @@ def test_the_largest_picture_passes_encrypted(sealed, tmp_path):
 @pytest.mark.usefixtures("broker")
 def test_who_says_nothing_is_hung_up_on(sealed):
     for port in (sealed.client_port, sealed.worker_port):
-        with socket.create_connection(("127.0.0.1", port), timeout=15) as silent:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as silent:
             while silent.recv(1024):  # the greeting, and then the end
                 pass
 

@@ -263,7 +263,7 @@ def test_a_broker_that_restarts_is_waited_for(
     worker.open_until = 10**9
     broker.start()
 
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
 
     assert process.returncode == 0, output
     assert len(motion.load(out / "ride.mp4.npz").times_s) == 20

@@ -116,7 +116,7 @@ def test_videos_are_tasks_and_a_second_run_finds_them_done(cluster: Cluster, tmp
 def test_told_to_stop_it_drains_its_workers_and_leaves_nothing_behind(cluster: Cluster) -> None:
     [worker] = cluster.workers()
     cluster.command.send_signal(signal.SIGTERM)
-    assert cluster.command.wait(timeout=60) == 0
+    assert cluster.command.wait(timeout=120) == 0
     wait_for(lambda: not Path(f"/proc/{worker}").exists())
     assert cluster.workers() == []
 
@@ -147,7 +147,7 @@ def running(command: list[str], folder: Path, **settings: str) -> Iterator["subp
     finally:
         process.terminate()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

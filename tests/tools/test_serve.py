@@ -19,7 +19,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -151,6 +151,6 @@ stderr_logfile = {tmp_path}/listener.log
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=120,
     )
     assert "dies:dies is FATAL" in (tmp_path / "listener.log").read_text()

@@ -36,8 +36,8 @@ TAKE_A_MOMENT = b"a moment"
 WORK_IN_PARTS = b"a moment, in parts"
 FAIL = b"no picture"
 
-_MOMENT_S = 0.3
-_PARTS, _PART_S = 15, 0.1
+_MOMENT_S = 0.8
+_PARTS, _PART_S = 15, 0.3
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 _NAMES = ("valkey-server", "redis-server")
 

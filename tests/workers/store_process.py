@@ -17,7 +17,7 @@ from wire.messages import SeenFrame
 from workers.lmdb_store import LmdbStore
 from workers.store import SessionHead, StoredAnswer
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 STATE_WORDS = 8_000
 SETTINGS: dict[str, Any] = {"max_bytes": 64 * 2**20, "kept_answers": 4, "idle_s": 300.0}
 

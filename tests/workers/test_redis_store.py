@@ -19,7 +19,7 @@ from workers.redis_store import RedisStore
 from workers.store import StoredSession, Superseded
 
 #: What one call may take where the server does answer, be its disk and the machine ever so busy.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 #: What one call may take where it does not, and what ten of them: less than a deadline for each.
 TIMEOUT_S = 1.0

@@ -6,7 +6,7 @@ import pytest
 
 from workers.blazepose.together import Together
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 def test_both_results_come_back_in_their_order() -> None:
