@@ -9,8 +9,9 @@ import pytest
 from tests.parity import phalp_networks
 from workers.phalp.learned.associate import LooksAsked
 from workers.phalp.learned.life import CONFIRMED_HITS, MAX_UNSEEN, PosesAsked
-from workers.phalp.learned.state import SessionState, UnreadableState
+from workers.phalp.learned.state import SessionState
 from workers.phalp.learned.tracker import LearnedTracker
+from workers.phalp.state import UnreadableState
 from workers.texture import Texture
 from workers.thumbnail import SIDE, Thumbnail
 from workers.tracker import FrameFacts, Tracked

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, box_of, joints_of, pixels, swapped
 from workers.geometry import rotation_from_vector
 from workers.phalp.confidence import USABLE
-from workers.phalp.state import SessionState, UnreadableState
+from workers.phalp.state import STATE_VERSION, SessionState, UnreadableState
 from workers.phalp.track import CONFIRMED_HITS, MAX_UNSEEN
 from workers.phalp.tracker import Tracker
 from workers.tracker import FrameFacts
@@ -228,6 +229,21 @@ def test_a_state_stays_small_however_long_the_session(tracker):
 def test_bytes_that_are_no_state_are_refused(stored):
     with pytest.raises(UnreadableState):
         SessionState.from_bytes(stored)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([{}, [], []], id="one too few"),
+        pytest.param([{}, [3], [], {}], id="a track that is a number"),
+        pytest.param([{}, [{}], [], {}], id="a track of nothing"),
+        pytest.param([{"frame_ms": [99, [0], b""]}, [], [], {}], id="an array of no known kind"),
+        pytest.param([{"frame_ms": [0]}, [], [], {}], id="an array without numbers"),
+    ],
+)
+def test_values_that_make_no_state_are_refused(parts):
+    with pytest.raises(UnreadableState):
+        SessionState.from_bytes(msgspec.msgpack.encode([STATE_VERSION, *parts]))
 
 
 # ------------------------------------------------------------------ one person

@@ -4,12 +4,15 @@ Nothing here changes once made: every step of the fold makes new values. Numbers
 that a session which goes on from stored bytes is bit-identical to one that never stopped.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+StateT = TypeVar("StateT")
 
 Floats = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.void]  # (M,) of `MARK`
@@ -118,23 +121,29 @@ class SessionState:
     @staticmethod
     def from_bytes(stored: bytes) -> "SessionState":
         """The state that `to_bytes` wrote. Raises `UnreadableState`."""
-        try:
-            version, *parts = msgspec.msgpack.decode(stored)
-            if version != STATE_VERSION:
-                raise UnreadableState(
-                    f"session state of version {version}, this program reads {STATE_VERSION}"
-                )
-            session, tracks, asleep, memory = parts
+
+        def read(session: Any, tracks: Any, asleep: Any, memory: Any) -> SessionState:
             return SessionState(
                 tracks=tuple(TrackState(**_arrays(track)) for track in tracks),
                 asleep=tuple(TrackState(**_arrays(track)) for track in asleep),
                 memory=Memory(**_arrays(memory)),
                 **_arrays(session),
             )
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            if isinstance(error, UnreadableState):
-                raise
-            raise UnreadableState(f"not a session state: {error}") from None
+
+        return unpacked(stored, version=STATE_VERSION, read=read)
+
+
+def unpacked(stored: bytes, *, version: int, read: Callable[..., StateT]) -> StateT:
+    """The state that `read` makes of the values stored behind its version. Raises `UnreadableState`."""
+    try:
+        found, *parts = msgspec.msgpack.decode(stored)
+        if found != version:
+            raise UnreadableState(f"session state of version {found}, this program reads {version}")
+        return read(*parts)
+    except (msgspec.DecodeError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, UnreadableState):
+            raise
+        raise UnreadableState(f"not a session state: {error}") from None
 
 
 #: Arrays are written as one of these, by its place, shape and bytes.

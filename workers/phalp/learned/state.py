@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from workers.phalp.state import Memory
+from workers.phalp.state import Memory, unpacked
 from workers.texture import Texture
 from workers.thumbnail import SIDE
 
@@ -19,10 +19,6 @@ Floats = npt.NDArray[np.floating]
 
 #: Written into the bytes; bytes of any other version are refused.
 STATE_VERSION: Final = 2
-
-
-class UnreadableState(ValueError):
-    """The bytes are not a session state of this version."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,22 +69,15 @@ class SessionState:
     @staticmethod
     def from_bytes(stored: bytes) -> "SessionState":
         """The state that `to_bytes` wrote. Raises `UnreadableState`."""
-        try:
-            version, *parts = msgspec.msgpack.decode(stored)
-            if version != STATE_VERSION:
-                raise UnreadableState(
-                    f"session state of version {version}, this program reads {STATE_VERSION}"
-                )
-            session, tracks, memory = parts
+
+        def read(session: Any, tracks: Any, memory: Any) -> SessionState:
             return SessionState(
                 tracks=tuple(_track(track) for track in tracks),
                 memory=Memory(**_arrays(memory)),
                 **_arrays(session),
             )
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UnreadableState):
-                raise
-            raise UnreadableState(f"not a session state: {error}") from None
+
+        return unpacked(stored, version=STATE_VERSION, read=read)
 
 
 #: Arrays are written as their bytes; what a field's numbers are, and how many to a row.
