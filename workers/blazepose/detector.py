@@ -79,24 +79,18 @@ class Detector:
 
         modest: leave a thread to others; it changes nothing but the time.
         """
-        return self._look(self._modest if modest else self._network, image, tile, min_score)
+        return self._look(self._modest if modest else self._network, image, tile, min_score=min_score)
 
     def detect_all(
         self, image: Image, tiles: Sequence[Tile], *, min_score: float = 0.5
     ) -> list[list[Detection]]:
         """What `detect` gives for each of `tiles`, to the bit."""
-        one, other = self._halves
-        found: list[list[Detection]] = []
-        for first, second in zip(tiles[::2], tiles[1::2], strict=False):
-            found += self._together(
-                partial(self._look, one, image, first, min_score),
-                partial(self._look, other, image, second, min_score),
-            )
-        if len(tiles) % 2:
-            found.append(self.detect(image, tiles[-1], min_score=min_score))
-        return found
+        one, other = (partial(self._look, network, image, min_score=min_score) for network in self._halves)
+        return self._together.in_pairs(
+            tiles, one, other, last=partial(self.detect, image, min_score=min_score)
+        )
 
-    def _look(self, network: Network, image: Image, tile: Tile, min_score: float) -> list[Detection]:
+    def _look(self, network: Network, image: Image, tile: Tile, *, min_score: float) -> list[Detection]:
         scale = tile.side_px / _INPUT_PX
         to_image = np.array([[scale, 0, tile.x0], [0, scale, tile.y0]])
         crop = cut(image, to_image, _INPUT_PX, border=cv2.BORDER_CONSTANT)

@@ -73,25 +73,19 @@ class LandmarkFinder:
 
     def find(self, image: Image, region: Region, *, min_score: float = 0.5) -> Landmarks | None:
         """The landmarks of the person in `region` of `image`, HWC uint8 RGB; None: nobody is there."""
-        return self._find(self._network, image, region, min_score)
+        return self._find(self._network, image, region, min_score=min_score)
 
     def find_all(
         self, image: Image, regions: Sequence[Region], *, min_score: float = 0.5
     ) -> list[Landmarks | None]:
         """What `find` gives for each of `regions`, to the bit."""
-        one, other = self._halves
-        found: list[Landmarks | None] = []
-        for first, second in zip(regions[::2], regions[1::2], strict=False):
-            found += self._together(
-                partial(self._find, one, image, first, min_score),
-                partial(self._find, other, image, second, min_score),
-            )
-        if len(regions) % 2:
-            found.append(self.find(image, regions[-1], min_score=min_score))
-        return found
+        one, other = (partial(self._find, network, image, min_score=min_score) for network in self._halves)
+        return self._together.in_pairs(
+            regions, one, other, last=partial(self.find, image, min_score=min_score)
+        )
 
     @staticmethod
-    def _find(network: Network, image: Image, region: Region, min_score: float) -> Landmarks | None:
+    def _find(network: Network, image: Image, region: Region, *, min_score: float) -> Landmarks | None:
         to_image = region.to_image(network.input_px)
         crop = cut(image, to_image, network.input_px, border=cv2.BORDER_REPLICATE)
         network.run(crop, low=0.0, high=1.0)

@@ -3,10 +3,12 @@
 Networks and OpenCV let go of Python's lock while they work, so a second thread has a core of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
+Item = TypeVar("Item")
 One = TypeVar("One")
 Other = TypeVar("Other")
 
@@ -30,3 +32,17 @@ class Together:
         finally:
             wait([first])
         return first.result(), last
+
+    def in_pairs(
+        self,
+        items: Sequence[Item],
+        one: Callable[[Item], One],
+        other: Callable[[Item], One],
+        *,
+        last: Callable[[Item], One],
+    ) -> list[One]:
+        """What is found for each of `items`, two at a time; `last` is for who is left without another."""
+        found: list[One] = []
+        for first, second in zip(items[::2], items[1::2], strict=False):
+            found += self(partial(one, first), partial(other, second))
+        return found + [last(item) for item in items[len(found) :]]
