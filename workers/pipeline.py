@@ -16,6 +16,7 @@ from body.model import Body, joint_angles
 from wire.camera import project
 from wire.errors import PoseError
 from wire.messages import MOST_BOXES, Buffer, Note, Options, Person
+from wire.skeleton import COCO_KEYPOINTS, SMPL_JOINTS
 from workers import images, regions, render
 from workers.observer import Observer
 from workers.thumbnail import thumbnail
@@ -23,7 +24,9 @@ from workers.tracker import FrameFacts, StateT, Tracked, Tracker
 from workers.types import Array, Image, Measured, Observation, Plan, Progress, TrackedPerson, unnoticed
 
 #: The SMPL joint nearest to each COCO keypoint: the one whose confidence it takes.
-_JOINT_OF_KEYPOINT = np.array([15, 15, 15, 15, 15, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
+_JOINT_OF_KEYPOINT = np.array(
+    [SMPL_JOINTS.index(name if name in SMPL_JOINTS else "head") for name in COCO_KEYPOINTS]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from body.drawing import Figure, overlay
 from body.model import Body
 from wire.camera import focal_length_px
 from wire.messages import Options
+from wire.skeleton import SMPL_JOINTS
 from workers import png
 from workers.geometry import rotation_from_vector
 from workers.pipeline import Folded, FrameInput, Pipeline
@@ -15,6 +16,8 @@ _WIDTH_PX, _HEIGHT_PX = 640, 480
 _WALL = 200  # grey
 _SHARE = 0.8  # of the picture's height that the person takes
 _TALL_M = 1.75
+_ARMS_DOWN = 1.2  # radians from level
+_LEFT_SHOULDER, _RIGHT_SHOULDER = SMPL_JOINTS.index("left_shoulder"), SMPL_JOINTS.index("right_shoulder")
 
 
 class SelfTestFailed(Exception):
@@ -38,8 +41,8 @@ def mannequin(body: Body) -> bytes:
     """A PNG of the body standing before a grey wall, facing the camera, its arms hanging."""
     rotations = np.broadcast_to(np.eye(3, dtype=np.float32), (1, 24, 3, 3)).copy()
     rotations[0, 0] = rotation_from_vector(np.array([np.pi, 0, 0]))  # y up to y down, to face the camera
-    rotations[0, 16] = rotation_from_vector(np.array([0, 0, -1.2]))  # left shoulder
-    rotations[0, 17] = rotation_from_vector(np.array([0, 0, 1.2]))
+    rotations[0, _LEFT_SHOULDER] = rotation_from_vector(np.array([0, 0, -_ARMS_DOWN]))
+    rotations[0, _RIGHT_SHOULDER] = rotation_from_vector(np.array([0, 0, _ARMS_DOWN]))
     mesh = body.mesh(rotations, np.zeros((1, 10), dtype=np.float32))
     distance_m = focal_length_px(_WIDTH_PX, _HEIGHT_PX) * _TALL_M / (_SHARE * _HEIGHT_PX)
     middle = (mesh.vertices[0].min(axis=0) + mesh.vertices[0].max(axis=0)) / 2

@@ -5,15 +5,22 @@ Distances are in radii of the circle around the whole body, about a metre on a s
 
 import numpy as np
 
+from wire.skeleton import SMPL_JOINTS
 from workers.blazepose.detector import Detection
 from workers.blazepose.landmarks import Landmarks
+from workers.blazepose.markers import INDEX, other_side
 from workers.blazepose.region import SIDE_RADII, Region
 from workers.types import Array
 
-#: Shoulders, elbows, wrists, hips, knees, ankles: as landmarks, as SMPL joints, and left-right swapped.
-_LANDMARKS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
-_JOINTS = np.array([16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8])
-_SWAPPED = np.array([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10])
+#: What is compared: as landmarks, as SMPL joints, and with left and right swapped.
+_NAMES = [
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+]
+_LANDMARKS = np.array([INDEX[name] for name in _NAMES])
+_JOINTS = np.array([SMPL_JOINTS.index(name) for name in _NAMES])
+_SWAPPED = np.array([_NAMES.index(other_side(name)) for name in _NAMES])
 
 #: Two sets of landmarks nearer than this on average are one person found twice.
 _SAME_PERSON = 0.2
@@ -25,8 +32,8 @@ _SAME_SIZE = 1.5
 _NEAR_HIPS = 0.75
 _NEAR_SIZE = 1.4
 _INSIDE = 0.6
-#: Shoulders and hips; landmarks are no guess when this part of them is visible in the picture.
-_TRUNK = np.array([11, 12, 23, 24])
+#: Landmarks are no guess when this part of shoulders and hips is visible in the picture.
+_TRUNK = np.array([INDEX[name] for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")])
 _TRUNK_SHOWN = 0.4
 
 
