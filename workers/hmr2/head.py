@@ -119,9 +119,7 @@ class Decoder(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """The token (B, dim), float32, for features (B, N, context_dim)."""
-        nothing = features.new_zeros(
-            len(features), 1, 1
-        )  # what the release feeds: the token starts as its bias
+        nothing = features.new_zeros(len(features), 1, 1)  # as in the release: the token starts as its bias
         token = self.to_token_embedding(nothing) + self.pos_embedding
         return self.transformer(token, features).squeeze(1)
 

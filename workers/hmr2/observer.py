@@ -5,7 +5,7 @@ what is known about people comes with the frame.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -163,15 +163,15 @@ class Hmr2Observer:
                 camera=bodies.camera[rows],
             )
         return [
-            replace(self._observation(found, person, pose, joints, index), texture=texture)
-            for index, (person, pose, joints, texture) in enumerate(
-                zip(found.people, poses, pixels, textures, strict=True)
-            )
+            self._observation(found, index, pose, joints, texture)
+            for index, (pose, joints, texture) in enumerate(zip(poses, pixels, textures, strict=True))
         ]
 
     def _observation(
-        self, found: _Found, person: DetectedPerson, pose: BodyPose, joints: Array, index: int
+        self, found: _Found, index: int, pose: BodyPose, joints: Array, texture: Texture | None
     ) -> Observation:
+        """The person `index` of a picture, with joints (24, 2) where it shows them, pixels."""
+        person = found.people[index]
         proposals = found.plan.proposals
         appearance, patch_weight = self._appearance.sample(found.image, pose, person.mask)
         seen = _are_seen(joints, found.image, person.mask)
@@ -184,6 +184,7 @@ class Hmr2Observer:
             patch_weight=patch_weight,
             detected=person.detected,
             proposal=None if person.expected is None else proposals[person.expected].track_id,
+            texture=texture,
             box_index=None if found.plan.boxes is None else index,
         )
 
