@@ -24,6 +24,7 @@ EXCEPTIONS = {"http_edge/jobs/working.py": {"client"}}
 #: Third-party library -> the only paths where it may appear.
 HOMES = {
     "zmq": {
+        "wire/broker_link.py",
         "wire/connection.py",
         "wire/exchange.py",
         "wire/line.py",
@@ -35,6 +36,7 @@ HOMES = {
         "workers/brokers.py",
     },
     "torch": {
+        "workers/checkpoint.py",
         "workers/compute.py",
         "workers/detectors/",
         "workers/device_failures.py",

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import zmq
 
-from wire import links, parts
+from wire import parts
+from wire.broker_link import BrokerLink
 from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
-from wire.homes import PATIENCE_S, Homes
+from wire.homes import Homes
 from wire.keys import PeerKeys
-from wire.links import Handshakes
 from wire.messages import (
     Buffer,
     Decoder,
@@ -37,14 +37,6 @@ from wire.rendezvous import key_of
 from wire.requests import NO_ANSWER, error_of, too_large, with_time_left
 
 log = logging.getLogger(__name__)
-
-_RECONNECT_MS = 50
-_RECONNECT_MAX_MS = 1_000
-_HIGH_WATER = 64
-
-#: Parts up to this are copied when they are sent: to lend one to ZeroMQ costs a wake-up of the thread that
-#: takes it back, which is more than a copy of a 1080p JPEG.
-_COPIED_BYTES = 2**20
 
 #: Answers read in a row before deadlines and new requests get their turn.
 _BURST = 32
@@ -68,60 +60,6 @@ class Settled(NamedTuple):
     outcome: Answer | Status | PoseError
 
 
-def client_socket(
-    context: "zmq.Context[zmq.Socket[bytes]]", keys: PeerKeys | None = None
-) -> "zmq.Socket[bytes]":
-    """A socket for a broker's client, not yet connected."""
-    dealer = context.socket(zmq.DEALER)
-    dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a connection that never came about
-    dealer.set(zmq.LINGER, 0)
-    dealer.set(zmq.SNDHWM, _HIGH_WATER)
-    dealer.set(zmq.RCVHWM, _HIGH_WATER)
-    dealer.set(zmq.RECONNECT_IVL, _RECONNECT_MS)
-    dealer.set(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-    links.keep_alive(dealer)
-    links.seal_as_peer(dealer, keys)
-    dealer.copy_threshold = _COPIED_BYTES
-    return dealer
-
-
-class _Link:
-    """The connection to one broker."""
-
-    def __init__(
-        self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
-        endpoint: str,
-        keys: PeerKeys | None,
-        *,
-        is_always_heard: bool,
-    ) -> None:
-        self.endpoint = endpoint
-        self.dealer = client_socket(context, keys)
-        self.handshakes = Handshakes(self.dealer, endpoint, is_always_heard=is_always_heard)
-        self.unsent: deque[bytes] = deque()
-        self.dealer.connect(endpoint)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a handshake was heard of, and no end of the connection since."""
-        return self.handshakes.away_since is None
-
-    def gone_at(self) -> float:
-        """When its broker counts as gone, unless it comes back before, seconds (`time.monotonic`)."""
-        away_since = self.handshakes.away_since
-        return inf if away_since is None else away_since + PATIENCE_S
-
-    def is_gone(self) -> bool:
-        """Whether its broker is away for longer than one that is restarted."""
-        return not self.is_connected and time.monotonic() >= self.gone_at()
-
-    def close(self) -> None:
-        """Close both sockets."""
-        self.handshakes.close()
-        self.dealer.close()
-
-
 @dataclass(slots=True, eq=False)
 class _Pending:
     """A request that has no answer yet."""
@@ -130,7 +68,7 @@ class _Pending:
     payload: Sequence[Buffer]
     ends_at: float  # seconds, `time.monotonic`
     key: bytes | None  # of its session; None: it is for one broker
-    link: _Link  # that it was sent over, or will be
+    link: BrokerLink  # that it was sent over, or will be
 
     def frames(self, now: float) -> list[Buffer]:
         """What goes over the wire; a request that is sent again has less time left."""
@@ -172,10 +110,10 @@ class Exchange:
         if wakes is not None:
             self._poller.register(wakes, zmq.POLLIN)
         self._links = {
-            endpoint: _Link(context, endpoint, keys, is_always_heard=is_always_heard)
+            endpoint: BrokerLink(context, endpoint, keys, is_always_heard=is_always_heard)
             for endpoint in endpoints
         }
-        self._waiting_for_room: set[_Link] = set()
+        self._waiting_for_room: set[BrokerLink] = set()
         for link in self._links.values():
             self._poller.register(link.handshakes.monitor, zmq.POLLIN)
             self._poller.register(link.dealer, zmq.POLLIN)
@@ -280,7 +218,7 @@ class Exchange:
                 pending.link = self._links[broker]
                 pending.link.unsent.append(request_id)
 
-    def _send_again(self, link: _Link) -> None:
+    def _send_again(self, link: BrokerLink) -> None:
         """A handshake succeeded: this broker may know nothing of what was sent before.
 
         If it does, it recognises the ids.
@@ -289,7 +227,7 @@ class Exchange:
             request_id for request_id, pending in self._pending.items() if pending.link is link
         )
 
-    def _send_unsent(self, link: _Link) -> None:
+    def _send_unsent(self, link: BrokerLink) -> None:
         """Nothing leaves before a handshake is heard of: after it all would be sent twice."""
         now = time.monotonic()
         while link.unsent and link.is_connected:
@@ -303,7 +241,7 @@ class Exchange:
             link.unsent.popleft()
         self._wait_for_room(link, False)
 
-    def _wait_for_room(self, link: _Link, waits: bool) -> None:
+    def _wait_for_room(self, link: BrokerLink, waits: bool) -> None:
         if waits != (link in self._waiting_for_room):
             self._waiting_for_room ^= {link}
             self._poller.register(link.dealer, zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN)
