@@ -10,7 +10,7 @@ import yaml
 from tests.fixtures import rules
 from tests.parity import phalp_networks
 from tests.phalp_files import encoder_weights, transformer_weights, write_networks
-from workers.hmr2.checkpoint import CheckpointRefused
+from workers.checkpoint import CheckpointRefused
 from workers.phalp.learned.networks.files import open_encoder, open_networks, open_transformer
 from workers.phalp.learned.unfold import Atlas, AtlasRefused
 

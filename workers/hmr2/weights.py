@@ -14,10 +14,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from workers.checkpoint import Checkpoint, CheckpointRefused, fitting
 from workers.compute import Compute
 from workers.hmr2 import eight_bits
 from workers.hmr2.architecture import Architecture
-from workers.hmr2.checkpoint import Checkpoint, CheckpointRefused
 from workers.hmr2.layers import Matrix
 from workers.hmr2.network import Hmr2
 
@@ -64,7 +64,7 @@ def assemble(checkpoint: Checkpoint, architecture: Architecture, *, means: Means
         if not name.startswith(EXTRAS):
             raise CheckpointRefused(f"{checkpoint.path}: {name} belongs to no part of HMR2")
     given = _mean_body(means or {}) | checkpoint.tensors
-    weights = {name: _fitting(name, given, empty.shape, checkpoint.path) for name, empty in wanted.items()}
+    weights = {name: fitting(name, given, empty.shape, checkpoint.path) for name, empty in wanted.items()}
     network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(False)
 
@@ -75,17 +75,6 @@ def _mean_body(means: Means) -> dict[str, torch.Tensor]:
         for name, key in MEANS.items()
         if key in means
     }
-
-
-def _fitting(name: str, given: Mapping[str, torch.Tensor], shape: torch.Size, path: Path) -> torch.Tensor:
-    weight = given.get(name)
-    if weight is None:
-        raise CheckpointRefused(f"{path}: {name} is missing")
-    if weight.shape != shape:
-        raise CheckpointRefused(f"{path}: {name} has shape {tuple(weight.shape)}, HMR2's has {tuple(shape)}")
-    if not weight.is_floating_point():
-        raise CheckpointRefused(f"{path}: {name} holds {weight.dtype}, which no weight is")
-    return weight.float()
 
 
 def settle(

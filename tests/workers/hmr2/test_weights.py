@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.workers.checkpoints import beside, saved, weights
 
 from tests.fixtures import rules
 from tests.parity.networks import TINY, hmr2
-from tests.workers.hmr2.checkpoints import beside, saved, weights
 from wire.errors import ModelNotLoaded
 from workers import compute
+from workers.checkpoint import Checkpoint, CheckpointRefused
 from workers.compute import decide
 from workers.hmr2.architecture import RELEASE
-from workers.hmr2.checkpoint import Checkpoint, CheckpointRefused
 from workers.hmr2.network import Hmr2
 from workers.hmr2.weights import assemble, open_network
 
@@ -94,7 +94,7 @@ NAME = "backbone.blocks.1.mlp.fc1.weight"
         pytest.param({NAME: None}, f"{NAME} is missing", id="a missing weight"),
         pytest.param(
             {NAME: torch.zeros(192, 47)},
-            rf"{NAME} has shape \(192, 47\), HMR2's has \(192, 48\)",
+            rf"{NAME} has shape \(192, 47\), the network's has \(192, 48\)",
             id="a weight of another shape",
         ),
         pytest.param(

@@ -15,7 +15,7 @@ import torch
 import yaml
 from torch import nn
 
-from workers.hmr2.checkpoint import Checkpoint, CheckpointRefused
+from workers.checkpoint import Checkpoint, CheckpointRefused, fitting
 from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
 from workers.phalp.learned.networks.pose_transformer import POSE_NUMBERS, PoseTransformer, TransformerShape
@@ -73,7 +73,7 @@ def open_transformer(path: Path, *, config: Path, mean_std: Path) -> PoseTransfo
                 f"{path}: {name} belongs to a network of another shape than {config} says"
             )
     transformer.mean[:], transformer.deviation[:] = _mean_and_deviation(mean_std)
-    return _filled(transformer, {name: given[name] for name in wanted if name in given}, path)
+    return _filled(transformer, given, path)
 
 
 def read_config(path: Path) -> TransformerShape:
@@ -135,13 +135,8 @@ def _mean_and_deviation(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _filled(network: Network, weights: Mapping[str, torch.Tensor], path: Path) -> Network:
-    for name, empty in network.state_dict().items():
-        weight = weights.get(name)
-        if weight is None:
-            raise CheckpointRefused(f"{path}: {name} is missing")
-        if weight.shape != empty.shape or not weight.is_floating_point():
-            raise CheckpointRefused(
-                f"{path}: {name} is {weight.dtype} of shape {tuple(weight.shape)}, not {tuple(empty.shape)}"
-            )
-    network.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    wanted = network.state_dict()
+    network.load_state_dict(
+        {name: fitting(name, weights, empty.shape, path) for name, empty in wanted.items()}
+    )
     return network.eval().requires_grad_(False)

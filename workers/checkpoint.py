@@ -95,6 +95,23 @@ class Checkpoint:
         self._mapping.madvise(mmap.MADV_DONTNEED)
 
 
+def fitting(name: str, weights: Mapping[str, torch.Tensor], shape: torch.Size, path: Path) -> torch.Tensor:
+    """The weight called `name` in float32, of those of the file at `path`.
+
+    Raises `CheckpointRefused` where it is missing, of another shape than the network's, or no weight.
+    """
+    weight = weights.get(name)
+    if weight is None:
+        raise CheckpointRefused(f"{path}: {name} is missing")
+    if weight.shape != shape:
+        raise CheckpointRefused(
+            f"{path}: {name} has shape {tuple(weight.shape)}, the network's has {tuple(shape)}"
+        )
+    if not weight.is_floating_point():
+        raise CheckpointRefused(f"{path}: {name} holds {weight.dtype}, which no weight is")
+    return weight.float()
+
+
 def _tensors(path: Path, content: object, entry: str) -> dict[str, torch.Tensor]:
     weights = content.get(entry) if isinstance(content, Mapping) else None
     if not isinstance(weights, Mapping):
