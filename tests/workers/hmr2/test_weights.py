@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.workers.checkpoints import beside, saved, weights
 
 from tests.fixtures import rules
 from tests.parity.networks import TINY, hmr2
+from tests.workers.hmr2.checkpoints import beside, saved, weights
 from wire.errors import ModelNotLoaded
 from workers import compute
 from workers.checkpoint import Checkpoint, CheckpointRefused
