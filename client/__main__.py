@@ -32,9 +32,10 @@ from client.exports import formats, live
 from client.exports.afterwards import Afterwards
 from client.exports.formats import Choice
 from client.inputs import DEFAULT_RATE, NotFound, Video, videos
+from client.place import Place
 from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
-from client.work import Parts, Place, Stopped
+from client.work import Parts, Stopped
 from wire import keys
 from wire import settings as wire_settings
 from wire.connection import Connection

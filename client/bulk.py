@@ -14,8 +14,9 @@ from typing import Any, Literal
 
 from client import motion, spool
 from client.inputs import Video
+from client.place import Place
 from client.second_pass.story import BEFORE_S
-from client.work import Parts, Place, Stopped, Watcher, Work
+from client.work import Parts, Stopped, Watcher, Work
 from wire.errors import PoseError
 
 #: `complete`: every frame is in the result. `damaged`: the video ends early, and so does its result.

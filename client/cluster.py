@@ -19,7 +19,7 @@ import ray
 from client import __main__ as alone
 from client import bulk
 from client.inputs import NotFound, Video, videos
-from client.work import Place
+from client.place import Place
 from wire import settings as wire_settings
 
 #: Processors that decoding one video keeps busy.

@@ -7,26 +7,23 @@ the video is begun anew in another session. So a result is always that of an und
 are on disk nothing is asked any more.
 """
 
-import json
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from client import motion, records, spool
 from client.inputs import Opened, Video
 from client.motion import About
+from client.place import Notes, Place, begun
 from client.records import Record
 from client.second_pass import story as second_pass
-from client.second_pass.story import BEFORE_S
 from client.sending import Sending
 from client.spool import Spool
 from client.under_way import Interrupted, OrderLost, Outcome, Question
@@ -58,9 +55,6 @@ _IDLE_S = 300.0
 _RETRY_S = 2.0
 _LOOK_S = 0.2
 
-
-_STATE = "state.json"
-
 #: What a video is found to be only on the way; what came before it is a result.
 _OF_THE_VIDEO = (InvalidVideo, TruncatedVideo, ImageTooLarge)
 
@@ -91,32 +85,6 @@ class Parts:
     shelf: Shelf | None = None
 
 
-class Place(NamedTuple):
-    """Where a video's result goes, and what is there of it until it is whole.
-
-    before_s: people are filled in so long before they are first seen; None: only one pass is wanted.
-    """
-
-    result: Path
-    before_s: float | None = BEFORE_S
-
-    @property
-    def folder(self) -> Path:
-        """The frames that have come, and `state.json`."""
-        return self.result.with_suffix(".partial")
-
-    def identity(self) -> Mapping[str, Any] | None:
-        """Of the video that the result or the folder belongs to; None: neither is there."""
-        for read in (
-            lambda: motion.about(self.result),
-            lambda: json.loads((self.folder / _STATE).read_text()),
-        ):
-            with suppress(OSError, ValueError, KeyError):
-                identity: Mapping[str, Any] = read()["identity"]
-                return identity
-        return None
-
-
 class Watcher:
     """Whoever wants to see how a video gets on; this one looks away."""
 
@@ -145,8 +113,7 @@ class Work:
         self._place = place
         self._watcher = watcher
         self._identity = video.identity()
-        self._state = self._kept_state()
-        self._version = str(self._state.get("model_version", ""))
+        self._notes = self._kept_notes()
         self.came = 0  # frames on disk of this run
 
     def run(self) -> None:
@@ -170,7 +137,7 @@ class Work:
             self._watcher.began(opened.frame_count)
             with self._spool() as frames:
                 self._watcher.kept(self._place.folder)
-                if frames.frames != self._state.get("frames"):
+                if frames.frames != self._notes.frames:
                     self._add_all(opened, frames)
             error = self._noted_error()
             self._finish(opened, error)
@@ -184,11 +151,11 @@ class Work:
         error = self._add_missing(opened, frames)
         if error is not None and not frames.frames:
             raise error
-        self._note(frames=frames.frames, error=None if error is None else [error.code, error.message])
+        self._note(frames=frames.frames, error=None if error is None else (error.code, error.message))
 
     def _noted_error(self) -> PoseError | None:
         """What was wrong with the video, of which all frames are there."""
-        return None if self._state["error"] is None else named(*self._state["error"])
+        return None if self._notes.error is None else named(*self._notes.error)
 
     def _add_missing(self, opened: Opened, frames: Spool) -> PoseError | None:
         """Add the frames that are missing; what was wrong with the video where it ends too early."""
@@ -221,8 +188,7 @@ class Work:
         result = outcome.answer.result
         if result.history == "cold" or result.skipped > failed:
             raise HistoryLost
-        if result.model_version != self._version:
-            self._version = result.model_version
+        if result.model_version != self._notes.model_version:
             self._note(model_version=result.model_version)
 
     def _add(self, frames: Spool, record: Record) -> None:
@@ -237,7 +203,7 @@ class Work:
         told = About(
             source=self._video.name,
             frames_per_second=opened.frames_per_second,
-            model_version=self._version,
+            model_version=self._notes.model_version,
             error=None if error is None else f"{error.code}: {error.message}",
             body=self._parts.body,
         )
@@ -252,7 +218,7 @@ class Work:
 
     def _question(self, opened: Opened) -> Question:
         return Question(
-            str(self._state["session_id"]),
+            self._notes.session_id,
             client="bulk",
             frames_per_second=opened.frames_per_second,
             deadline_s=_FRAME_DEADLINE_S,
@@ -261,32 +227,21 @@ class Work:
     # ------------------------------------------------------------ what is on disk
 
     def _spool(self) -> Spool:
-        spool_ = Spool(self._place.folder)
-        if not (self._place.folder / _STATE).exists():
-            self._note()
-        return spool_
+        frames = Spool(self._place.folder)
+        self._place.note(self._notes)
+        return frames
 
-    def _kept_state(self) -> dict[str, Any]:
-        """What an earlier run noted of this very video; else a new state, and what is there is dropped."""
-        try:
-            state: dict[str, Any] = json.loads((self._place.folder / _STATE).read_text())
-            if state["identity"] == self._identity:
-                return state
-        except (OSError, ValueError, KeyError):
-            pass
+    def _kept_notes(self) -> Notes:
+        """What an earlier run noted of this very video; else new notes, and what is there is dropped."""
+        notes = self._place.notes()
+        if notes is not None and notes.identity == self._identity:
+            return notes
         spool.remove(self._place.folder)
-        return self._new_state(attempt=0)
+        return begun(self._identity)
 
-    def _new_state(self, *, attempt: int) -> dict[str, Any]:
-        session_id = f"bulk-{uuid.uuid4().hex}"
-        return {"identity": self._identity, "session_id": session_id, "attempt": attempt}
-
-    def _note(self, **changes: Any) -> None:
-        self._state |= changes
-        path = self._place.folder / _STATE
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(self._state))
-        unfinished.replace(path)
+    def _note(self, **changes: object) -> None:
+        self._notes = replace(self._notes, **changes)
+        self._place.note(self._notes)
 
     # ------------------------------------------------------------ whether it can be gone on with
 
@@ -303,14 +258,14 @@ class Work:
         return max(1, int(self._parts.limits.get("kept_answers", _KEPT_ANSWERS)) - FRAMES)
 
     def _begin_anew(self) -> None:
-        attempt = int(self._state["attempt"]) + 1
+        attempt = self._notes.attempt + 1
         if attempt >= _MAX_ATTEMPTS:
             raise SessionLost(f"what was known of the video's past was lost {_MAX_ATTEMPTS} times")
         log.warning("%s begins anew: its session is not known any more", self._video.name)
         self._watcher.anew()
         self.came = 0
         spool.remove(self._place.folder)
-        self._state = self._new_state(attempt=attempt)
+        self._notes = begun(self._identity, attempt=attempt)
 
     # ------------------------------------------------------------ stopping
 
