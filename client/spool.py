@@ -22,7 +22,10 @@ _MOST_PEOPLE = 10_000
 
 
 class Spool:
-    """The folder while frames are added; leaving its context closes the files."""
+    """The folder while frames are added; leaving its context closes the files.
+
+    frames, people: how many are in it. left_at_s: when it was left as it was found, seconds since 1970.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Goes on after the last whole frame; what follows it is cut off."""
@@ -30,6 +33,7 @@ class Spool:
         self._frames_path, self._people_path = folder / "frames", folder / "people"
         self._frames = self._frames_path.open("ab", buffering=0)
         self._people = self._people_path.open("ab", buffering=0)
+        self.left_at_s = self._frames_path.stat().st_mtime  # to cut a file, even by nothing, changes it
         self.frames, self.people = whole(folder)
         self._cut()
 

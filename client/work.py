@@ -146,7 +146,7 @@ class Work:
 
     def _add_all(self, opened: Opened, frames: Spool) -> None:
         """Add the frames that are missing, and note that they are all there."""
-        if frames.frames and not self._is_recent():
+        if frames.frames and not self._is_recent(frames):
             raise HistoryLost
         error = self._add_missing(opened, frames)
         if error is not None and not frames.frames:
@@ -245,10 +245,10 @@ class Work:
 
     # ------------------------------------------------------------ whether it can be gone on with
 
-    def _is_recent(self) -> bool:
+    def _is_recent(self, frames: Spool) -> bool:
         """Whether the session cannot have been forgotten for being quiet."""
         idle_s = self._parts.limits.get("session_idle_s", _IDLE_S)
-        return time.time() - (self._place.folder / "frames").stat().st_mtime < idle_s / 2
+        return time.time() - frames.left_at_s < idle_s / 2
 
     def _most_repeated(self) -> int:
         """How many frames may be sent again so that their answers are still kept.

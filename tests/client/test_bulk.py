@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -228,6 +229,25 @@ def test_a_video_whose_past_is_forgotten_is_begun_anew(
     sent = np.stack([worker.arrays(number)["joints"][0] for number in range(20)])
     np.testing.assert_array_equal(track.joints, sent)
     assert len(worker.sessions) == 2
+
+
+def test_a_video_that_was_left_for_long_is_begun_anew_unasked(
+    broker: BrokerProcess, worker: Worker, ride: Path, out: Path
+) -> None:
+    worker.open_until = 11
+    process = everyframe(broker, ride, "-o", out)
+    wait_for(lambda: 11 in worker.numbers())
+    wait_for(lambda: len(motion.load(out / "ride.mp4.partial").times_s) == 11)
+    stopped(process, signal.SIGINT)
+    left = out / "ride.mp4.partial" / "frames"
+    os.utime(left, (left.stat().st_mtime - 3600,) * 2)
+    worker.open_until = 10**9
+
+    assert run(broker, ride, "-o", out) == 0
+
+    former, session = worker.sessions
+    assert worker.numbers(former).count(10) == 1
+    assert worker.numbers(session) == list(range(20))
 
 
 def test_a_video_whose_frames_are_all_there_is_only_finished(
