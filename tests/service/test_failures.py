@@ -50,7 +50,11 @@ def test_a_service_that_is_killed_as_a_whole_goes_on_with_its_sessions_when_it_i
     service: PrivateService, video: list[bytes], tmp_path: Path
 ) -> None:
     alone = send(service, video, range(FRAMES), "never killed")
-    settings = {"POSE_WORKERS": "1", "POSE_STORE_DIR": str(tmp_path / "store")}
+    settings = {
+        "POSE_WORKERS": "1",
+        "POSE_STORE_DIR": str(tmp_path / "store"),
+        "POSE_NEW_VIDEO_PAUSE_S": "300",  # a busy machine takes its time to start
+    }
 
     with private_service(tmp_path / "first.log", settings) as first:
         before = {name: send(first, video, range(HALF), name) for name in ("dance", None)}
