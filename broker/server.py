@@ -18,7 +18,7 @@ from broker.gatekeeper import Gatekeeper
 from broker.outbox import Noted, ToClient, ToWorker
 from broker.routing import Routing
 from broker.streams import Streams
-from wire import lending
+from wire import lending, runtime_dir
 from wire.endpoints import Listen, is_tcp, listens
 from wire.errors import NoImage, PoseError, ProtocolError
 from wire.keys import Role
@@ -37,7 +37,7 @@ from wire.messages import (
     ToBroker,
     WorkerToBroker,
 )
-from wire.settings import Settings, make_runtime_dir
+from wire.settings import Settings
 
 log = logging.getLogger("broker")
 
@@ -81,7 +81,7 @@ class Server:
         )
         self._request_id = msgspec.msgpack.Decoder(_RequestId)
         with self._resources:
-            make_runtime_dir(settings)
+            runtime_dir.make(settings)
             self._context = self._resources.enter_context(zmq.Context())
             self._gatekeeper = Gatekeeper(self._context, settings.allowed_keys)
             self._resources.callback(self._gatekeeper.close)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from wire import keys
+from wire import keys, runtime_dir
 from wire import settings as wire_settings
 from wire.environment import ALLOCATOR, LINEAR_ALGEBRA
 from wire.settings import Settings
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> NoReturn:
             raise ValueError(
                 f"POSE_RUNTIME_DIR: longer than the {LONGEST_RUNTIME_DIR} bytes that sockets allow"
             )
-        wire_settings.make_runtime_dir(settings)
+        runtime_dir.make(settings)
         if not command:
             check(settings)
     except (ValueError, OSError) as error:

@@ -351,13 +351,3 @@ def _check_ports(settings: Settings) -> None:
         )
     if settings.edges > 1 and 0 in (settings.port, operators and operators[1]):
         raise ValueError(f"{PREFIX}EDGES: several cannot share a free port (0), name one")
-
-
-def make_runtime_dir(settings: Settings) -> Path:
-    """The runtime directory, made private to this user. Raises `PermissionError` if it is another's."""
-    path = Path(settings.runtime_dir)
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_uid != os.getuid():
-        raise PermissionError(f"{path} belongs to another user; set {PREFIX}RUNTIME_DIR")
-    path.chmod(0o700)
-    return path

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import zmq
 
-from wire import lending, logs
+from wire import lending, logs, runtime_dir
 from wire import settings as wire_settings
 from wire.messages import Ready
 from wire.settings import Settings
@@ -56,7 +56,7 @@ def main() -> int:
 
 def _serve(name: str, index: int, settings: Settings, brokers: Brokers, stopping: threading.Event) -> int:
     try:
-        wire_settings.make_runtime_dir(settings)
+        runtime_dir.make(settings)
         parts = _load(settings, index)
         store = open_store(settings, parts.pipeline.tracker.name, index=index)
     except Exception as error:

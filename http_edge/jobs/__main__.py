@@ -22,7 +22,7 @@ from http_edge import topology
 from http_edge.jobs.archive import Archive
 from http_edge.jobs.traffic import Traffic
 from http_edge.jobs.working import Parts, Work
-from wire import keys, logs
+from wire import keys, logs, runtime_dir
 from wire import settings as wire_settings
 from wire.connection import Connection
 from wire.errors import PoseError
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="python -m http_edge.jobs", description=__doc__).parse_args(arguments)
     try:
         settings = wire_settings.load(os.environ)
-        wire_settings.make_runtime_dir(settings)
+        runtime_dir.make(settings)
         broker_keys = keys.for_endpoint(settings.broker_addresses()[0], settings, role="client")
     except (ValueError, PermissionError) as error:
         print(error, file=sys.stderr)

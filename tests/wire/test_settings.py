@@ -1,14 +1,12 @@
 """Settings are read once, refuse what they do not know, and name the variable that is wrong."""
 
 import os
-import stat
 
 import msgspec
 import pytest
 
 from tools import settings_table
-from wire import settings
-from wire.settings import Settings, load, make_runtime_dir
+from wire.settings import Settings, load
 
 
 def test_everything_has_a_default():
@@ -103,20 +101,6 @@ def test_endpoints_lie_in_the_runtime_directory_unless_told_otherwise():
 def test_every_setting_is_described():
     for field in msgspec.inspect.type_info(Settings).fields:
         assert field.type.extra_json_schema["description"], field.name
-
-
-def test_the_runtime_directory_is_private(tmp_path):
-    shared = tmp_path / "shared"
-    shared.mkdir(mode=0o755)
-    for path in (shared, tmp_path / "new" / "below"):
-        made = make_runtime_dir(Settings(runtime_dir=str(path)))
-        assert stat.S_IMODE(made.stat().st_mode) == 0o700
-
-
-def test_another_users_runtime_directory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings.os, "getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(PermissionError, match="POSE_RUNTIME_DIR"):
-        make_runtime_dir(Settings(runtime_dir=str(tmp_path)))
 
 
 def test_the_readme_lists_every_setting_as_it_is():

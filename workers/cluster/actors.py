@@ -16,7 +16,7 @@ from typing import Final
 
 import ray
 
-from wire import owned
+from wire import owned, runtime_dir
 from wire import settings as wire_settings
 from workers import assets
 from workers.cluster import models
@@ -44,7 +44,7 @@ class Holder:
         """Run the worker until `drain`; one that ends by itself takes the actor with it."""
         settings = wire_settings.load(os.environ)
         models.place(self._models, assets.directory(settings))
-        wire_settings.make_runtime_dir(settings)
+        runtime_dir.make(settings)
         started = time.monotonic()
         with self._lock:
             if self._draining:
