@@ -10,7 +10,8 @@ from torch import nn
 from tests.fixtures import rules
 from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
-from workers.phalp.learned.networks.pose_transformer import POSE_NUMBERS, PoseTransformer, TransformerShape
+from workers.phalp.learned.networks.pose_transformer import PoseTransformer, TransformerShape
+from workers.phalp.learned.pose import POSE_NUMBERS
 
 _CONFIG, _LAYERS = rules.POSE_PREDICTOR_CFG, rules.POSE_PREDICTOR_CFG["transformer"]
 

@@ -14,7 +14,8 @@ from workers.hmr2.camera import crop_translation
 from workers.hmr2.crop import Squares, mask_crops, normalised, tracking_crops, tracking_squares
 from workers.hmr2.network import Hmr2
 from workers.phalp.learned.location import place_of
-from workers.phalp.learned.sighting import Sighting, pose_vector
+from workers.phalp.learned.pose import pose_vector
+from workers.phalp.learned.sighting import Sighting
 from workers.phalp.location import normalised_box
 
 #: Whom PHALP looks at: people, this sure, and at least so wide and high, pixels.

@@ -15,7 +15,8 @@ from wire.camera import focal_length_px
 from workers.geometry import rotation_from_vector
 from workers.hmr2.camera import full_translation
 from workers.hmr2.network import rotation_from_6d
-from workers.phalp.learned.sighting import in_square, pose_vector
+from workers.phalp.learned.pose import pose_vector
+from workers.phalp.learned.sighting import in_square
 
 
 def assert_close(ours: np.ndarray, theirs: np.ndarray) -> None:

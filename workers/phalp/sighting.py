@@ -43,7 +43,7 @@ def lift(
 
     An observation with a number that is not finite, or behind the camera, shows nobody.
     """
-    usable = sorted(filter(_is_usable, observations), key=_order)
+    usable = sorted(filter(_is_usable, observations), key=order)
     if not usable:
         return []
     rotations = np.array([seen.pose.rotations for seen in usable]).astype(np.float64)
@@ -86,8 +86,8 @@ def _is_usable(seen: Observation) -> bool:
     return math.isfinite(seen.score) and bool(np.isfinite(np.concatenate(numbers)).all())
 
 
-def _order(seen: Observation) -> tuple[float, ...]:
-    """Left to right, then by every number that could tell two people in one place apart."""
+def order(seen: Observation) -> tuple[float, ...]:
+    """By what observations are sorted: left to right, then whatever could tell two in one place apart."""
     return (
         *seen.box.tolist(),
         seen.score,

@@ -11,13 +11,13 @@ from scipy.optimize import linear_sum_assignment
 from workers.phalp.learned.costs import (
     EQ_019,
     MAX_COST,
-    POSE_NUMBERS,
     People,
     Terms,
     costs,
     terms,
     without_places,
 )
+from workers.phalp.learned.pose import POSE_NUMBERS
 from workers.phalp.learned.sighting import Sighting
 from workers.phalp.learned.state import Floats, TrackState
 from workers.texture import Texture

@@ -11,14 +11,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from workers.phalp.learned.pose import BODY
+
 Floats = npt.NDArray[np.floating]
 
 #: A pair that costs more is not the same person.
 MAX_COST: Final = 100.0
-
-#: The numbers of a pose, and those of them that are no place.
-POSE_NUMBERS: Final = 229
-_BODY_NUMBERS: Final = 226
 
 #: The doubt that is added to every other, so that nobody is ever quite sure of a place.
 _LEAST_DOUBT: Final = 0.1
@@ -67,7 +65,7 @@ def terms(expected: People, doubts: Floats, seen: People) -> Terms:
     doubts = doubts.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Terms(
-            pose=_squared_distances(expected.poses[:, :_BODY_NUMBERS], seen.poses[:, :_BODY_NUMBERS]),
+            pose=_squared_distances(expected.poses[:, BODY], seen.poses[:, BODY]),
             location=np.sqrt(_squared_distances(expected.places[:, :2], seen.places[:, :2])),
             nearness=np.abs(np.log(ratio)),
             location_doubt=np.hypot(doubts[:, 0], doubts[:, 1])[:, None],

@@ -12,21 +12,20 @@ import numpy.typing as npt
 
 from wire.camera import focal_length_px
 from workers.phalp.learned.location import NEAREST_M, place_of
+from workers.phalp.learned.pose import pose_vector
 from workers.phalp.location import normalised_box
+from workers.phalp.sighting import order
 from workers.texture import Texture
 from workers.types import Observation
 
 Floats = npt.NDArray[np.float32]
-
-#: PHALP divides a translation's z by this before it compares poses.
-_DEPTH_UNIT_M = 200.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
     """One person seen in this frame; float32.
 
-    pose (229,): as `pose_vector` has it. translation (3,): in the square's camera, metres. place (3,): as in
+    pose (229,): as in `pose`. translation (3,): in the square's camera, metres. place (3,): as in
     `location`. box (4,): as `workers.phalp.location.normalised_box`.
     """
 
@@ -46,7 +45,7 @@ def lift(observations: Sequence[Observation], *, width: int, height: int) -> lis
 
     An observation with a number that is not finite, behind the camera, or without a texture, shows nobody.
     """
-    usable = sorted(filter(_is_usable, observations), key=_order)
+    usable = sorted(filter(_is_usable, observations), key=order)
     return [_sighting(seen, seen.texture, width, height) for seen in usable if seen.texture is not None]
 
 
@@ -64,15 +63,6 @@ def padding_px(width: int, height: int) -> npt.NDArray[np.int_]:
     """(2,): pixels that are added to a picture at its left and at its top to make it square; whole ones."""
     longer = max(width, height)
     return np.array([(longer - width) // 2, (longer - height) // 2])
-
-
-def pose_vector(rotations: Floats, betas: Floats, translation: Floats) -> Floats:
-    """What PHALP compares people's bodies by, (..., 229).
-
-    Rotations (..., 24, 3, 3) row by row, shape (..., 10), translation (..., 3) with z in units of 200 m.
-    """
-    place = translation / np.array([1.0, 1.0, _DEPTH_UNIT_M], dtype=translation.dtype)
-    return np.concatenate([rotations.reshape(*rotations.shape[:-3], -1), betas, place], axis=-1)
 
 
 def _offset_px(width: int, height: int) -> Floats:
@@ -101,13 +91,3 @@ def _is_usable(seen: Observation) -> bool:
     pose = seen.pose
     numbers = (pose.rotations, pose.betas, pose.translation, seen.box, seen.joint_visibility, seen.score)
     return all(bool(np.isfinite(number).all()) for number in numbers) and pose.translation[2] > NEAREST_M
-
-
-def _order(seen: Observation) -> tuple[float, ...]:
-    """Left to right, then by every number that could tell two people in one place apart."""
-    return (
-        *seen.box.tolist(),
-        seen.score,
-        *seen.pose.translation.tolist(),
-        *seen.pose.rotations.ravel().tolist(),
-    )

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from workers.phalp.learned.pose import POSE_NUMBERS
 from workers.phalp.state import Memory, unpacked
 from workers.texture import Texture
 from workers.thumbnail import SIDE
@@ -25,7 +26,7 @@ STATE_VERSION: Final = 2
 class TrackState:
     """One person through time. The last seven observations, the oldest first, repeated while there are fewer.
 
-    Times are frames of the session, places as in `location`, poses as `sighting.pose_vector`
+    Times are frames of the session, places as in `location`, poses as `pose.pose_vector`
     has them. What is expected is meant for the frame that the session's state names.
     """
 
@@ -84,7 +85,7 @@ class SessionState:
 _ARRAYS: Final = {
     "times": ("<i8", (-1,)),
     "frame_ms": ("<f8", (-1,)),
-    "poses": ("<f4", (-1, 229)),
+    "poses": ("<f4", (-1, POSE_NUMBERS)),
     "places": ("<f4", (-1, 3)),
     "expected_pose": ("<f4", (-1,)),
     "expected_place": ("<f4", (-1,)),

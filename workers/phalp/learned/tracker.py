@@ -7,7 +7,6 @@ docs/tracking.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from workers.phalp.learned import life
 from workers.phalp.learned.associate import Looks, choose, weigh
 from workers.phalp.learned.life import CONFIRMED_HITS, Followed, Poses, Tracks
 from workers.phalp.learned.location import HISTORY, translation_at
+from workers.phalp.learned.pose import BETAS, ROTATIONS
 from workers.phalp.learned.sighting import Sighting, in_picture, lift
 from workers.phalp.learned.state import Floats, SessionState, TrackState
 from workers.phalp.location import pixel_box
@@ -26,10 +26,6 @@ from workers.phalp.recall import Place
 from workers.target import aimed_at
 from workers.tracker import Expected, FrameFacts, Tracked
 from workers.types import BodyPose, Observation, Plan, Proposal, TrackedPerson
-
-#: Of a pose's 229 numbers: 24 rotations, then 10 of shape.
-_ROTATIONS: Final = slice(0, 216)
-_BETAS: Final = slice(216, 226)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,8 +193,8 @@ def _expected_body(track: TrackState, facts: FrameFacts) -> BodyPose:
 
 def _body(pose: Floats, translation: Floats, facts: FrameFacts) -> BodyPose:
     return BodyPose(
-        rotations=pose[_ROTATIONS].reshape(24, 3, 3).astype(np.float32),
-        betas=pose[_BETAS].astype(np.float32),
+        rotations=pose[ROTATIONS].reshape(24, 3, 3).astype(np.float32),
+        betas=pose[BETAS].astype(np.float32),
         translation=in_picture(translation, facts.width, facts.height).astype(np.float32),
     )
 

@@ -18,7 +18,8 @@ from torch import nn
 from workers.checkpoint import Checkpoint, CheckpointRefused, fitting
 from workers.phalp.learned.networks.device import Networks
 from workers.phalp.learned.networks.encoder import AppearanceEncoder
-from workers.phalp.learned.networks.pose_transformer import POSE_NUMBERS, PoseTransformer, TransformerShape
+from workers.phalp.learned.networks.pose_transformer import PoseTransformer, TransformerShape
+from workers.phalp.learned.pose import POSE_NUMBERS
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -2,8 +2,7 @@
 
 Modules carry the names of the published checkpoint (`transformer1.layers.0.0.fn.to_qkv`), so that its keys
 are theirs. It writes each pose into a table of frames, fills the others with a learned token, and reads
-what it made of the frame in question. Numbers of a pose: 24 rotations row by row, 10 of shape, 3 of place,
-as `workers.phalp.learned.sighting.pose_vector` has them.
+what it made of the frame in question. The numbers of a pose are those of `workers.phalp.learned.pose`.
 """
 
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from torch.nn import functional
 
 from workers.hmr2.architecture import BETAS, CAMERA, JOINTS
 from workers.hmr2.network import rotation_from_6d
-
-POSE_NUMBERS: Final = 9 * JOINTS + BETAS + CAMERA
+from workers.phalp.learned.pose import POSE_NUMBERS
 
 #: Keeps a number that never varied finite.
 _TINY: Final = 1e-10
