@@ -29,12 +29,12 @@ def people_of(
     return [
         _person(
             track,
-            pose,
-            measured,
             facts,
-            seen_as.get(track.track_id),
-            wrong.get(track.track_id, {}),
-            error,
+            pose=pose,
+            measured=measured,
+            seen=seen_as.get(track.track_id),
+            contradictions=wrong.get(track.track_id, {}),
+            error=error,
         )
         for track, pose, measured, error in zip(
             tracks,
@@ -48,9 +48,10 @@ def people_of(
 
 def _person(
     track: TrackState,
+    facts: FrameFacts,
+    *,
     pose: BodyPose,
     measured: Measured | None,
-    facts: FrameFacts,
     seen: Sighting | None,
     contradictions: Mapping[str, int],
     error: Floats,

@@ -43,8 +43,7 @@ class Curve:
 
     def at(self, innovation: Floats, grown: Floats | float = 1.0) -> Floats:
         """The errors (T, 2) after innovations (T, 2), `grown` times as large where there is no end."""
-        endless = self.share * innovation**self.power * grown
-        return endless / (1 + (endless / self.most) ** self.bend) ** (1 / self.bend)
+        return _bounded(self.share * innovation**self.power * grown, self.most, self.bend)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +64,12 @@ class Calibration:
         """Errors (T,), mm, after innovations (T,) of people who change by `changes` (T, 2); nan for nan."""
         share, power = self.change
         once, since = np.maximum(changes, _LEAST_CHANGE_MM).T
-        endless = share * since * (innovation_mm / once) ** power
-        return endless / (1 + (endless / FARTHEST_MM) ** _BEND) ** (1 / _BEND)
+        return _bounded(share * since * (innovation_mm / once) ** power, FARTHEST_MM, _BEND)
+
+
+def _bounded(endless: Floats, most: Floats | float, bend: Floats | float) -> Floats:
+    """`endless` where it is small, and below `most` everywhere; it gets there as suddenly as `bend` says."""
+    return endless / (1 + (endless / most) ** bend) ** (1 / bend)
 
 
 #: Fitted to withheld detections: `python -m bench.calibration --fit` prints it.
