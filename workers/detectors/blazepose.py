@@ -59,7 +59,7 @@ class BlazePoseDetector:
                 known = self._newcomer(look.image, detection, seen)
             if known is not None:
                 confirmed.add(known)
-        return [
+        people = [
             DetectedPerson(
                 box=box_around(landmarks),
                 score=landmarks.score,
@@ -68,8 +68,8 @@ class BlazePoseDetector:
                 detected=number in confirmed,
             )
             for number, (landmarks, expected) in enumerate(seen)
-            if self._is_large(box_around(landmarks))
         ]
+        return [person for person in people if self._is_large(person.box)]
 
     def _expected(self, look: Look) -> list[tuple[Landmarks, int | None]]:
         """Those of the expected people who are where they are expected, with their indices, no one twice."""
