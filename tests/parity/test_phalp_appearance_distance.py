@@ -1,5 +1,6 @@
 """People look as different as PHALP finds them, and are as costly to take for each other."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,19 +10,14 @@ import torch
 from tests.fixtures import rules
 from tests.parity import phalp_networks
 from tests.parity.recordings import Recording, recorded
-from workers.phalp.learned.costs import (
-    EQ_010,
-    EQ_010_NEW_SHOT,
-    EQ_019,
-    Equation,
-    People,
-    Terms,
-    costs,
-    raw_appearance_distances,
-    terms,
-)
+from workers.phalp.learned.costs import EQ_019, Equation, People, Terms, costs, terms
 from workers.phalp.learned.networks.encoder import texture_distances
 from workers.texture import COLOUR_SHARE, Texture
+
+#: Another of PHALP's equations, and what becomes of it in the first frame of a shot: a place says nothing,
+#: and looks are `raw_appearances`.
+EQ_010 = Equation(texture=3.8303, pose=1.5207, location=0.4930, nearness=4.5831, most_pose=1.2)
+EQ_010_NEW_SHOT = replace(EQ_010, texture=7.8303, location=np.inf, nearness=np.inf)
 
 #: Of 99 numbers of a location: the origin's picture and its depth; its doubts.
 PLACE, DOUBT = [88, 89, 92], [93, 94, 95]
@@ -52,7 +48,7 @@ def raw_appearances(recording: Recording) -> np.ndarray:
         rules.normal(recording.variant, f"dist.{name}appe", (count, 4096))
         for name, count in (("t", 3), ("d", 4))
     )
-    return raw_appearance_distances(theirs, ours)
+    return np.square((theirs[:, None] - ours[None]) / 1e3).sum(axis=-1)
 
 
 @recorded("appearance_distance")

@@ -33,13 +33,8 @@ class Equation:
     most_pose: float  # poses that differ more cost no more
 
 
-EQ_010: Final = Equation(texture=3.8303, pose=1.5207, location=0.4930, nearness=4.5831, most_pose=1.2)
+#: The one of PHALP's equations by which its release follows people.
 EQ_019: Final = Equation(texture=4.0536, pose=1.3070, location=0.3792, nearness=4.1658, most_pose=1.5)
-
-#: EQ_010 in the first frame of a shot: a place says nothing. Its looks are `raw_appearance_distances`.
-EQ_010_NEW_SHOT: Final = Equation(
-    texture=7.8303, pose=1.5207, location=np.inf, nearness=np.inf, most_pose=1.2
-)
 
 
 class People(NamedTuple):
@@ -90,11 +85,6 @@ def costs(equation: Equation, terms: Terms, texture: Floats | float) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):
         found = (1 + equation.texture * texture) * (1 + equation.pose * pose) * np.exp(location + nearness)
     return np.where(np.isnan(found), np.inf, found)
-
-
-def raw_appearance_distances(expected: Floats, seen: Floats) -> Floats:
-    """The distances (T, D) of whole appearances (T, 4096) and (D, 4096), whatever of them was in view."""
-    return np.square((expected[:, None] - seen[None]) / 1e3).sum(axis=-1)
 
 
 def _squared_distances(one: Floats, other: Floats) -> Floats:

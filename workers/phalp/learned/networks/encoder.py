@@ -10,9 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-#: Numbers of an appearance: 16 channels of 16 x 16.
-APPEARANCE_NUMBERS: Final = 4096
-
 #: Pairs encoded at a time: two maps of 1 MiB each, and some 10 MiB inside the network.
 _PAIRS_AT_A_TIME: Final = 16
 
@@ -34,7 +31,7 @@ class AppearanceEncoder(nn.Module):
         self.conv5_1 = nn.Conv2d(256, 16, 3, padding=1)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Appearances (B, 4096) of maps (B, 4, 256, 256)."""
+        """Appearances (B, 4096) of maps (B, 4, 256, 256): 16 channels of 16 x 16 each."""
         for convolution in (self.conv1x, self.conv2, self.conv3, self.conv4):
             maps = functional.max_pool2d(torch.relu(convolution(maps)), 2)
         return torch.relu(self.conv5_1(torch.relu(self.conv5(maps)))).flatten(1)
