@@ -11,7 +11,7 @@ import numpy as np
 
 from workers.geometry import rotation_from_vector
 from workers.phalp.past import unit_quaternions, vector_from_quaternion
-from workers.phalp.regression import PAST
+from workers.phalp.regression import PAST, Counts
 from workers.phalp.skeleton import Skeleton
 from workers.phalp.state import Floats, TrackState
 
@@ -26,7 +26,7 @@ _MORE: Final = 0.05
 LEAST_KNOWN: Final = 8
 
 
-def changes_of(tracks: Sequence[TrackState], frames: Floats, skeleton: Skeleton) -> Floats:
+def changes_of(tracks: Sequence[TrackState], frames: Counts, skeleton: Skeleton) -> Floats:
     """How much the poses of T tracks change (T, 2) within one frame and within `frames` (T,), mm.
 
     Means over the 24 joints, pelvis on pelvis, of pairs of poses that were seen so far apart; always more
@@ -46,7 +46,7 @@ def changes_of(tracks: Sequence[TrackState], frames: Floats, skeleton: Skeleton)
     return found
 
 
-def _curves(tracks: Sequence[TrackState], known: Floats, skeleton: Skeleton) -> Floats:
+def _curves(tracks: Sequence[TrackState], known: Counts, skeleton: Skeleton) -> Floats:
     """(T, K): how much poses change that are seen so many frames apart, for all `_APART`, mm."""
     rows = np.maximum(np.arange(PAST) - PAST + known[:, None], 0)  # the older frames are the oldest again
     turns = np.array([track.past_turns[row] for track, row in zip(tracks, rows, strict=True)])

@@ -7,6 +7,7 @@ a joint's rotation is undone by that of its parents; a turn has its own noise on
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wire.skeleton import SMPL_PARENTS
 from workers.phalp.state import Floats
@@ -38,7 +39,7 @@ def joints_below() -> Floats:
     return counts
 
 
-def _levels() -> list[Floats]:
+def _levels() -> list[npt.NDArray[np.intp]]:
     """The joints of each depth below the pelvis."""
     depth = np.zeros(len(_PARENTS), dtype=int)
     for joint, parent in enumerate(_PARENTS[1:], start=1):  # a parent comes before its children
