@@ -36,9 +36,8 @@ from client.place import Place
 from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
 from client.work import Parts, Stopped
-from wire import keys
 from wire import settings as wire_settings
-from wire.connection import Connection
+from wire.connection import connect
 from wire.settings import Settings
 from wire.shelf import Shelf, can_lend
 
@@ -158,10 +157,7 @@ def _work(
                 go_on=stop.go_on,
             )
         )
-        own_keys = keys.for_endpoint(running.endpoints[0], settings, role="client")
-        broker = stack.enter_context(
-            Connection(running.endpoints, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
-        )
+        broker = stack.enter_context(connect(running.endpoints, settings))
         status = running.status(broker, stop.go_on)
         parts = Parts(
             broker=broker,

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from client.private_service import private_service
-from wire import keys, processors
-from wire.connection import Connection
+from wire import processors
+from wire.connection import Connection, connect
 from wire.errors import PoseError
 from wire.messages import Status
 from wire.settings import Settings
@@ -68,9 +68,8 @@ def service(
     nobody wants the service any more. Raises `NoService`, `ValueError`.
     """
     addresses = [endpoint] if endpoint else settings.broker_addresses()
-    own_keys = keys.for_endpoint(addresses[0], settings, role="client")
     count = _count(workers if workers is not None else "0" if endpoint else "auto", videos)
-    with Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
+    with connect(addresses, settings) as broker:
         answers = _status(broker) is not None
     if answers:
         yield Running(tuple(addresses))

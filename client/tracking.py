@@ -13,25 +13,22 @@ import asyncio
 import os
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
 from itertools import count
 from types import TracebackType
 
 from client import pictures, results
+from client.async_sending import AsyncSending
 from client.pictures import Image, Picture
 from client.results import FrameResult
 from client.sending import Sending
-from client.under_way import Interrupted, OrderLost, Outcome, Question, UnderWay
+from client.under_way import Interrupted, OrderLost, Outcome, Question
 from client.window import Window
-from wire import keys
 from wire import settings as wire_settings
-from wire.connection import Connection
+from wire.connection import connect
 from wire.errors import PoseError
-from wire.exchange import Answer
 from wire.messages import Status
-from wire.settings import Settings
 from wire.shelf import Shelf, can_lend
 
 #: What a video is made of: encoded pictures (JPEG, PNG, WebP), or arrays (height, width, 3), uint8, RGB.
@@ -48,11 +45,7 @@ class Client:
 
         Raises `ValueError` for one that may not be used. No service need be there yet.
         """
-        settings = wire_settings.load(os.environ)
-        self._max_pixels = settings.max_image_pixels
-        self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
-        self._broker = _connection(self._endpoints, settings)
-        self._shelf = Shelf(settings.max_lent_pictures)
+        self._service = _Service(endpoint)
 
     def track(
         self,
@@ -73,10 +66,15 @@ class Client:
         """
         question = _question(session_id, frames_per_second, meshes, deadline_s)
         status = self.status()
-        shelf = self._shelf if can_lend(status, self._endpoints) else None
-        sending = Sending(self._broker, Window(status.limits), question, go_on=_always, shelf=shelf)
+        sending = Sending(
+            self._service.broker,
+            Window(status.limits),
+            question,
+            go_on=_always,
+            shelf=self._service.shelf_for(status),
+        )
         travelling = (
-            _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
+            self._service.picture(frame, number, frames_per_second)
             for number, frame in enumerate(frames, first_number)
         )
         try:
@@ -87,12 +85,11 @@ class Client:
 
     def status(self) -> Status:
         """How the service is. Raises `DeadlineExceeded` where none answers."""
-        return self._broker.status(timeout_s=_STATUS_TIMEOUT_S)
+        return self._service.status()
 
     def close(self) -> None:
         """End the connection; frames that have no answer fail."""
-        self._broker.close()
-        self._shelf.close()
+        self._service.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -108,11 +105,7 @@ class AsyncClient:
 
     def __init__(self, endpoint: str | None = None) -> None:
         """As `Client`."""
-        settings = wire_settings.load(os.environ)
-        self._max_pixels = settings.max_image_pixels
-        self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
-        self._broker = _connection(self._endpoints, settings)
-        self._shelf = Shelf(settings.max_lent_pictures)
+        self._service = _Service(endpoint)
 
     async def track(
         self,
@@ -127,63 +120,29 @@ class AsyncClient:
         """As `Client.track`; frames may come from an asynchronous source. The event loop is never blocked."""
         question = _question(session_id, frames_per_second, meshes, deadline_s)
         status = await self.status()
-        shelf = self._shelf if can_lend(status, self._endpoints) else None
-        under_way = UnderWay(question, Window(status.limits), shelf)
-        something_came = asyncio.Event()
-
-        def settle(request_id: bytes, future: "asyncio.Future[Answer]") -> None:
-            if not future.cancelled():
-                failure = future.exception()
-                under_way.settle(request_id, failure if isinstance(failure, PoseError) else future.result())
-                something_came.set()
-
-        def send() -> None:
-            for request in under_way.requests(now=time.monotonic()):
-                future = asyncio.wrap_future(self._broker.submit(*request))
-                future.add_done_callback(partial(settle, request.frame.request_id))
-
-        async def next_result() -> FrameResult:
-            while not (outcome := under_way.next(now=time.monotonic())):
-                send()
-                something_came.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(under_way.wait_s(now=time.monotonic())):
-                        await something_came.wait()
-            return _result(outcome)
-
-        failure: PoseError | None = None
-        coming = _asynchronous(frames)
+        sending = AsyncSending(
+            self._service.broker, Window(status.limits), question, shelf=self._service.shelf_for(status)
+        )
+        number = count(first_number)
+        travelling = (
+            self._service.picture(frame, next(number), frames_per_second)
+            async for frame in _asynchronous(frames)
+        )
         try:
-            for number in count(first_number):
-                try:
-                    frame = await anext(coming)
-                    picture = _picture(frame, number, frames_per_second, max_pixels=self._max_pixels)
-                except StopAsyncIteration:
-                    break
-                except PoseError as error:
-                    failure = error
-                    break
-                while under_way and not under_way.has_room(picture):
-                    yield await next_result()
-                under_way.add(picture)
-                send()
-            while under_way:
-                yield await next_result()
-            if failure:
-                raise failure
+            # Whoever reads no further lets go of what is under way at once, not once the loop has time.
+            async with aclosing(sending.outcomes(travelling)) as outcomes:
+                async for outcome in outcomes:
+                    yield _result(outcome)
         except (Interrupted, OrderLost) as error:
             raise error.reason from None
-        finally:
-            under_way.give_up()
 
     async def status(self) -> Status:
         """How the service is. Raises `DeadlineExceeded` where none answers."""
-        return await asyncio.to_thread(self._broker.status, _STATUS_TIMEOUT_S)
+        return await asyncio.to_thread(self._service.status)
 
     async def close(self) -> None:
         """End the connection; frames that have no answer fail."""
-        await asyncio.to_thread(self._broker.close)
-        self._shelf.close()
+        await asyncio.to_thread(self._service.close)
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -194,9 +153,35 @@ class AsyncClient:
         await self.close()
 
 
-def _connection(addresses: Sequence[str], settings: Settings) -> Connection:
-    own_keys = keys.for_endpoint(addresses[0], settings, role="client")
-    return Connection(addresses, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
+class _Service:
+    """What both clients have of a running service. broker: the connection to it."""
+
+    def __init__(self, endpoint: str | None) -> None:
+        settings = wire_settings.load(os.environ)
+        self._max_pixels = settings.max_image_pixels
+        self._endpoints = [endpoint] if endpoint else settings.broker_addresses()
+        self._shelf = Shelf(settings.max_lent_pictures)
+        self.broker = connect(self._endpoints, settings)
+
+    def status(self) -> Status:
+        """How it is. Raises `DeadlineExceeded` where none answers."""
+        return self.broker.status(timeout_s=_STATUS_TIMEOUT_S)
+
+    def shelf_for(self, status: Status) -> Shelf | None:
+        """From which its workers can read; None: they cannot."""
+        return self._shelf if can_lend(status, self._endpoints) else None
+
+    def picture(self, frame: Frame, number: int, rate: float | None) -> Picture:
+        """A frame as it travels, at its place in a video of so many frames a second (None: unknown)."""
+        time_s = number / rate if rate else None
+        if isinstance(frame, bytes):
+            return pictures.of_encoded(frame, number=number, time_s=time_s, max_pixels=self._max_pixels)
+        return pictures.of_array(frame, number=number, time_s=time_s)
+
+    def close(self) -> None:
+        """End the connection; frames that have no answer fail."""
+        self.broker.close()
+        self._shelf.close()
 
 
 def _question(
@@ -209,13 +194,6 @@ def _question(
         meshes=meshes,
         deadline_s=deadline_s,
     )
-
-
-def _picture(frame: Frame, number: int, rate: float | None, *, max_pixels: int) -> Picture:
-    time_s = number / rate if rate else None
-    if isinstance(frame, bytes):
-        return pictures.of_encoded(frame, number=number, time_s=time_s, max_pixels=max_pixels)
-    return pictures.of_array(frame, number=number, time_s=time_s)
 
 
 def _result(outcome: Outcome) -> FrameResult:

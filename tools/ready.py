@@ -11,9 +11,8 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from wire import keys
 from wire import settings as wire_settings
-from wire.connection import Connection
+from wire.connection import connect
 from wire.errors import PoseError
 from wire.settings import Settings
 from workers import alive
@@ -58,8 +57,7 @@ def silent(addresses: Sequence[str], settings: Settings) -> list[str]:
 
 
 def _answers(address: str, settings: Settings) -> bool:
-    own_keys = keys.for_endpoint(address, settings, role="client")
-    with Connection(address, max_frame_bytes=settings.max_body_bytes, keys=own_keys) as broker:
+    with connect([address], settings) as broker:
         try:
             broker.status(timeout_s=_ANSWERS_WITHIN_S)
         except PoseError:

@@ -21,9 +21,10 @@ import zmq
 from wire.endpoints import check_endpoints
 from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
 from wire.exchange import CLOSED, Answer, Exchange, Settled
-from wire.keys import PeerKeys
+from wire.keys import PeerKeys, for_endpoint
 from wire.messages import Buffer, Frame, Status, StatusRequest
 from wire.requests import NO_ANSWER, new_request_id
+from wire.settings import Settings
 from wire.statuses import merged
 
 log = logging.getLogger(__name__)
@@ -239,3 +240,12 @@ class Connection:
             self._submitted.clear()
         for future in left:
             future.set_exception(Internal(CLOSED))
+
+
+def connect(endpoints: Sequence[str], settings: Settings) -> Connection:
+    """A client's connection to the brokers there, with the bound and the keys of the settings.
+
+    Raises `ValueError` for an endpoint that may not be used so, or keys that cannot be.
+    """
+    own_keys = for_endpoint(endpoints[0], settings, role="client")
+    return Connection(endpoints, max_frame_bytes=settings.max_body_bytes, keys=own_keys)

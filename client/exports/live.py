@@ -27,9 +27,8 @@ from client.results import FrameResult, Person
 from client.service import NoService, service
 from client.under_way import Question
 from client.video import Image
-from wire import keys
 from wire import settings as wire_settings
-from wire.connection import Connection
+from wire.connection import Connection, connect
 from wire.errors import Busy, PoseError
 from wire.settings import Settings
 
@@ -117,10 +116,7 @@ def _connection(stack: ExitStack, endpoint: str | None, settings: Settings, cons
     running = stack.enter_context(
         service(endpoint, None, settings, folder=Path(folder), videos=1, console=console, go_on=lambda: None)
     )
-    own_keys = keys.for_endpoint(running.endpoints[0], settings, role="client")
-    broker = stack.enter_context(
-        Connection(running.endpoints, max_frame_bytes=settings.max_body_bytes, keys=own_keys)
-    )
+    broker = stack.enter_context(connect(running.endpoints, settings))
     running.status(broker, lambda: None)
     return broker
 
