@@ -17,13 +17,13 @@ from body.model import Body
 from wire import settings as wire_settings
 from wire.camera import project
 from workers import assets
-from workers.blazepose.detector import Detector, whole_frame
+from workers.blazepose import build
+from workers.blazepose.detector import whole_frame
 from workers.blazepose.graph import pruned
-from workers.blazepose.landmarks import READ, LandmarkFinder
+from workers.blazepose.landmarks import READ
 from workers.blazepose.network import Network
 from workers.blazepose.region import region_of_joints
 from workers.blazepose.search import Expected, Search
-from workers.build import blazepose_observer
 from workers.types import BodyPose, Image, Plan, Proposal
 
 
@@ -33,11 +33,10 @@ def main() -> None:
     directory = assets.directory(settings)
     detection = assets.read("pose_detection.tflite", directory)
     landmark = assets.read("pose_landmark_full.tflite", directory)
-    detector = Detector(detection, threads=settings.threads)
-    finder = LandmarkFinder(landmark, threads=settings.threads)
+    detector, finder = build.networks(directory, threads=settings.threads)
     search = Search(detector=detector, finder=finder, max_people=settings.max_people)
     body = Body.open()
-    observer = blazepose_observer(settings, body)
+    observer = build.observer(settings, body)
 
     image = picture(assets.path("sports2d_demo.mp4", directory), number=60)
     whole = whole_frame(image.shape[1], image.shape[0])

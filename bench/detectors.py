@@ -17,8 +17,7 @@ from bench.blazepose import picture
 from bench.timing import median_ms
 from wire import settings as wire_settings
 from workers import assets
-from workers.blazepose.detector import Detector
-from workers.blazepose.landmarks import LandmarkFinder
+from workers.blazepose.build import networks
 from workers.detectors.blazepose import BlazePoseDetector
 from workers.detectors.networks import Name, architecture, prepare
 from workers.detectors.person import Look, PersonDetector, Thresholds
@@ -41,16 +40,8 @@ def main() -> None:
     print(
         f"{'detector':<14}{'median ms':>10}{'CPU ms':>10}   {settings.threads} threads, two people expected"
     )
-    row(
-        BlazePoseDetector(
-            detector=Detector(assets.read("pose_detection.tflite", directory), threads=settings.threads),
-            finder=LandmarkFinder(
-                assets.read("pose_landmark_full.tflite", directory), threads=settings.threads
-            ),
-            thresholds=thresholds,
-        ),
-        image,
-    )
+    detector, finder = networks(directory, threads=settings.threads)
+    row(BlazePoseDetector(detector=detector, finder=finder, thresholds=thresholds), image)
     names: tuple[Name, ...] = ("fasterrcnn", "maskrcnn")
     for name in names:
         torch.manual_seed(0)

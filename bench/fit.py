@@ -23,6 +23,7 @@ from wire.settings import Settings
 from wire.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from workers import assets
 from workers.blazepose import kinematics
+from workers.blazepose.build import networks
 from workers.blazepose.detector import Detector, whole_frame
 from workers.blazepose.fit import Fit, FittedBody
 from workers.blazepose.kinematics import Posed
@@ -75,8 +76,7 @@ def main() -> None:
 def followed(settings: Settings) -> Iterator[tuple[str, list[Shot]]]:
     """Each clip, and its most certain person, found in each frame where he was just before."""
     directory = assets.directory(settings)
-    detector = Detector(assets.read("pose_detection.tflite", directory), threads=settings.threads)
-    finder = LandmarkFinder(assets.read("pose_landmark_full.tflite", directory), threads=settings.threads)
+    detector, finder = networks(directory, threads=settings.threads)
     for clip in CLIPS:
         yield clip, list(_follow(video.frames(assets.path(clip, directory)), detector, finder))
 

@@ -20,9 +20,9 @@ from wire import settings
 from wire.camera import project
 from workers import assets
 from workers.appearance import Appearance
-from workers.blazepose.detector import Detector
+from workers.blazepose.build import networks
 from workers.blazepose.fit import Fit, FittedBody
-from workers.blazepose.landmarks import LandmarkFinder, Landmarks
+from workers.blazepose.landmarks import Landmarks
 from workers.blazepose.observer import BlazePoseObserver
 from workers.blazepose.search import Search
 from workers.phalp.tracker import Tracker
@@ -87,18 +87,12 @@ class Clip:
     """Follows one clip from its first frame to its last."""
 
     def __init__(self, config: settings.Settings) -> None:
-        directory = assets.directory(config)
         self._body = Body.open()
         self._face = self._body.restricted_to(list(self._body.points.values()))
         self._fit = RememberingFit(self._body)
+        detector, finder = networks(assets.directory(config), threads=config.threads)
         self._observer = BlazePoseObserver(
-            search=Search(
-                detector=Detector(assets.read("pose_detection.tflite", directory), threads=config.threads),
-                finder=LandmarkFinder(
-                    assets.read("pose_landmark_full.tflite", directory), threads=config.threads
-                ),
-                max_people=config.max_people,
-            ),
+            search=Search(detector=detector, finder=finder, max_people=config.max_people),
             fit=self._fit,
             appearance=Appearance(self._body),
             body=self._body,

@@ -18,7 +18,7 @@ from body.model import Body
 from client import video
 from wire import settings
 from workers import assets
-from workers.build import blazepose_observer
+from workers.blazepose.build import observer
 from workers.phalp.change import changes_of
 from workers.phalp.sighting import Sighting, lift
 from workers.phalp.skeleton import Skeleton
@@ -226,7 +226,7 @@ class Recorder:
 
     def __init__(self, config: settings.Settings) -> None:
         body = Body.open()
-        self._observer = blazepose_observer(config, body)
+        self._observer = observer(config, body)
         self.tracker = Tracker(joints_of=body.joints, max_people=config.max_people)
         self.skeleton = Skeleton(body.joints)
 

@@ -5,16 +5,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from body.model import OPEN_BODY, Body
+from body.model import Body
 from wire.errors import ModelNotLoaded
 from wire.settings import Settings
 from workers import answers, assets
-from workers.appearance import Appearance
-from workers.blazepose.detector import Detector
-from workers.blazepose.fit import Fit
-from workers.blazepose.landmarks import LandmarkFinder
-from workers.blazepose.observer import BlazePoseObserver
-from workers.blazepose.search import Search
+from workers.blazepose import build as blazepose
 from workers.lmdb_store import LmdbStore
 from workers.observer import Eyes
 from workers.phalp.learned.build import Phalp, open_phalp
@@ -46,7 +41,7 @@ def build(settings: Settings, *, index: int = 0) -> Parts:
         eyes, phalp = _with_hmr2(settings, index=index)
     else:
         follows_by_phalp(settings)  # refuses what cannot be
-        eyes, phalp = _blazepose(settings), None
+        eyes, phalp = blazepose.eyes(settings), None
     embedded = Tracker(joints_of=eyes.body.joints, max_people=settings.max_people)
     return Parts(
         pipeline=Pipeline(
@@ -93,32 +88,6 @@ def _with_hmr2(settings: Settings, *, index: int) -> tuple[Eyes, Phalp | None]:
         raise ModelNotLoaded("POSE_OBSERVER=hmr2 needs torch; run: pip install '.[hmr2]'") from error
     phalp = open_phalp(settings, index=index) if learned else None
     return hmr2.eyes(settings, index=index, phalp=phalp), phalp
-
-
-def _blazepose(settings: Settings) -> Eyes:
-    body = Body.open()
-    published = {asset.name: asset.published for asset in assets.in_groups([assets.DEFAULT_GROUP])}
-    files = {name: digest.sha256 for name, digest in published.items() if digest}
-    files[OPEN_BODY.name] = assets.digest(OPEN_BODY).sha256
-    return Eyes(
-        observer=blazepose_observer(settings, body),
-        body=body,
-        device="cpu",
-        models={name: f"sha256:{sha256}" for name, sha256 in files.items()},
-    )
-
-
-def blazepose_observer(settings: Settings, body: Body) -> BlazePoseObserver:
-    """The embedded observer."""
-    directory = assets.directory(settings)
-    search = Search(
-        detector=Detector(assets.read("pose_detection.tflite", directory), threads=settings.threads),
-        finder=LandmarkFinder(assets.read("pose_landmark_full.tflite", directory), threads=settings.threads),
-        max_people=settings.max_people,
-        min_width_px=settings.min_person_px()[0],
-        min_height_px=settings.min_person_px()[1],
-    )
-    return BlazePoseObserver(search=search, fit=Fit(body), appearance=Appearance(body), body=body)
 
 
 def open_store(settings: Settings, tracker: str, *, index: int) -> Store:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 from wire.settings import Settings
 from workers import assets
-from workers.blazepose.detector import Detector
-from workers.blazepose.landmarks import LandmarkFinder
+from workers.blazepose import build as blazepose
 from workers.detectors.blazepose import BlazePoseDetector
 from workers.detectors.person import PersonDetector, Thresholds
 
@@ -28,13 +27,8 @@ def build(settings: Settings, device: "torch.device", *, assets_dir: Path) -> Pe
         min_height_px=min_height_px,
     )
     if settings.detector == "blazepose":
-        return BlazePoseDetector(
-            detector=Detector(assets.read("pose_detection.tflite", assets_dir), threads=settings.threads),
-            finder=LandmarkFinder(
-                assets.read("pose_landmark_full.tflite", assets_dir), threads=settings.threads
-            ),
-            thresholds=thresholds,
-        )
+        detector, finder = blazepose.networks(assets_dir, threads=settings.threads)
+        return BlazePoseDetector(detector=detector, finder=finder, thresholds=thresholds)
     from workers.detectors import networks
     from workers.detectors.rcnn import RcnnDetector
 
