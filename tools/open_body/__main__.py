@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tools.open_body.joints import PARENTS, joint_positions, joint_regressor, joint_weights
+from tools.open_body.joints import joint_positions, joint_regressor, joint_weights
 from tools.open_body.people import People, load_people
 from tools.open_body.points import surface_points
 from tools.open_body.surface import decimated
 from tools.open_body.t_pose import in_t_pose
+from wire.skeleton import SMPL_PARENTS
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def write_asset(path: Path, people: People) -> None:
         v_template=carrier.vertices.astype(np.float32),
         shapedirs=shape_directions(vertices).astype(np.float16),
         faces=carrier.faces.astype(np.uint16),
-        parents=np.array(PARENTS, np.int8),
+        parents=np.array(SMPL_PARENTS, np.int8),
         weight_joints=weight_joints.astype(np.uint8),
         weights=weights.astype(np.float32),
         regressor_joints=regressor.row.astype(np.uint8),

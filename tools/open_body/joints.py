@@ -54,7 +54,6 @@ JOINTS: dict[str, tuple[str, dict[str, float]]] = {
     "left_hand": (r"(metacarpal|finger).*\.L", {r"finger3-1\.L": 1}),
     "right_hand": (r"(metacarpal|finger).*\.R", {r"finger3-1\.R": 1}),
 }
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
 
 def joint_positions(people: People) -> Array:
