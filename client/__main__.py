@@ -35,6 +35,7 @@ from client.inputs import DEFAULT_RATE, NotFound, Video, videos
 from client.place import Place
 from client.second_pass.story import BEFORE_S
 from client.service import NoService, service
+from client.terminal import complain, terminal
 from client.work import Parts, Stopped
 from wire import settings as wire_settings
 from wire.connection import connect
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in _OTHERS:
         return _OTHERS[words[0]](words[1:])
     given = _parser().parse_args(words)
-    console = Console(stderr=True, quiet=given.quiet)
+    console = terminal(quiet=given.quiet)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
@@ -86,14 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except Stopped:  # before any video was begun
                 reports = bulk.as_they_are(where)
     except (NotFound, ValueError, OSError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_BAD_ARGUMENTS
     except NoService as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_NO_SERVICE
     _tell(reports, given.report or folder / REPORT, time.monotonic() - started, console)
     for failure in afterwards.failures:
-        console.print(f"[red]not exported[/] {failure}", soft_wrap=True)
+        complain(console, f"not exported {failure}")
     return _status(reports, stop.signum) or (EXIT_SOME_FAILED if afterwards.failures else EXIT_COMPLETE)
 
 

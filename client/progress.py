@@ -26,6 +26,7 @@ from client import spool
 from client.bulk import Report
 from client.inputs import Video
 from client.records import FRAME, NOBODY, PERSON, STATES, Record
+from client.terminal import complain
 from client.work import Watcher
 
 _COLOURS = {"detected": "green", "recovered": "yellow", "predicted": "red", "nobody": "bright_black"}
@@ -69,7 +70,7 @@ class Board:
             self._ended += report.state != "unfinished"
             self._progress.update(self._all, description=self._title())
         if report.state in ("failed", "damaged"):
-            self._progress.console.print(f"[red]{report.state}[/] {report.video}: {report.error}")
+            complain(self._progress.console, f"{report.state} {report.video}: {report.error}")
 
     def expect(self, frames: int) -> None:
         """So many frames more (or fewer) than known before."""
@@ -134,7 +135,7 @@ class _Line(Watcher):
 def board(console: Console, videos: int) -> Iterator[Board]:
     """The lines, while they are shown."""
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=16),
         MofNCompleteColumn(),
         _Rate(),
@@ -168,7 +169,7 @@ def summary(reports: Sequence[Report]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     for row, report in enumerate(reports):
         state = "was there" if report.was_there else report.state
-        table.add_row(Path(report.video).name, state, *(column[row] for column in told.values()))
+        table.add_row(Text(Path(report.video).name), state, *(column[row] for column in told.values()))
     return table
 
 

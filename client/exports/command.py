@@ -20,6 +20,7 @@ from client.exports.formats import FORMATS, Choice
 from client.exports.scene import Unavailable
 from client.exports.skeleton import evenly, of_track, rate
 from client.motion import Motion, Track
+from client.terminal import complain, terminal
 from wire import settings as wire_settings
 from wire.errors import PoseError
 
@@ -32,7 +33,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the exit status."""
     given = _parser().parse_args(arguments)
-    console = Console(stderr=True, quiet=given.quiet)
+    console = terminal(quiet=given.quiet)
     try:
         choice = Choice(formats.named(given.format), tuple(given.track), given.origin == "camera")
         avatar = vmc.address(given.vmc) if given.vmc else None
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         assets_dir = wire_settings.load(os.environ).assets_directory()
         results = list(_results(given.results))
     except (ValueError, OSError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_BAD_ARGUMENTS
     status = EXIT_WRITTEN
     for result in results:
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
         except (PoseError, Unavailable, ValueError, OSError) as error:
-            console.print(f"[red]{result}: {error}[/]", soft_wrap=True)
+            complain(console, f"{result}: {error}")
             status = EXIT_SOME_FAILED
     return status
 

@@ -25,6 +25,7 @@ from client.exports.scene import Unavailable
 from client.exports.skeleton import of_person
 from client.results import FrameResult, Person
 from client.service import NoService, service
+from client.terminal import complain, terminal
 from client.under_way import Question
 from client.video import Image
 from wire import settings as wire_settings
@@ -48,7 +49,7 @@ EXIT_INTERRUPTED = 130
 def main(arguments: Sequence[str]) -> int:
     """Run the command; the exit status."""
     given = _parser().parse_args(arguments)
-    console = Console(stderr=True, quiet=given.quiet)
+    console = terminal(quiet=given.quiet)
     try:
         settings = wire_settings.load(os.environ)
         avatar = vmc.address(given.vmc)
@@ -62,13 +63,13 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except NoService as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_NO_SERVICE
     except (ValueError, Unavailable, FileNotFoundError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_BAD_ARGUMENTS
     except (PoseError, OSError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        complain(console, error)
         return EXIT_FAILED
     return EXIT_ENDED
 

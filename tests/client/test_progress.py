@@ -1,11 +1,15 @@
 """What bulk work shows at its end, in a terminal as narrow as they come."""
 
 import io
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from client import progress
 from client.bulk import Report
+from client.inputs import Video
+from client.terminal import terminal
 
 
 def test_every_column_is_whole_in_eighty() -> None:
@@ -21,6 +25,21 @@ def test_every_column_is_whole_in_eighty() -> None:
     for word in ("video", "state", "frames", "recovered", "nobody", "failed", "per s", "unfinished", "147.2"):
         assert word in told
     assert "…" not in told
+
+
+def test_names_and_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    name, reason = "a ride [draft] :cat:.mp4", "[/] is no video"
+    console = terminal(quiet=False)
+    report = Report(f"/{name}", "ride.npz", "failed", error=reason)
+
+    with progress.board(console, 1) as board:
+        board.watcher(Video(Path("/tmp", name))).began(10)
+        board.ended(report)
+    console.print(progress.summary([report]))
+
+    told = capsys.readouterr().err
+    assert f"failed /{name}: {reason}" in told
+    assert told.count(name) == 3  # on its line, with its reason, and at the end
 
 
 def test_columns_with_nothing_in_them_are_left_out() -> None:
