@@ -13,7 +13,7 @@ import pybase64
 from isal import igzip_lib
 
 from bench.timing import median_ms
-from http_edge import contract, intake, topology
+from http_edge import contract, intake, results, topology
 from http_edge.compression import LEVEL, Gzip
 from http_edge.formats import Body
 from http_edge.topology import OPEN_BODY, Topology
@@ -115,15 +115,15 @@ def _lent(shelf: Shelf, picture: bytes) -> None:
     shelf.take_back(slot, read=True)
 
 
-def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> contract.People:
-    return contract.read(result, payload, topology=faces, meshes="primary")
+def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> results.People:
+    return results.read(result, payload, topology=faces, meshes="primary")
 
 
 def _answer(arrays: Mapping[str, Array], faces: Topology) -> Body:
     return _written(_people(_result(arrays), messages.pack_arrays(arrays)[1], faces), faces)
 
 
-def _written(people: contract.People, faces: Topology) -> Body:
+def _written(people: results.People, faces: Topology) -> Body:
     return contract.answer(people, topology=faces, style=contract.Style(), elapsed_ms=1.0)
 
 

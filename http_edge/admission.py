@@ -4,8 +4,6 @@
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from wire.errors import Busy
 
@@ -13,17 +11,15 @@ BUSY_RETRY_S = 1.0
 
 
 class Admission:
-    """So many places; one request more is refused, never kept waiting for its turn."""
+    """So many places, held by `with`; one request more is refused, never kept waiting for its turn."""
 
     def __init__(self, limit: int) -> None:
         self._free = threading.BoundedSemaphore(limit)
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Hold one place. Raises `Busy`."""
         if not self._free.acquire(blocking=False):
             raise Busy("the service has as many requests as it takes at a time", retry_after_s=BUSY_RETRY_S)
-        try:
-            yield
-        finally:
-            self._free.release()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()

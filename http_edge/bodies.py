@@ -9,7 +9,7 @@ import io
 _PIECE_BYTES = 16 * 2**10
 
 
-class Body:
+class AnnouncedBody:
     """What waitress calls a stream consumer."""
 
     error = None
@@ -41,7 +41,7 @@ class Body:
         self._put_together()
         return io.BytesIO(b"".join(self._pieces))
 
-    def getbuf(self) -> "Body":
+    def getbuf(self) -> "AnnouncedBody":
         """What to close."""
         return self
 

@@ -1,9 +1,7 @@
-"""The JSON bodies of the contract, from a worker's result.
+"""The bodies of the contract, from a worker's result.
 
-Pure: a `Result` with its arrays in, bytes out. An answer is whole or it is not given:
-counts, names and finiteness are checked here, and a result that breaks them is a bug.
-Lengths are metres in body-centred camera axes (x right, y down, z away), rounded to
-0.1 mm; pixels are those of the image sent, rounded to 0.01.
+Pure: `People` in, bytes out. Lengths are metres in body-centred camera axes (x right, y down, z away),
+rounded to 0.1 mm; pixels are those of the image sent, rounded to 0.01.
 """
 
 import math
@@ -12,55 +10,25 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from http_edge.formats import JSON, Body, Format
 from http_edge.numerals import METRES_DIGITS
+from http_edge.results import Array, Meshes, People
 from http_edge.topology import Topology
 from wire.camera import crop_camera, crop_square, focal_length_px, project
-from wire.errors import ProtocolError
-from wire.messages import Buffer, Person, Result, unpack_arrays
+from wire.messages import Person, Result
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS
 
-Array = npt.NDArray[np.floating]
 #: An object under construction; its values are whatever its `Format` can write.
 Json = dict[str, Any]
 KeypointSet = Literal["coco17", "smpl24"]
-#: Whose meshes there are.
-Meshes = Literal["none", "primary", "everyone"]
 
 _PIXEL_DIGITS = 2
 _CAMERA_DIGITS = 6  # a camera multiplies whatever error it carries by its focal length
 _SHARE_DIGITS = 4
 _ANGLE_DIGITS = 2
 
-#: Nothing measured is as large; rounding something much larger would overflow to infinity.
-_LARGEST = 1e9
-
-#: What each array of a result must be for one person (or one mesh).
-_PERSON_SHAPES = {
-    "joints": (24, 3),
-    "joint_confidence": (24,),
-    "keypoints": (17, 3),
-    "keypoints_2d": (17, 2),
-    "keypoint_confidence": (17,),
-    "angles": (len(JOINT_ANGLES),),
-    "rotations": (24, 3, 3),
-    "betas": (10,),
-    "translation": (3,),
-    "boxes": (4,),
-}
-
 NOBODY = "no person seen: none in view, and none to predict from earlier frames"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class People:
-    """A result, its arrays (checked), and its picture."""
-
-    result: Result
-    arrays: Mapping[str, Array]
-    png: Buffer | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +39,6 @@ class Style:
     meshes: Meshes = "primary"
     faces: bool = True
     form: Format = JSON
-
-
-def read(result: Result, payload: Sequence[Buffer], *, topology: Topology, meshes: Meshes) -> People:
-    """The result with its payload frames as arrays. Raises `ValueError` where they don't fit it."""
-    try:
-        arrays = unpack_arrays(result.arrays, payload)
-    except ProtocolError as error:
-        raise ValueError(f"the worker's result is broken: {error}") from error
-    count = len(result.people)
-    shown = () if result.primary is None else (result.primary,)
-    if any(not 0 <= row < count for row in shown):
-        raise ValueError(f"the primary person, {result.primary}, is not among {count} people")
-    mesh_count = {"none": 0, "primary": len(shown), "everyone": count}[meshes]
-    shapes = {name: (count, *shape) for name, shape in _PERSON_SHAPES.items()}
-    shapes["vertices"] = (mesh_count, topology.vertex_count, 3)
-    checked = {name: _checked(name, arrays.get(name), shape) for name, shape in shapes.items()}
-    _refuse_immeasurable(checked)
-    return People(result, checked, payload[len(result.arrays)] if result.has_png else None)
 
 
 def answer(people: People, *, topology: Topology, style: Style, elapsed_ms: float) -> Body:
@@ -255,12 +205,11 @@ def _rows(people: People, style: Style) -> list[_Row]:
     """Everybody's numbers: an array at a time, as many small ones take several times as long."""
     arrays, numbers = people.arrays, style.form.numbers
     angles = _listed(arrays["angles"], _ANGLE_DIGITS)
-    translations = arrays["translation"].astype(np.float64)
     written = zip(
         _keypoints(people, style.keypoints),
         numbers(arrays["joints"], METRES_DIGITS),
         [dict(zip(JOINT_ANGLES, row, strict=True)) for row in angles],
-        [[_number(value, _CAMERA_DIGITS) for value in row] for row in translations],
+        _listed(arrays["translation"], _CAMERA_DIGITS),
         numbers(arrays["boxes"], _PIXEL_DIGITS),
         numbers(arrays["betas"], _SHARE_DIGITS),
         numbers(arrays["rotations"], _CAMERA_DIGITS),
@@ -280,6 +229,8 @@ def _keypoints(people: People, keypoints: KeypointSet) -> list[list[Json]]:
         names = SMPL_JOINTS
         points = arrays["joints"]
         pixels = project(points, arrays["translation"], result.width_px, result.height_px)
+        if not np.isfinite(pixels).all():
+            raise ValueError("a number derived from the result is not finite")
         confidence = arrays["joint_confidence"]
     persons = zip(
         _listed(pixels, _PIXEL_DIGITS),
@@ -298,8 +249,6 @@ def _keypoints(people: People, keypoints: KeypointSet) -> list[list[Json]]:
 
 def _listed(array: Array, digits: int) -> list[Any]:
     """The same as Python numbers; doubles, because a float32 widened shows all its digits."""
-    if not np.isfinite(array).all():
-        raise ValueError("a number derived from the result is not finite")
     listed: list[Any] = array.astype(np.float64).round(digits).tolist()
     return listed
 
@@ -313,24 +262,3 @@ def _number(value: float, digits: int) -> float:
 def _error(value: float | None) -> float | None:
     """An error, mm or pixels; None where it is not said."""
     return None if value is None else _number(value, _PIXEL_DIGITS)
-
-
-def _checked(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...]) -> Array:
-    """The array, if it is what the contract's counts rest on; `vertices` may hold more meshes than asked."""
-    if array is None or array.dtype.kind != "f":
-        raise ValueError(f"the result has no array {name!r} of floating-point numbers")
-    if array.shape[1:] != shape[1:] or array.shape[0] < shape[0]:
-        raise ValueError(f"array {name!r} is {list(array.shape)}, not {list(shape)}")
-    return array
-
-
-def _refuse_immeasurable(arrays: Mapping[str, Array]) -> None:
-    # All at once: eleven small looks take ten times as long.
-    if _measurable(np.concatenate([array.ravel() for array in arrays.values()])):
-        return
-    name = next(name for name, array in arrays.items() if not _measurable(array))
-    raise ValueError(f"array {name!r} has a number that is not finite, or beyond all measure")
-
-
-def _measurable(array: Array) -> bool:
-    return bool(array.min(initial=0) >= -_LARGEST and array.max(initial=0) <= _LARGEST)

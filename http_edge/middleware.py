@@ -3,7 +3,6 @@
 import logging
 import re
 import time
-import uuid
 from functools import lru_cache
 
 import falcon
@@ -12,6 +11,7 @@ from http_edge import headers
 from http_edge.compression import Gzip
 from http_edge.formats import Body
 from http_edge.metrics import Metrics
+from wire.requests import new_request_id
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Bookkeeping:
         """Called before the path is looked at."""
         given = req.get_header("X-Request-Id", default="")
         req.context.arrived = time.perf_counter()
-        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else new_request_id().hex()
         resp.set_header("X-Request-Id", req.context.request_id)
         self._metrics.in_flight.inc()
 

@@ -32,7 +32,7 @@ class Warmup:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Wait for a worker, or for the reason why none can come."""
-        with self._admission():
+        with self._admission:
             snapshot = self._watch.wait_until_decided(self._settings.request_timeout_s)
         resp.data = orjson.dumps(warmup_body(snapshot, expected_workers=self._settings.workers))
         resp.content_type = falcon.MEDIA_JSON

@@ -6,11 +6,12 @@ import falcon
 
 from http_edge import batch, headers, intake
 from http_edge.admission import Admission
-from http_edge.contract import KeypointSet, Meshes, Style
+from http_edge.contract import KeypointSet, Style
 from http_edge.formats import Format
 from http_edge.forms import readable
 from http_edge.intake import Extent, Intake
 from http_edge.posing import Posing
+from http_edge.results import Meshes
 from wire.errors import PoseError, UnsupportedMediaType
 from wire.settings import Settings
 
@@ -26,7 +27,7 @@ class HybridPose:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one picture. Raises every `PoseError` of the contract."""
-        with self._admission():
+        with self._admission:
             asked = _read_intake(req)
             req.context.frame_number = asked.frame_number
             session_id, form = headers.session_id(req), headers.preferred(req.accept)
@@ -53,7 +54,7 @@ class BatchPose:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer one picture after the other. Raises `BadRequest`, `Busy` or `UnsupportedMediaType`."""
-        with self._admission():
+        with self._admission:
             asked = batch.read(_read_json(req), max_frames=self._settings.max_session_frames)
             extent, form = asked.extent.or_else(intake.extent(req.params)), headers.preferred(req.accept)
 

@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from http_edge import contract
+from http_edge import contract, results
 from http_edge.asking import Asking
 from http_edge.callers import Anybody
 from http_edge.contract import Style
@@ -57,7 +57,7 @@ class Posing:
         else:  # as its caller knows it
             result = msgspec.structs.replace(result, session_id=session_id)
         topology = self._body.topology()
-        people = contract.read(result, payload, topology=topology, meshes=style.meshes)
+        people = results.read(result, payload, topology=topology, meshes=style.meshes)
         elapsed_ms = (time.perf_counter() - arrived) * 1e3
         body = contract.answer(people, topology=topology, style=style, elapsed_ms=elapsed_ms)
         self._metrics.done(result)

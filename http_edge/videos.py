@@ -88,7 +88,7 @@ class PoseVideo:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the video in; wait for it unless that is not wanted. Raises what its job failed with."""
-        with self._videos.admission():
+        with self._videos.admission:
             job, in_background = self._videos.intake.take_in(req)
             if not in_background and self._videos.begins_at_once(job):
                 job = self._videos.wait(job)
@@ -114,7 +114,7 @@ class ProcessVideoAsync:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Take the video in."""
-        with self._videos.admission():
+        with self._videos.admission:
             job, _ = self._videos.intake.take_in(req)
         resp.status = falcon.HTTP_202
         resp.media = {"status": "accepted", "job_id": job.job_id}

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import orjson
 
-from http_edge import contract
-from http_edge.contract import Array, Json, KeypointSet, People
+from http_edge import results
+from http_edge.contract import Json, KeypointSet
 from http_edge.numerals import vertices_json
+from http_edge.results import Array, People
 from http_edge.topology import Topology
 from wire.camera import project
 from wire.errors import Internal, PoseError
@@ -35,7 +36,7 @@ def entry(
 ) -> bytes:
     """The entry as JSON on one line. Raises `Internal` where the result is not whole."""
     try:
-        people = contract.read(result, payload, topology=topology, meshes="everyone" if meshes else "none")
+        people = results.read(result, payload, topology=topology, meshes="everyone" if meshes else "none")
     except ValueError as error:
         raise Internal(f"the worker's answer is broken: {error}") from error
     persons = [_person(people, row, keypoints, meshes=meshes) for row in range(len(result.people))]

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http_edge.bodies import Body
+from http_edge.bodies import AnnouncedBody
 
 sizes = st.integers(0, 40_000)
 
@@ -13,7 +13,7 @@ sizes = st.integers(0, 40_000)
 @given(st.lists(sizes, max_size=12), sizes)
 def test_a_body_is_what_came_up_to_its_length(pieces: list[int], more: int) -> None:
     stream = b"".join(bytes([number]) * size for number, size in enumerate(pieces))
-    body, at = Body(len(stream)), 0
+    body, at = AnnouncedBody(len(stream)), 0
     for size in [*pieces, more]:
         came = (stream + b"the next request" * 2500)[at : at + size]
         at += body.received(came)
@@ -25,14 +25,14 @@ def test_a_body_is_what_came_up_to_its_length(pieces: list[int], more: int) -> N
 
 @given(st.integers(1, 100), st.integers(0, 99))
 def test_a_body_is_not_complete_before_all_has_come(length: int, came: int) -> None:
-    body = Body(length)
+    body = AnnouncedBody(length)
     body.received(bytes(min(came, length)))
     assert body.completed is (came >= length)
 
 
 def test_a_body_in_very_small_pieces_takes_little_more_than_its_length() -> None:
     tracemalloc.start()
-    body = Body(100_000)
+    body = AnnouncedBody(100_000)
     for _ in range(100_000):
         body.received(b"x")
     held_bytes, _ = tracemalloc.get_traced_memory()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from http_edge import contract, topology
+from http_edge import contract, results, topology
 from http_edge.contract import Style
 from tests.fake_worker import body_arrays, result_header
 from wire.camera import crop_camera, crop_square, focal_length_px
@@ -33,7 +33,7 @@ def written(
     """The answer's body, read back as strictly as a browser does."""
     style = Style(keypoints=keypoints, meshes="everyone" if full_people else "primary")
     specs, payload = pack_arrays(arrays)
-    people = contract.read(
+    people = results.read(
         msgspec.structs.replace(header, arrays=specs), payload, topology=TOPOLOGY, meshes=style.meshes
     )
     body = contract.answer(people, topology=TOPOLOGY, style=style, elapsed_ms=12.3456)
@@ -53,7 +53,7 @@ any_float32 = st.floats(width=32, allow_nan=True, allow_infinity=True)
 
 
 @st.composite
-def results(draw: st.DrawFn) -> tuple[Result, dict[str, np.ndarray], bool]:
+def any_results(draw: st.DrawFn) -> tuple[Result, dict[str, np.ndarray], bool]:
     """Results of up to three people with anything at all in their small arrays."""
     count = draw(st.integers(0, 3))
     primary = draw(st.none() | st.integers(0, count - 1)) if count else None
@@ -65,7 +65,7 @@ def results(draw: st.DrawFn) -> tuple[Result, dict[str, np.ndarray], bool]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(results(), st.sampled_from(["coco17", "smpl24"]))
+@given(any_results(), st.sampled_from(["coco17", "smpl24"]))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # overflow in a projection is among what is tried
 def test_an_answer_is_finite_and_whole_or_refused(
     sent: tuple[Result, dict[str, np.ndarray], bool], keypoints: str
@@ -115,7 +115,7 @@ def test_a_missing_array_and_a_missing_payload_frame_are_refused() -> None:
     header = msgspec.structs.replace(result(1, 0), arrays=specs)
 
     with pytest.raises(ValueError, match="broken"):
-        contract.read(header, payload[:-1], topology=TOPOLOGY, meshes="primary")
+        results.read(header, payload[:-1], topology=TOPOLOGY, meshes="primary")
     del arrays["betas"]
     with pytest.raises(ValueError, match="betas"):
         written(result(1, 0), arrays)
