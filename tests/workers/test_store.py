@@ -1,8 +1,10 @@
 """What a store promises, whether it is in memory, on disk or on a server: two workers, one store."""
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,3 +319,16 @@ def test_a_message_gets_as_many_sessions_as_fit() -> None:
     assert first_within([small, large, small], 1_000_000) == [small, large, small]
     assert first_within([small, large, small], 3_000) == [small]
     assert first_within([], 0) == []
+
+
+def test_a_machine_whose_clock_is_an_hour_fast_lists_the_sessions_of_a_server_as_soon_as_it_starts(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.tell("FLUSHALL")
+    rules = {name: SETTINGS[name] for name in ("kept_answers", "idle_s")} | {"timeout_s": 60.0}
+    commit(RedisStore(server.url, "space", **rules), epoch=7, folded=1)
+    monkeypatch.setattr("workers.redis_store.time", SimpleNamespace(time=lambda: time.time() + 3600))
+
+    [held] = RedisStore(server.url, "space", **rules).held(now=3601.0, max_sessions=9)
+
+    assert held.quiet_s < 60
