@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,8 +41,9 @@ def held_by(process: "subprocess.Popen[bytes]", port: int) -> set[int]:
     """The callers' ports of the connections to `port` that a process holds."""
     sockets = set()
     for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-        if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
-            sockets.add(found[1])
+        with suppress(FileNotFoundError):  # it was closed in this moment
+            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                sockets.add(found[1])
     held = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, here, there, _, _, _, _, _, _, inode, *_ = line.split()
