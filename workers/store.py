@@ -4,8 +4,9 @@ Every worker writes records of its own and reads everybody's. Of one video's rec
 highest epoch counts, so what a former owner writes late is never read: that is the fence, and it needs no
 lock between workers. A video that was dropped leaves a tombstone, which fences as well as a session does.
 
-Rules and values only; `lmdb_store.py` and `memory_store.py` keep the records. Times are seconds of the
-wall clock, the only one that processes share.
+Rules and values only; `lmdb_store.py` and `memory_store.py` keep the records. On a server all write one
+record of a video, and the fence is the server's: `redis_store.py`. Times are seconds of the wall clock, the
+only one that processes share.
 """
 
 from collections.abc import Iterable, Sequence

@@ -106,7 +106,7 @@ def expected_error(
     """How far off (T, 2) the poses of tracks are: mm root-aligned, and body lengths in the picture.
 
     innovation (T, 2): running means. unseen (T,): frames since each was observed, 0: in this one. changes
-    (T, 2): mm within one frame and within `unseen` frames, see `change.changes`; nan, or None: not known.
+    (T, 2): mm within one frame and within `unseen` frames, see `change.changes_of`; nan, or None: not known.
     Means over the 24 joints.
     """
     observed = calibration.observed.at(innovation)
