@@ -23,8 +23,8 @@ from rich.table import Table
 from client import footage, video
 from client.backend import Answer, Backend
 from client.exports.overlay import STATE_COLOURS, labelled
+from client.pictures import Image
 from client.private_service import private_service
-from client.video import Image
 from wire.errors import PoseError
 
 #: Exit statuses: frames without a pose; no clip that can be shown.

@@ -13,14 +13,12 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 
+from client.pictures import Image
 from wire.errors import ImageTooLarge, InvalidVideo, NoVideo, NoVideoStream, TruncatedVideo
-
-Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
 #: Containers that are read. Playlists, which name further files and addresses, are not among them.
 _FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,asf,mjpeg,h264,hevc,ivf,mxf,rm"

@@ -26,17 +26,17 @@ class NotFound(Exception):
     """Something that was asked for is not there, or has no video in it."""
 
 
+#: The pictures from a number on; the second argument is called again and again while there is none to give.
+Reading = Callable[[int, Callable[[], None]], Iterator[Picture]]
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A video to be read.
-
-    frame_count: as announced. pictures: those from a number on; the second argument is called again and again
-    while there is none to give.
-    """
+    """A video to be read. frame_count: as announced."""
 
     frames_per_second: float | None
     frame_count: int | None
-    pictures: Callable[[int, Callable[[], None]], Iterator[Picture]]
+    pictures: Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _meant(text: str) -> list[Video]:
     return [video for path in matching for video in _meant(str(path))]
 
 
-def _of_film(film: footage.Footage) -> Callable[[int, Callable[[], None]], Iterator[Picture]]:
+def _of_film(film: footage.Footage) -> Reading:
     def read(first: int, go_on: Callable[[], None]) -> Iterator[Picture]:
         for shown in film.frames():
             if shown.number < first:  # decoded, for it leads to those that follow

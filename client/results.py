@@ -11,6 +11,9 @@ from wire.exchange import Answer
 from wire.messages import History, Note, PersonState, unpack_arrays
 
 Floats = npt.NDArray[np.float32]
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+_MESH_SHAPE = (6890, 3)
 
 #: Arrays of everyone in a frame -> the shape of one person's.
 PERSON_SHAPES = {
@@ -88,7 +91,7 @@ def of_answer(answer: Answer) -> FrameResult:
     result = answer.result
     came = unpack_arrays(result.arrays, answer.payload)
     arrays = _people_arrays(came, len(result.people))
-    vertices = _vertices(came)
+    meshes = _meshes(came, people=len(result.people), primary=result.primary)
     people = tuple(
         Person(
             track_id=person.track_id,
@@ -108,7 +111,7 @@ def of_answer(answer: Answer) -> FrameResult:
             keypoint_confidence=arrays["keypoint_confidence"][row],
             angles=arrays["angles"][row],
             box=arrays["boxes"][row],
-            vertices=_mesh(vertices, row, people=len(result.people), primary=result.primary),
+            vertices=meshes[row],
         )
         for row, person in enumerate(result.people)
     )
@@ -137,38 +140,41 @@ def recorded_arrays(answer: Answer) -> dict[str, Floats]:
     return _people_arrays(came, count) | _measured_arrays(came, count)
 
 
-def _people_arrays(arrays: dict[str, npt.NDArray[np.generic]], count: int) -> dict[str, Floats]:
-    for name, shape in PERSON_SHAPES.items():
-        found = arrays.get(name)
-        if found is None or found.shape != (count, *shape) or found.dtype != np.float32:
-            if count == 0:
-                arrays[name] = np.zeros((0, *shape), np.float32)
-                continue
-            raise ProtocolError(f"the answer has no array {name!r} of {count} people")
-    return {name: arrays[name].astype(np.float32, copy=False) for name in PERSON_SHAPES}
+def _people_arrays(came: Arrays, count: int) -> dict[str, Floats]:
+    if not count:
+        return _zeros(PERSON_SHAPES, 0)
+    found = _fitting(came, PERSON_SHAPES, count)
+    if missing := [name for name in PERSON_SHAPES if name not in found]:
+        raise ProtocolError(f"the answer has no array {missing[0]!r} of {count} people")
+    return found
 
 
-def _measured_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], count: int) -> dict[str, Floats]:
-    found = {name: arrays.get(name) for name in MEASURED_SHAPES}
+def _measured_arrays(came: Arrays, count: int) -> dict[str, Floats]:
+    return _zeros(MEASURED_SHAPES, count) | _fitting(came, MEASURED_SHAPES, count)
+
+
+def _fitting(came: Arrays, shapes: Mapping[str, tuple[int, ...]], count: int) -> dict[str, Floats]:
+    """Those of the arrays that have a row of their shape for each person."""
     return {
-        name: array.astype(np.float32, copy=False)
-        if array is not None and array.shape == (count, *MEASURED_SHAPES[name])
-        else np.zeros((count, *MEASURED_SHAPES[name]), np.float32)
-        for name, array in found.items()
+        name: came[name].astype(np.float32, copy=False)
+        for name, shape in shapes.items()
+        if name in came and came[name].shape == (count, *shape) and came[name].dtype == np.float32
     }
 
 
-def _vertices(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Floats:
-    """The meshes that came: everyone's, the primary person's, or none."""
-    vertices = arrays.get("vertices")
-    if vertices is None or vertices.shape[1:] != (6890, 3):
-        return np.zeros((0, 6890, 3), np.float32)
-    return vertices.astype(np.float32, copy=False)
+def _zeros(shapes: Mapping[str, tuple[int, ...]], count: int) -> dict[str, Floats]:
+    return {name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items()}
 
 
-def _mesh(vertices: Floats, row: int, *, people: int, primary: int | None) -> Floats | None:
-    at = row if len(vertices) == people else 0 if row == primary and len(vertices) else None
-    if at is None:
-        return None
-    mesh: Floats = vertices[at]
-    return mesh
+def _meshes(came: Arrays, *, people: int, primary: int | None) -> list[Floats | None]:
+    """The mesh of each person: everyone's came, the primary person's, or nobody's."""
+    meshes: list[Floats | None] = [None] * people
+    vertices = came.get("vertices")
+    if vertices is None or vertices.shape[1:] != _MESH_SHAPE:
+        return meshes
+    sent = list(vertices.astype(np.float32, copy=False))
+    if len(sent) == people:
+        return [*sent]
+    if sent and primary is not None:
+        meshes[primary] = sent[0]
+    return meshes

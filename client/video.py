@@ -8,9 +8,8 @@ from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+from client.pictures import Image
 
 _DEFAULT_RATE = Fraction(30)
 

@@ -23,11 +23,11 @@ from client import footage, pictures, results
 from client.exports import vmc, world
 from client.exports.scene import Unavailable
 from client.exports.skeleton import of_person
+from client.pictures import Image
 from client.results import FrameResult, Person
 from client.service import NoService, service
 from client.terminal import complain, terminal
 from client.under_way import Question
-from client.video import Image
 from wire import settings as wire_settings
 from wire.connection import Connection, connect
 from wire.errors import Busy, PoseError

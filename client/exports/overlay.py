@@ -20,8 +20,8 @@ from client.exports.scene import Scene, Unavailable
 from client.exports.skeleton import rate
 from client.inputs import pictures_in
 from client.motion import Motion, Track
+from client.pictures import Image
 from client.records import STATES
-from client.video import Image
 
 #: Colour of a frame's border by where its pose came from, RGB.
 STATE_COLOURS = {
