@@ -139,18 +139,9 @@ class Sessions(Generic[StateT, AnswerT]):
         failure. The store sees to it that nobody goes on from before it. Raises `Superseded`.
         """
         given = Given(answer, session.head.history, work.skipped, work.expired)
-        source = work.source
         frame_number, digest, asked = key
-        seen = SeenFrame(frame_number, digest, source.thumbnail if source else None)
-        head = replace(
-            session.head,
-            stored_at=now,
-            folded=session.head.folded + 1,
-            source=session.head.source if source is None else replace(source, thumbnail=None),
-            skipped=work.skipped,
-            expired=work.expired,
-            first=seen if work.frame_number == 0 else session.head.first,
-        )
+        seen = SeenFrame(frame_number, digest, work.source.thumbnail if work.source else None)
+        head = _after(session.head, work, seen, now=now)
         stored = StoredAnswer(
             seen=seen,
             history=given.history,
@@ -260,6 +251,19 @@ class Sessions(Generic[StateT, AnswerT]):
                 continue
             answers[key] = Given(answer, kept.history, kept.skipped, kept.expired)
         return answers
+
+
+def _after(head: SessionHead, work: Work, seen: SeenFrame, *, now: float) -> SessionHead:
+    """What is known of a video once `work` was folded, whose frame is `seen`."""
+    return replace(
+        head,
+        stored_at=now,
+        folded=head.folded + 1,
+        source=head.source if work.source is None else replace(work.source, thumbnail=None),
+        skipped=work.skipped,
+        expired=work.expired,
+        first=seen if work.frame_number == 0 else head.first,
+    )
 
 
 def _was_nobody_elses(held: SessionHead, stored: StoredSession | None, work: Work) -> bool:

@@ -107,38 +107,43 @@ def match(
     if not pairs:
         return []
     reading = _read(pairs, expected, sightings)
-    matches = []
-    for index, (row, column) in enumerate(pairs):
-        before, track = expected.before[row], expected.tracks[row]
-        seen = _as_read(sightings[column], reading, index)
-        verdict = judge(before, track, expected.joints[row], seen, steady=expected.steady)
-        kinds, contradicted = reading.kinds[index], reading.contradicted[index]
-        weight, anew = reading.weight[index], reading.believed[index]
-        if verdict is Verdict.DOUBTED and anew[_TRUNK].all():
-            verdict = Verdict.CHANGED
-        if verdict in ANEW:  # there is no motion that anything could contradict
-            seen, kinds, contradicted = sightings[column], np.zeros_like(kinds), np.zeros_like(contradicted)
-            weight, anew = np.ones_like(weight), np.ones_like(anew)
-        elif verdict is Verdict.DOUBTED:
-            weight, anew = weight * DOUBTED_WEIGHT, np.zeros_like(anew)
-            kinds = np.where((np.arange(len(kinds)) == 0) & (kinds == 0), LEAPED, kinds).astype(np.int8)
-        colours = not ((kinds == MIRRORED) | (kinds == MIXED)).any()
-        matches.append(
-            Match(
-                before=before,
-                expected=track,
-                expected_joints=expected.joints[row],
-                expected_pelvis=expected.bodies.pelvises[row],
-                seen=seen,
-                verdict=verdict,
-                unobstructed=unobstructed[column] if colours else 0.0,
-                weight=weight,
-                anew=anew,
-                kinds=kinds,
-                contradicted=contradicted,
-            )
-        )
-    return matches
+    return [
+        _matched(expected, row, sightings[column], reading, index, unobstructed=unobstructed[column])
+        for index, (row, column) in enumerate(pairs)
+    ]
+
+
+def _matched(
+    expected: Expectation, row: int, seen: Sighting, reading: Reading, index: int, *, unobstructed: float
+) -> Match:
+    """What a sighting says of the track in a row, when it is read as `reading` has it at `index`."""
+    before, track, joints = expected.before[row], expected.tracks[row], expected.joints[row]
+    as_read = _as_read(seen, reading, index)
+    verdict = judge(before, track, joints, as_read, steady=expected.steady)
+    kinds, contradicted = reading.kinds[index], reading.contradicted[index]
+    weight, anew = reading.weight[index], reading.believed[index]
+    if verdict is Verdict.DOUBTED and anew[_TRUNK].all():
+        verdict = Verdict.CHANGED
+    if verdict in ANEW:  # there is no motion that anything could contradict
+        as_read, kinds, contradicted = seen, np.zeros_like(kinds), np.zeros_like(contradicted)
+        weight, anew = np.ones_like(weight), np.ones_like(anew)
+    elif verdict is Verdict.DOUBTED:
+        weight, anew = weight * DOUBTED_WEIGHT, np.zeros_like(anew)
+        kinds = np.where((np.arange(len(kinds)) == 0) & (kinds == 0), LEAPED, kinds).astype(np.int8)
+    colours = not ((kinds == MIRRORED) | (kinds == MIXED)).any()
+    return Match(
+        before=before,
+        expected=track,
+        expected_joints=joints,
+        expected_pelvis=expected.bodies.pelvises[row],
+        seen=as_read,
+        verdict=verdict,
+        unobstructed=unobstructed if colours else 0.0,
+        weight=weight,
+        anew=anew,
+        kinds=kinds,
+        contradicted=contradicted,
+    )
 
 
 def judge(
