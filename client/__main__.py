@@ -53,6 +53,7 @@ EXIT_SIGNAL = 128
 REPORT = "report.json"
 
 _HIGHEST_RATE = 100_000
+_LONGEST_BEFORE_S = 60
 
 #: Commands that begin with their name; a video of that name is `./export`.
 _OTHERS = {"export": export.main, "live": live.main}
@@ -251,9 +252,10 @@ def _count(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    if not 0 <= (seconds := float(text)) <= 60:
-        raise ValueError
-    return seconds
+    with suppress(ValueError):
+        if 0 <= (seconds := float(text)) <= _LONGEST_BEFORE_S:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text}: a number, at most {_LONGEST_BEFORE_S}")
 
 
 def _rate(text: str) -> float:

@@ -24,12 +24,13 @@ from client import footage, video
 from client.backend import Answer, Backend
 from client.exports.overlay import STATE_COLOURS, labelled
 from client.pictures import Image
-from client.private_service import private_service
+from client.private_service import DidNotStart, private_service
 from wire.errors import PoseError
 
-#: Exit statuses: frames without a pose; no clip that can be shown.
+#: Exit statuses: frames without a pose; no clip that can be shown; the service did not start.
 EXIT_SOME_WITHOUT = 1
 EXIT_NO_CLIP = 2
+EXIT_NO_SERVICE = 3
 
 _DEFAULT_RATE = 30.0
 
@@ -58,15 +59,9 @@ class NoClip(Exception):
 
 def main(words: Sequence[str]) -> int:
     """Run the demonstration; the exit status, 0 when every frame has a pose."""
-    arguments = argparse.ArgumentParser(prog="python -m client.demo", description=__doc__)
-    arguments.add_argument("clip", type=Path, help="a video file")
-    arguments.add_argument("--first", type=int, default=0, help="first frame, zero-based")
-    arguments.add_argument("--last", type=int, default=None, help="last frame, inclusive")
-    arguments.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for the pictures")
-    given = arguments.parse_args(words)
-    console = Console()
+    given = _parser().parse_args(words)
     try:
-        pictures, frames_per_second = _clip(given.clip, given.first, given.last)
+        clip = _clip(given.clip, given.first, given.last)
     except NoClip as error:
         print(f"{error}; name another one, or let `make demo` fetch its own", file=sys.stderr)
         return EXIT_NO_CLIP
@@ -75,22 +70,33 @@ def main(words: Sequence[str]) -> int:
     bar = Progress(
         TextColumn("{task.description:18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )
-    with private_service(log) as service, service.backend() as backend, bar as progress:
-        shown, elapsed_s = _stream(backend, pictures, progress)
-        with video.writing(overlay, rate=Fraction(frames_per_second).limit_denominator(1001)) as add:
-            cells = []
-            for number, picture in enumerate(progress.track(pictures, description="overlay")):
-                now = shown[number]
-                drawn = labelled(
-                    _drawn(backend, number, picture), given.first + number, now.state, now.confidence
-                )
-                add(drawn)
-                if number in _chosen(len(pictures)):
-                    cells.append(drawn)
+    try:
+        with private_service(log) as service, service.backend() as backend, bar as progress:
+            shown, elapsed_s = _stream(backend, clip.pictures, progress)
+            cells = _overlay(backend, clip, shown, overlay, progress, first=given.first)
+    except DidNotStart as error:
+        print(error, file=sys.stderr)
+        return EXIT_NO_SERVICE
     _contact_sheet(cells).save(sheet, quality=88)
+    console = Console(markup=False, emoji=False)
     covered = _report(console, shown, elapsed_s)
     console.print(f"overlay video:  {overlay}\ncontact sheet:  {sheet}\nservice log:    {log}")
-    return 0 if covered == len(pictures) else EXIT_SOME_WITHOUT
+    return 0 if covered == len(clip.pictures) else EXIT_SOME_WITHOUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m client.demo", description=__doc__)
+    parser.add_argument("clip", type=Path, help="a video file")
+    parser.add_argument("--first", type=_frame_number, default=0, help="first frame, zero-based")
+    parser.add_argument("--last", type=_frame_number, default=None, help="last frame, inclusive")
+    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for the pictures")
+    return parser
+
+
+def _frame_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, 0 or more")
+    return int(text)
 
 
 def _clip(path: Path, first: int, last: int | None) -> Clip:
@@ -119,6 +125,24 @@ def _stream(backend: Backend, pictures: list[bytes], progress: Progress) -> tupl
     ]
     elapsed_s = time.perf_counter() - started
     return [_shown(answer) for answer in answers], elapsed_s
+
+
+def _overlay(
+    backend: Backend, clip: Clip, shown: list[Shown], path: Path, progress: Progress, *, first: int
+) -> list[Image]:
+    """Write the clip with the poses drawn over it; those of its frames that the contact sheet shows.
+
+    `first` is the number of its first frame.
+    """
+    chosen, cells = _chosen(len(clip.pictures)), []
+    with video.writing(path, rate=Fraction(clip.frames_per_second).limit_denominator(1001)) as add:
+        for number, picture in enumerate(progress.track(clip.pictures, description="overlay")):
+            now = shown[number]
+            drawn = labelled(_drawn(backend, number, picture), first + number, now.state, now.confidence)
+            add(drawn)
+            if number in chosen:
+                cells.append(drawn)
+    return cells
 
 
 def _shown(answer: Answer) -> Shown:

@@ -51,6 +51,10 @@ OPERATORS: Final = frozenset(
 )
 
 
+class DidNotStart(Exception):
+    """The service did not become ready; the end of its log says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrivateService:
     """A running service on the loopback; its files are in `runtime_dir`, its output in `log`."""
@@ -71,7 +75,7 @@ def private_service(
     """A service that is ready to answer; `settings` are `POSE_` variables, beside those it inherits.
 
     `go_on` is called while it starts; it raises where nobody wants the service any more. Raises
-    `RuntimeError` with the end of its log if it does not come up.
+    `DidNotStart`.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -120,5 +124,5 @@ def _wait_until_ready(
     while not is_ready("127.0.0.1", service.port):
         go_on()
         if time.monotonic() > deadline or process.poll() is not None:
-            raise RuntimeError(f"the service did not become ready:\n{service.log.read_text()[-4000:]}")
+            raise DidNotStart(f"the service did not become ready:\n{service.log.read_text()[-4000:]}")
         time.sleep(0.1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from client.private_service import private_service
+from client.private_service import DidNotStart, private_service
 from wire import processors
 from wire.connection import Connection, connect
 from wire.errors import PoseError
@@ -87,7 +87,7 @@ def service(
         try:
             with private_service(folder / "service.log", own, go_on=go_on) as running:
                 yield Running((f"ipc://{running.runtime_dir}/frames.ipc",))
-        except RuntimeError as error:
+        except DidNotStart as error:
             raise NoService(str(error)) from None
 
 
