@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from tests.workers.followed import numbers_of
 from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
-from tests.workers.test_tracker import numbers_of
 from workers.phalp.pace import LONGEST_STEP, NO_TIMES, Pace
 from workers.phalp.state import SessionState
 from workers.phalp.tracker import Tracker

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.workers.test_tracker import HEIGHT, WIDTH, Person, joints_of
+from tests.workers.stick_people import HEIGHT, WIDTH, Person, joints_of
 from workers.geometry import rotation_from_vector, vector_from_rotation
 from workers.phalp import past
 from workers.phalp.past import LONGEST_BREAK, NO_PLACES, NO_TURNS
