@@ -22,6 +22,10 @@ Index = npt.NDArray[np.int32]
 
 OPEN_BODY = Path(__file__).with_name("open_body.npz")
 
+#: COCO's keypoints of the face, and those that are joints.
+_FACE = [name for name in COCO_KEYPOINTS if name not in SMPL_JOINTS]
+_LIMBS = [SMPL_JOINTS.index(name) for name in COCO_KEYPOINTS if name in SMPL_JOINTS]
+
 _ANGLE_JOINTS = np.array(
     [[SMPL_JOINTS.index(joint) for joint in JOINT_ANGLES[name]] for name in JOINT_ANGLES]
 )
@@ -167,10 +171,9 @@ class Body:
 
     def keypoints(self, mesh: Mesh) -> Array:
         """COCO keypoints (B, 17, 3), in the order of `wire.skeleton.COCO_KEYPOINTS`, of a whole mesh."""
-        face = [self.points[name] for name in COCO_KEYPOINTS if name in self.points]
-        limbs = [SMPL_JOINTS.index(name) for name in COCO_KEYPOINTS if name not in self.points]
         # COCO lists the face, which only the surface has, before all that are joints.
-        return np.concatenate([mesh.vertices[:, face], mesh.joints[:, limbs]], axis=1)
+        face = [self.points[name] for name in _FACE]
+        return np.concatenate([mesh.vertices[:, face], mesh.joints[:, _LIMBS]], axis=1)
 
     def _chain(self, rotations: Array, rest: Array) -> Array:
         """World rotation and position of every joint as matrices (B, 24, 3, 4), one tree level at a time."""

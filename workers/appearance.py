@@ -48,7 +48,6 @@ IN_VIEW_COSINE = 0.3
 CELL_M = 0.08
 CLEARANCE_M = 0.12
 
-
 #: Mean visibility of a part's joints up to which something else is seen in its place, and from which nothing.
 HIDDEN, IN_VIEW = 0.6, 0.85
 

@@ -12,7 +12,7 @@ import numpy as np
 from workers.phalp.associate import Association
 from workers.phalp.bodies import box_of
 from workers.phalp.doubles import ALIKE, is_part, is_part_box, looks_apart
-from workers.phalp.location import normalised_box
+from workers.phalp.location import inner_share, normalised_box
 from workers.phalp.sighting import Sighting
 from workers.phalp.sleep import fall_asleep, woken
 from workers.phalp.state import SessionState, TrackState
@@ -71,10 +71,8 @@ def end(
 
 def _share_inside(track: TrackState, facts: FrameFacts) -> float:
     """The share of a track's box that lies in the picture."""
-    box = box_of(track)
     picture = normalised_box(np.array([0, 0, facts.width, facts.height]), facts.width, facts.height)
-    shown = np.maximum(np.minimum(box[2:], picture[2:]) - np.maximum(box[:2], picture[:2]), 0)
-    return float(np.prod(shown) / max(float(np.prod(box[2:] - box[:2])), 1e-12))
+    return float(inner_share(box_of(track), picture[None])[0])
 
 
 def _is_shadow(track: TrackState, seen: Sequence[Sighting]) -> bool:
