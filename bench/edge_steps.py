@@ -18,6 +18,7 @@ from http_edge.compression import LEVEL, Gzip
 from http_edge.formats import Body
 from http_edge.topology import OPEN_BODY, Topology
 from wire import images, lending, messages
+from wire.arrays import pack_arrays
 from wire.messages import Decoder, FromBroker, Person, Result
 from wire.shelf import Shelf
 from workers.types import Array
@@ -57,7 +58,7 @@ def show(picture: bytes, arrays: Mapping[str, Array]) -> None:
 def _steps(picture: bytes, arrays: Mapping[str, Array]) -> list[Step]:
     faces = topology.load(OPEN_BODY)
     body, result = request(picture, frame_number=0), _result(arrays)
-    header, payload = messages.encode(result), messages.pack_arrays(arrays)[1]
+    header, payload = messages.encode(result), pack_arrays(arrays)[1]
     decode: Decoder[Result] = Decoder(FromBroker)
     answer, gzip = _answer(arrays, faces), Gzip(faces.beginning)
     vertices, text, shelf = arrays["vertices"], base64.b64encode(picture), Shelf(128)
@@ -120,7 +121,7 @@ def _people(result: Result, payload: list[messages.Buffer], faces: Topology) -> 
 
 
 def _answer(arrays: Mapping[str, Array], faces: Topology) -> Body:
-    return _written(_people(_result(arrays), messages.pack_arrays(arrays)[1], faces), faces)
+    return _written(_people(_result(arrays), pack_arrays(arrays)[1], faces), faces)
 
 
 def _written(people: results.People, faces: Topology) -> Body:
@@ -144,5 +145,5 @@ def _result(arrays: Mapping[str, Array]) -> Result:
         tracker="bench",
         model_version="bench",
         stages_ms={"decode": 1.0, "observe": 1.0, "track": 1.0},
-        arrays=messages.pack_arrays(arrays)[0],
+        arrays=pack_arrays(arrays)[0],
     )

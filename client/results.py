@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wire.arrays import unpack_arrays
 from wire.errors import ProtocolError
 from wire.exchange import Answer
-from wire.messages import History, Note, PersonState, unpack_arrays
+from wire.messages import History, Note, PersonState
 
 Floats = npt.NDArray[np.float32]
 Arrays = Mapping[str, npt.NDArray[np.generic]]

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from http_edge.topology import Topology
+from wire.arrays import unpack_arrays
 from wire.errors import ProtocolError
-from wire.messages import Buffer, Result, unpack_arrays
+from wire.messages import Buffer, Result
 from wire.skeleton import JOINT_ANGLES
 
 Array = npt.NDArray[np.floating]

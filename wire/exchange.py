@@ -17,6 +17,7 @@ from typing import NamedTuple
 import zmq
 
 from wire import parts
+from wire.arrays import separate
 from wire.broker_link import BrokerLink
 from wire.errors import DeadlineExceeded, Internal, PoseError, ProtocolError
 from wire.homes import Homes
@@ -31,7 +32,6 @@ from wire.messages import (
     Status,
     StatusRequest,
     encode,
-    separate,
 )
 from wire.rendezvous import key_of
 from wire.requests import NO_ANSWER, error_of, too_large, with_time_left
@@ -47,7 +47,7 @@ CLOSED = "the connection was closed before the answer came"
 
 
 class Answer(NamedTuple):
-    """A result and its payload frames, which `unpack_arrays` reads without a copy."""
+    """A result and its payload frames, which `wire.arrays` reads without a copy."""
 
     result: Result
     payload: Sequence[Buffer]

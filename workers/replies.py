@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wire import messages
+from wire.arrays import pack_arrays
 from wire.errors import PoseError
 from wire.messages import Buffer, Failure, Result, Work
 from workers.pipeline import Drawn, FrameAnswer
@@ -39,7 +39,7 @@ def result(
 ) -> Reply:
     """The answer to a frame of the session of `head`, completed with what was drawn for its caller."""
     answer = given.answer
-    specs, buffers = messages.pack_arrays(answer.arrays | {"vertices": drawn.vertices})
+    specs, buffers = pack_arrays(answer.arrays | {"vertices": drawn.vertices})
     if work.options.joined:
         buffers = [b"".join(buffers)]
     message = Result(

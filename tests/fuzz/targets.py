@@ -14,6 +14,7 @@ from tests.contract.mutations import BOUNDARY, form_body, json_body
 from tests.messages import ready, result_for
 from tests.pictures import ACCEPTED
 from wire import images
+from wire.arrays import unpack_arrays
 from wire.errors import Internal, PoseError
 from wire.messages import (
     ArraySpec,
@@ -29,7 +30,6 @@ from wire.messages import (
     Work,
     WorkerToBroker,
     encode,
-    unpack_arrays,
 )
 
 _ID = bytes(range(16))

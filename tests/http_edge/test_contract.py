@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as arrays_of
 from http_edge import contract, results, topology
 from http_edge.contract import Style
 from tests.fake_worker import body_arrays, result_header
+from wire.arrays import pack_arrays
 from wire.camera import crop_camera, crop_square, focal_length_px
-from wire.messages import Result, pack_arrays
+from wire.messages import Result
 from wire.skeleton import COCO_KEYPOINTS, JOINT_ANGLES, SMPL_JOINTS
 
 WORK = {"request_id": bytes(16), "session_id": "a", "epoch": 1, "frame_number": 5}
