@@ -43,15 +43,14 @@ class Folding(Generic[StateT]):
             try:
                 key = job.key
                 session = self._sessions.open(job.work, now=time.time())
-            except PoseError as error:  # `PictureGone`, `Superseded`
+                known = session.answers.get(key)
+                if known is None:
+                    fresh.append((job, session))
+                else:
+                    drawn = self._pipeline.repeat(known.answer, job.frame)
+                    told.append(self._result(job.work, session, known, drawn))
+            except PoseError as error:  # `PictureGone`, `Superseded`; `InvalidImage`, lent for a repeat
                 told.append(replies.failure(job.work, error))
-                continue
-            known = session.answers.get(key)
-            if known is None:
-                fresh.append((job, session))
-            else:
-                drawn = self._pipeline.repeat(known.answer, job.frame)
-                told.append(self._result(job.work, session, known, drawn))
         for (job, session), outcome in zip(fresh, self._fold(fresh, on_progress), strict=True):
             if isinstance(outcome, Folded):
                 on_progress()
