@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -151,16 +151,6 @@ class _Task(WSGITask):  # type: ignore[misc]  # waitress has no types
         header: bytes = super().build_response_header()
         return header
 
-    def write(self, data: bytes) -> None:
-        """A head leaves with what follows it: alone it would wake the caller twice."""
-        pieces: list[bytes] = []
-        self.channel.held = pieces
-        try:
-            super().write(data)
-        finally:
-            self.channel.held = None
-        self.channel.send_together(pieces)
-
 
 def _named(status: int, message: str) -> PoseError:
     if status == BodyTooLarge.status:
@@ -188,33 +178,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     parser_class = _Parser
     task_class = _Task
     error_task_class = _Refusal
-    held: list[bytes] | None = None  # what is written, while it is to be sent together
-
-    def write_soon(self, data: Any) -> int:
-        """Send behind all that was written before."""
-        if self.held is None:
-            return int(super().write_soon(data))
-        self.held.append(data)
-        return len(data)
-
-    def send_together(self, pieces: Sequence[bytes]) -> None:
-        """The same for several, uncopied as far as the socket takes them at once."""
-        with self.outbuf_lock:
-            sent = self._send_at_once(pieces)
-            for piece in pieces:
-                self.write_soon(piece[sent:])
-                sent = max(0, sent - len(piece))
-
-    def _send_at_once(self, pieces: Sequence[bytes]) -> int:
-        """How many bytes could be sent."""
-        if not self.connected or self.total_outbufs_len:
-            return 0
-        try:
-            sent: int = self.socket.sendmsg(pieces)
-        except OSError:  # waitress meets it when it sends the same, and knows what to do
-            return 0
-        self.last_activity = time.time()
-        return sent
 
     @property
     def holds_work(self) -> bool:

@@ -1,9 +1,8 @@
 """Clients that begin and do not go on take no place from others."""
 
-import json
 from contextlib import ExitStack
 
-from tests.http_edge.running import Edge, intake, picture
+from tests.http_edge.running import Edge, picture
 
 PNG = picture()
 
@@ -28,11 +27,3 @@ def test_half_sent_requests_hold_no_thread(edge: Edge) -> None:
 def test_headers_without_end_are_refused(edge: Edge) -> None:
     reply = edge.get("/health", {f"X-Header-{number}": "x" * 1200 for number in range(60)})
     assert reply.status == 431
-
-
-def test_an_answer_larger_than_what_a_socket_holds_arrives_whole(edge: Edge) -> None:
-    frames = [json.loads(intake(PNG, frame_number=number)) for number in range(20)]
-    reply = edge.post({"frames": frames, "session_id": "large"}, path="/pose/batch")
-
-    assert len(reply.raw) > 6 * 2**20
-    assert [len(body["mesh_vertices_data"]) for body in reply.body] == [6890] * len(frames)
