@@ -32,7 +32,7 @@ def project(points: Array, translation: Array, width: int, height: int) -> Array
 
 def crop_square(box: Array) -> tuple[tuple[float, float], float]:
     """Centre and side, pixels, of the square that 4D-Humans crops around `box` (4,): x0 y0 x1 y1."""
-    x0, y0, x1, y1 = (float(value) for value in box)
+    x0, y0, x1, y1 = box.tolist()
     width, height = x1 - x0, y1 - y0
     return ((x0 + x1) / 2, (y0 + y1) / 2), max(width / CROP_ASPECT, height)
 
@@ -41,7 +41,7 @@ def crop_camera(
     translation: Array, *, box_center: tuple[float, float], box_size: float, width: int, height: int
 ) -> tuple[float, float, float]:
     """Weak-perspective camera (s, tx, ty) of a square crop: the inverse of 4D-Humans' cam_crop_to_full."""
-    tx, ty, tz = (float(value) for value in translation)
+    tx, ty, tz = translation.tolist()
     scaled = 2 * focal_length_px(width, height) / tz  # = box_size * s
     cx, cy = box_center
     return scaled / box_size, tx - 2 * (cx - width / 2) / scaled, ty - 2 * (cy - height / 2) / scaled

@@ -6,6 +6,7 @@ sees the picture. That the pixels are really there is for the decoder to say.
 """
 
 import io
+import struct
 from typing import Literal, NamedTuple
 
 import imagesize
@@ -17,6 +18,12 @@ Format = Literal["JPEG", "PNG", "WEBP", "PPM"]
 #: The part of a picture in which its size must stand: a hostile JPEG is all header, and walking
 #: through 8 MB of it takes seconds.
 _HEADER_BYTES = 1 << 20
+
+#: How a segment of a JPEG begins: marker, length; in a frame header precision, height and width follow.
+_SEGMENT = struct.Struct(">HHBHH")
+_FRAME_HEADERS = frozenset({0xFFC0, 0xFFC1, 0xFFC2})
+_BEFORE_FRAME_HEADERS = frozenset({0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)})
+_USUAL_SEGMENTS = 32
 
 
 class Header(NamedTuple):
@@ -30,13 +37,33 @@ class Header(NamedTuple):
 def check(encoded: bytes, *, max_pixels: int) -> Header:
     """The header of an acceptable picture. Raises `InvalidImage`, `TruncatedImage` or `ImageTooLarge`."""
     kind = _format(encoded)
-    # Always a stream: given a string the library would open a file or a URL of that name.
-    width, height = imagesize.get(io.BytesIO(encoded[:_HEADER_BYTES]), exif_rotation=False)
+    width, height = (_jpeg_size(encoded) if kind == "JPEG" else None) or _any_size(encoded)
     if width < 1 or height < 1:
         raise TruncatedImage(f"the {kind} tells no size: it is broken, or ends inside its header")
     if width * height > max_pixels:
         raise ImageTooLarge(f"{width} x {height} pixels, the limit is {max_pixels} in all")
     return Header(kind, width, height)
+
+
+def _any_size(encoded: bytes) -> tuple[int, int]:
+    # Always a stream: given a string the library would open a file or a URL of that name.
+    width, height = imagesize.get(io.BytesIO(encoded[:_HEADER_BYTES]), exif_rotation=False)
+    return width, height
+
+
+def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
+    """That of a JPEG (T.81, annex B) whose segments are the usual ones; None: it needs a closer look."""
+    at = 2
+    for _ in range(_USUAL_SEGMENTS):
+        if len(encoded) < at + 9:
+            return None
+        marker, length, _, height, width = _SEGMENT.unpack_from(encoded, at)
+        if marker in _FRAME_HEADERS:
+            return width, height
+        if marker not in _BEFORE_FRAME_HEADERS:
+            return None
+        at += 2 + length
+    return None
 
 
 def _format(encoded: bytes) -> Format:

@@ -11,7 +11,6 @@ import secrets
 import threading
 from collections.abc import Sequence
 
-import numpy as np
 from isal import isal_zlib
 
 from wire import lending
@@ -38,7 +37,7 @@ class Slot:
             os.ftruncate(self._descriptor, capacity)
             seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
             fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, seals)
-            self._bytes = np.frombuffer(mmap.mmap(self._descriptor, capacity), np.uint8)
+            self._memory = mmap.mmap(self._descriptor, capacity)
         except OSError:
             os.close(self._descriptor)
             raise
@@ -50,7 +49,7 @@ class Slot:
         self._size = self._digest = 0
         for part in parts:
             view = memoryview(part)
-            self._bytes[self._size : self._size + view.nbytes] = np.frombuffer(view, np.uint8)
+            self._memory[self._size : self._size + view.nbytes] = view
             self._digest = isal_zlib.crc32(view, self._digest)
             self._size += view.nbytes
 
@@ -68,7 +67,7 @@ class Slot:
 
     def picture(self) -> bytes:
         """A copy of it."""
-        return self._bytes[: self._size].tobytes()
+        return self._memory[: self._size]
 
     def close(self) -> None:
         """Nobody finds it any more; who reads it goes on reading."""
