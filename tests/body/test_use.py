@@ -85,7 +85,7 @@ def landmarks_of(body, pose):
     pixels = project(points, pose.translation, WIDTH, HEIGHT)
     region = Region(cx=0.0, cy=0.0, side_px=1.0, angle=0.0)
     ones = np.ones(33, np.float32)
-    return Landmarks(np.column_stack([pixels, points[:, 2]]), ones, ones, points, 1.0, region, region)
+    return Landmarks(np.column_stack([pixels, points[:, 2]]), ones, ones, ones, points, 1.0, region, region)
 
 
 def camera_joints(body, pose):

@@ -78,6 +78,7 @@ def person(*, x: float = 500, y: float = 500, radius_px: float = 200, mirrored: 
         pixels=np.column_stack([points, np.zeros(33)]).astype(np.float32),
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
+        clarity=np.ones(33, np.float32),
         world=np.zeros((33, 3), np.float32),
         score=1.0,
         region=region,
@@ -293,7 +294,8 @@ def test_a_landmark_moves_to_the_heat_beside_it() -> None:
     heat[10, 10, 1] = -3  # not hot enough
     points = np.array([(86, 118), (40, 40), (-8, 300)], np.float32)
 
-    refined = refine(points, heat, crop_px=256)
+    refined, peaks = refine(points, heat, crop_px=256)
 
     assert refined[0] == pytest.approx((82, 120), abs=1e-3)
     assert refined[1:].tolist() == points[1:].tolist()  # the third lies outside the crop
+    assert peaks == pytest.approx([0.993, 0.047, 0], abs=1e-3)

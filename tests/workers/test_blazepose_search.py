@@ -100,6 +100,19 @@ def test_two_proposals_for_one_person_keep_the_better_one(search: Search, clips:
         assert [one.expected.proposal.track_id for one in followed if one.expected] == [2]
 
 
+@pytest.mark.parametrize(("frame", "hands"), [(60, [(472, 465), (737, 883)]), (70, [(408, 510), (736, 853)])])
+def test_a_person_whom_the_network_reads_two_ways_is_read_one_way(
+    search: Search, clips: Clips, frame: int, hands: list[tuple[int, int]]
+) -> None:
+    image = clips["cam02"][frame]  # ten pixels farther right or left, his left is taken for his right or not
+    man = max(search.people(image, [], turn=0), key=lambda one: one.landmarks.region.side_px)
+    for moved_px in range(-40, 41, 10):
+        found = search.people(image, [expect(man.landmarks, moved_px=moved_px)], turn=0)
+        (again,) = [one for one in found if one.expected]
+        wrists = sorted(again.landmarks.pixels[15:17, :2].tolist())
+        assert wrists == [pytest.approx(hand, abs=50) for hand in hands], "not between his hands"
+
+
 def test_a_person_who_is_not_there_is_not_made_up(search: Search, clips: Clips) -> None:
     (man,) = search.people(clips["sports2d"][0], [], turn=0)
     beside = expect(man.landmarks, moved_px=700)  # against the wall of a house

@@ -73,6 +73,7 @@ def landmarks_of(pose: BodyPose) -> Landmarks:
         pixels=np.column_stack([pixels, points[:, 2]]).astype(np.float32),
         visibility=np.ones(33, np.float32),
         presence=np.ones(33, np.float32),
+        clarity=np.ones(33, np.float32),
         world=(points - hips).astype(np.float32),
         score=1.0,
         region=REGION,

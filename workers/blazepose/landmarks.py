@@ -39,6 +39,7 @@ class Landmarks:
 
     pixels (33, 3): x, y and depth relative to the hips, pixels of the image; smaller depth is nearer.
     visibility (33,): 0..1, in the picture and not hidden. presence (33,): 0..1, in the picture.
+    clarity (33,): 0..1, how sure the network's heat maps are of where each was put.
     world (33, 3): metres, camera axes (x right, y down, z away), origin between the hips.
     score: 0..1, how surely the region shows a person. region: where the network looked.
     following: where to look for the same person next.
@@ -47,6 +48,7 @@ class Landmarks:
     pixels: Array
     visibility: Array
     presence: Array
+    clarity: Array
     world: Array
     score: float
     region: Region
@@ -94,7 +96,7 @@ class LandmarkFinder:
             return None
         raw = network.output(0).reshape(_POINTS, 5)
         heat = network.output(2)
-        points = refine(raw[:, :2], heat, crop_px=network.input_px)
+        points, peaks = refine(raw[:, :2], heat, crop_px=network.input_px)
         placed = points @ to_image[:, :2].T + to_image[:, 2]  # (39, 2)
         depth = raw[:LANDMARKS, 2] * (region.side_px / network.input_px)
         certainty = _sigmoid(raw[:LANDMARKS, 3:])
@@ -102,6 +104,7 @@ class LandmarkFinder:
             pixels=np.column_stack([placed[:LANDMARKS], depth]).astype(np.float32),
             visibility=certainty[:, 0],
             presence=certainty[:, 1],
+            clarity=peaks[:LANDMARKS],
             world=_upright_to_camera(network.output(3).reshape(_POINTS, 3)[:LANDMARKS], region),
             score=score,
             region=region,
@@ -118,8 +121,8 @@ def box_around(landmarks: Landmarks) -> Array:
     return np.concatenate([low - margin, high + margin]).astype(np.float32)
 
 
-def refine(points: Array, heat: Array, *, crop_px: int) -> Array:
-    """Move `points` (N, 2), crop pixels, to the centre of the heat around them, where there is any.
+def refine(points: Array, heat: Array, *, crop_px: int) -> tuple[Array, Array]:
+    """`points` (N, 2), crop pixels, moved to the centre of the heat around them, and its peaks (N,), 0..1.
 
     heat (H, W, N): logits of where each point is. Points outside the crop, or without a clear peak nearby,
     stay (mediapipe, `refine_landmarks_from_heatmap_calculator.cc`).
@@ -141,8 +144,9 @@ def refine(points: Array, heat: Array, *, crop_px: int) -> Array:
     centre = np.column_stack(
         [(weight.sum(axis=1) * columns).sum(axis=1) / total, (weight.sum(axis=2) * rows).sum(axis=1) / total]
     )
-    clear = inside & (weight.max(axis=(1, 2)) >= _REFINE_PEAK)
-    return np.where(clear[:, None], centre * (crop_px / side), points)
+    peaks = weight.max(axis=(1, 2))
+    clear = inside & (peaks >= _REFINE_PEAK)
+    return np.where(clear[:, None], centre * (crop_px / side), points), peaks
 
 
 def _upright_to_camera(world: Array, region: Region) -> Array:

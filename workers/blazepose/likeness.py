@@ -55,6 +55,11 @@ def strangeness(landmarks: Landmarks, joints: Array) -> float:
     return apart / _radius(landmarks.following)
 
 
+def clarity(landmarks: Landmarks) -> float:
+    """How sure the network is of where it put the limbs, 0..1."""
+    return float(landmarks.clarity[_LANDMARKS].mean())
+
+
 def explains(landmarks: Landmarks, detection: Detection) -> bool:
     """Whether `detection` is of the person with these landmarks."""
     return _alike(landmarks.following, detection.region, hips=_SAME_HIPS, size=_SAME_SIZE)
