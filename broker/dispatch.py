@@ -128,6 +128,7 @@ class Dispatch:
         if gap:
             self._outbox.counters["stepped_over"] += 1
         worker.take(job)
+        job.mark = self._outbox.mark
         work = Work(
             request_id=job.frame.request_id,
             session_id=session.session_id,

@@ -28,6 +28,11 @@ def subject_of(frame: Frame) -> Subject:
     return frame.source.origin if frame.session_id is None else frame.session_id
 
 
+def subject_told(message: Recalled) -> Subject | None:
+    """What a worker tells about; None: of nothing."""
+    return message.origin if message.session_id is None else message.session_id
+
+
 class Inquiries:
     """What was asked of the workers and is not answered yet, and the requests that wait for it."""
 
@@ -72,7 +77,7 @@ class Inquiries:
 
     def answered(self, message: Recalled) -> list[tuple[Request, Picture]] | None:
         """A worker told what there is: who waited for it, first come first; None: nobody asked."""
-        subject: Subject | None = message.origin if message.session_id is None else message.session_id
+        subject = subject_told(message)
         inquiry = None if subject is None else self._open.pop(subject, None)
         if inquiry is None:
             return None

@@ -10,14 +10,16 @@ from broker.choice import Undecided
 from broker.dispatch import Dispatch
 from broker.endings import Endings
 from broker.fleet import Fleet
-from broker.inquiries import Inquiries, subject_of
+from broker.inquiries import Inquiries, subject_of, subject_told
 from broker.jobs import Job, Picture, Request, Session
 from broker.lobby import Lobby
 from broker.outbox import Outbox
 from broker.requests import OpenRequests
+from broker.serials import Serials
 from broker.sessions import SessionFull, Sessions
+from broker.terms import Terms
 from broker.waiting_room import WaitingRoom
-from wire.errors import Busy, Internal, PoseError
+from wire.errors import Busy, PoseError
 from wire.messages import Frame, Recalled
 from wire.settings import Settings
 
@@ -30,6 +32,7 @@ class Intake:
         settings: Settings,
         outbox: Outbox,
         *,
+        serials: Serials,
         fleet: Fleet,
         sessions: Sessions,
         requests: OpenRequests,
@@ -44,7 +47,7 @@ class Intake:
         self._lobby = Lobby(max_session_frames=settings.max_session_frames)
         self._waiting_room = WaitingRoom()
         self._inquiries = Inquiries(fleet, outbox)
-        self._kept_answers = settings.kept_answers
+        self._terms = Terms(serials, max_subjects=settings.max_sessions)
         self._is_one_of_several = len(settings.broker_addresses()) > 1
         self._arrivals = count()
 
@@ -66,6 +69,9 @@ class Intake:
 
     def take_in(self, client: bytes, frame: Frame, picture: Picture, *, now: float) -> None:
         """Open a request, and give it its place if that is clear. Raises `Busy`."""
+        if self._terms.is_over(frame):
+            self._send_back([client], frame)
+            return
         if self._lobby.is_open:
             self._lobby.check_room(frame.session_id)
             self._lobby.enter(self._requests.open(client, frame, picture, now=now), picture)
@@ -85,25 +91,23 @@ class Intake:
     def recalled(self, message: Recalled, *, now: float) -> None:
         """A worker tells what is known of a session, or of the videos from one place, that was asked for."""
         waiting = self._inquiries.answered(message)
-        if waiting is None:
+        subject = subject_told(message)
+        if waiting is None or subject is None:
             return
-        self._sessions.learn(message.sessions, now=now)
-        seated: dict[Session, None] = {}
-        kept = {held.session_id: [seen.frame_number for seen in held.frames] for held in message.sessions}
+        self._terms.another_had(subject, message.sessions)
+        surely_open = []
         for request, picture in waiting:
-            numbers = kept.get(request.frame.session_id or "", [])
-            if request.placed_before and self._is_before(request.frame.frame_number, numbers):
-                # Its answer is not kept any more, and to fold it once more would change the session.
-                self._end(request, picture, Internal("another broker has answered this frame"), "failed")
-            elif session := self._seat(request, picture, now):
-                seated[session] = None
-        for session in seated:  # once all have their places: none goes before an earlier one
-            self._dispatch.consider(session, now=now)
-
-    def _is_before(self, number: int, kept: Sequence[int]) -> bool:
-        """Whether a frame comes before those whose answers are kept; 0 may be there for its digest."""
-        answers = kept[-self._kept_answers :]
-        return number not in kept and len(answers) == self._kept_answers and number < answers[0]
+            if self._terms.is_over(request.frame):
+                self._drop_and_send_back(request, picture)
+            else:
+                surely_open.append((request, picture))
+        if not surely_open:
+            return  # what is known by now may be outdated when they come again
+        self._sessions.learn(message.sessions, now=now)
+        seats = [self._seat(request, picture, now) for request, picture in surely_open]
+        for session in dict.fromkeys(seats):  # once all have their places: none goes before an earlier one
+            if session is not None:
+                self._dispatch.consider(session, now=now)
 
     def worker_joined(self) -> None:
         """Ask what nobody could be asked before."""
@@ -124,7 +128,9 @@ class Intake:
 
     def admit(self, request: Request, picture: Picture, *, now: float) -> None:
         """Give a request its place in a session, turn it away, or let it wait until more is known."""
-        if self._is_one_of_several and self._sessions.is_stranger(request.frame):
+        if self._terms.is_over(request.frame):
+            self._drop_and_send_back(request, picture)
+        elif self._is_one_of_several and self._sessions.is_stranger(request.frame):
             self._inquiries.enter(subject_of(request.frame), request, picture)
         elif session := self._seat(request, picture, now):
             self._dispatch.consider(session, now=now)
@@ -138,7 +144,7 @@ class Intake:
             return None
         except PoseError as refusal:
             self._requests.drop(request, picture)
-            self._requests.turn_away(request.client, request.frame, refusal, now=now)
+            self._requests.turn_away(request.clients, request.frame, refusal, now=now)
             return None
         self._counters["accepted"] += 1
         if job := session.twin(number, request):
@@ -147,7 +153,7 @@ class Intake:
             self._requests.let_go(picture)
             return None
         job = Job(
-            frame=request.frame,
+            frame=self._requests.as_job(request.frame),
             frame_number=number,
             session=session,
             video=session.video,
@@ -159,10 +165,14 @@ class Intake:
         session.add(job)
         return session
 
-    def place_again(self, job: Job, *, now: float) -> None:
-        """Another broker has the job's session: its requests get a place in what is learnt anew."""
+    def place_again(self, job: Job, *, now: float, is_out: bool = False) -> None:
+        """Another broker has the job's session: its requests get a place in what is learnt anew.
+
+        is_out: a worker still has the frame, and nobody waits for what it says of it.
+        """
         job.session.close(job)
-        self._requests.landed(job)
+        if not is_out:
+            self._requests.landed(job)
         if (picture := job.picture) is None:
             return
         requests, job.picture = list(job.requests), None
@@ -206,6 +216,13 @@ class Intake:
         if request in self._inquiries:
             return self._inquiries.leave(request)
         return self._lobby.leave(request)
+
+    def _drop_and_send_back(self, request: Request, picture: Picture) -> None:
+        self._requests.drop(request, picture)
+        self._send_back(request.clients, request.frame)
+
+    def _send_back(self, clients: Sequence[bytes], frame: Frame) -> None:
+        self._requests.send_back(clients, frame, term=self._terms.current)
 
     def _end(self, request: Request, picture: Picture, error: PoseError, counter: str) -> None:
         self._counters["accepted"] += 1

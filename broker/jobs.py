@@ -30,14 +30,13 @@ class Picture(Struct, frozen=True, eq=False):
 class Request(Struct, eq=False):
     """One open request: it waits for a frame's answer; a repeated frame has several."""
 
-    client: bytes  # routing id of the client's connection
+    clients: list[bytes]  # routing ids of the connections over which it came, in any order
     frame: Frame
     digest: int
     arrived_at: float  # seconds, the core's clock
     deadline: float  # seconds
     job: "Job | None" = None  # None: it waits in the lobby
     open: bool = True  # not answered yet
-    placed_before: bool = False  # and then another broker took its session over
 
 
 class Job(Struct, eq=False):
@@ -52,6 +51,7 @@ class Job(Struct, eq=False):
     arrival: int  # counts all frames
     requests: list[Request] = []  # that wait for it
     hand_out: int | None = None  # counts all hand-outs; None: never handed out
+    mark: int = 0  # when it was handed out last, as the outbox counts
     epoch: int = 0  # under which it was handed out last
     continues: bool = False  # of `Work`, as these: settled when it goes out first
     skipped: int = 0

@@ -55,8 +55,9 @@ class Losses:
         self._note(worker, reason)
         for job in list(worker.in_flight.values()):
             worker.give_back(job)
-            job.deaths += died
-            job.silences += not died
+            if self._outbox.is_sent(job.mark):  # else it never got there, and is not to blame
+                job.deaths += died
+                job.silences += not died
             self._take_back(job, now)
         sessions = sorted(worker.sessions, key=lambda session: session.epoch)
         for session in sessions:
@@ -78,11 +79,16 @@ class Losses:
         self._dispatch.consider(job.session, now=now)
 
     def _learn_anew(self, job: Job, by: int, now: float) -> None:
-        jobs = [job, *job.session.queue]
-        job.session.queue.clear()
-        self._sessions.superseded(job.session, by=by)
-        for each in jobs:
-            self._intake.place_again(each, now=now)
+        """Nothing that is under way of the session counts, and no answer of a worker is waited for."""
+        session = job.session
+        with_workers = [
+            held for worker in self._fleet for held in worker.in_flight.values() if held.session is session
+        ]
+        jobs = [job, *with_workers, *session.queue]
+        session.queue.clear()
+        self._sessions.superseded(session, by=by)
+        for each in sorted(jobs, key=lambda each: each.place):
+            self._intake.place_again(each, now=now, is_out=each in with_workers)
 
     def _take_back(self, job: Job, now: float) -> None:
         if job.session.is_gone:

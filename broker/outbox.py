@@ -27,6 +27,7 @@ COUNTERS = (
     "sessions_moved",
     "sessions_recalled",  # sessions of an earlier broker, taken over from the workers' store
     "sessions_forgotten",
+    "sent_back",  # requests to be sent again: another broker may have had them
     "sessions_superseded",  # sessions that another broker had taken over, learnt anew
     "undelivered",  # answers whose client is gone or does not read
     "protocol_errors",
@@ -66,12 +67,23 @@ class Outbox:
 
     def __init__(self) -> None:
         self._actions: list[Action] = []
+        self._takes = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
 
     def take(self) -> list[Action]:
         """What was collected since the last time."""
         actions, self._actions = self._actions, []
+        self._takes += 1
         return actions
+
+    @property
+    def mark(self) -> int:
+        """Stands for this moment, to be asked about with `is_sent`."""
+        return self._takes
+
+    def is_sent(self, mark: int) -> bool:
+        """Whether all that was collected until that moment is sent: taken, and more was asked for since."""
+        return self._takes > mark + 1
 
     def to_client(self, client: bytes, message: FromBroker, payload: Sequence[object] = ()) -> None:
         """Send a client a message."""

@@ -3,6 +3,7 @@
 Pure: time is an argument. Each request that is opened is closed once, by `answer` or `refuse`.
 """
 
+import hashlib
 import heapq
 import logging
 from collections.abc import Iterator, Sequence
@@ -50,12 +51,14 @@ class OpenRequests:
         Raises `ProtocolError` if its id is another's.
         """
         request = self._by_id.get(frame.request_id)
-        if request is None and frame.request_id not in self._travelling:
+        if request is None:
             return False
-        same = request and (request.digest, request.frame.frame_number) == (digest, frame.frame_number)
-        if request is None or not same:
+        if (request.digest, request.frame.frame_number) != (digest, frame.frame_number):
             raise ProtocolError("request_id names another open request")
-        request.client = client
+        if client not in request.clients:
+            request.clients.append(client)
+        if (frame.term or 0) > (request.frame.term or 0):  # of an earlier one it lay unread since then
+            request.frame = frame
         return True
 
     def has_room(self, picture: Picture, *, without: Sequence[Job] = ()) -> bool:
@@ -74,11 +77,21 @@ class OpenRequests:
         if not self.has_room(picture):
             raise Busy(f"{len(self._by_id)} frames with {self._held_bytes} bytes are waiting")
         deadline = now + frame.deadline_ms / 1000
-        request = Request(client, frame, picture.digest, arrived_at=now, deadline=deadline)
+        request = Request([client], frame, picture.digest, arrived_at=now, deadline=deadline)
         self._by_id[frame.request_id] = request
         self._held_bytes += picture.size_bytes
         heapq.heappush(self._deadlines, (deadline, next(self._serial), request))
         return request
+
+    def as_job(self, frame: Frame) -> Frame:
+        """The frame, under an id that none has which a worker may still answer.
+
+        It has another where it was asked once before, and whoever asked is answered anew.
+        """
+        while frame.request_id in self._travelling:
+            other = hashlib.blake2b(frame.request_id, digest_size=len(frame.request_id)).digest()
+            frame = msgspec.structs.replace(frame, request_id=other)
+        return frame
 
     def join(self, request: Request, job: Job) -> None:
         """The request waits for this job's answer from now on."""
@@ -94,12 +107,14 @@ class OpenRequests:
             self._held_bytes += picture.size_bytes
         request.job.requests.remove(request)
         request.job.session.outstanding -= 1
-        request.job, request.placed_before = None, True
+        request.job = None
 
     def answer(self, request: Request, message: Result | Failure, payload: Sequence[object]) -> None:
         """Pass a worker's answer on, under the id and the number that the client gave."""
         self._outbox.counters["answered" if isinstance(message, Result) else "failed"] += 1
-        self._outbox.to_client(request.client, _addressed(message, request.frame), payload)
+        addressed = _addressed(message, request.frame)
+        for client in request.clients:
+            self._outbox.to_client(client, addressed, payload)
         self._close(request)
 
     def refuse(self, request: Request, error: PoseError, *, counter: str | None = None) -> None:
@@ -107,16 +122,28 @@ class OpenRequests:
         if counter:
             self._outbox.counters[counter] += 1
         session_id = request.job.session.session_id if request.job else request.frame.session_id
-        self._outbox.refuse(request.client, request.frame.request_id, error, session_id=session_id)
+        for client in request.clients:
+            self._outbox.refuse(client, request.frame.request_id, error, session_id=session_id)
         self._close(request)
 
-    def turn_away(self, client: bytes, frame: Frame, error: PoseError, *, now: float) -> None:
+    def turn_away(self, clients: Sequence[bytes], frame: Frame, error: PoseError, *, now: float) -> None:
         """Refuse what was never taken in; who meets a bound is told when to try again."""
         if isinstance(error, Busy):
             self._outbox.counters["busy"] += 1
             self._tell_when(error, now)
         self._outbox.counters["thumbnails_wanted"] += isinstance(error, ThumbnailWanted)
-        self._outbox.refuse(client, frame.request_id, error, session_id=frame.session_id)
+        for client in clients:
+            self._outbox.refuse(client, frame.request_id, error, session_id=frame.session_id)
+
+    def send_back(self, clients: Sequence[bytes], frame: Frame, *, term: int) -> None:
+        """Ask for a request anew, under this term: what came of it is not known here."""
+        self._outbox.counters["sent_back"] += 1
+        text = "another broker has had the session, send it again under this term"
+        again = Failure(
+            request_id=frame.request_id, code=Busy.code, message=text, retry_after_s=0.0, term=term
+        )
+        for client in clients:
+            self._outbox.to_client(client, again)
 
     def displace(self, job: Job, *, now: float) -> None:
         """All who wait for this frame are told to come again: its room goes to an earlier one."""

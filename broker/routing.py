@@ -60,6 +60,7 @@ class Routing:
         self._intake = Intake(
             settings,
             self._outbox,
+            serials=serials,
             fleet=self._fleet,
             sessions=self._sessions,
             requests=self._requests,
@@ -143,7 +144,7 @@ class Routing:
                 raise ModelNotLoaded(self._load_error or "no worker is ready")
             self._intake.take_in(client, frame, picture, now=now)
         except PoseError as refusal:
-            self._requests.turn_away(client, frame, refusal, now=now)
+            self._requests.turn_away([client], frame, refusal, now=now)
 
     def status(self, client: bytes, request: StatusRequest, *, now: float) -> None:
         """A client asks how we are."""

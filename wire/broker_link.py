@@ -21,7 +21,10 @@ _COPIED_BYTES = 2**20
 
 
 class BrokerLink:
-    """What requests go out by. unsent: the ids of those that could not yet, in their order."""
+    """What requests go out by. unsent: the ids of those that could not yet, in their order.
+
+    term: the last one of the broker that was told here; 0: none was.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class BrokerLink:
         self.dealer = _dealer(context, keys)
         self.handshakes = Handshakes(self.dealer, endpoint, is_always_heard=is_always_heard)
         self.unsent: deque[bytes] = deque()
+        self.term = 0
         self.dealer.connect(endpoint)
 
     @property

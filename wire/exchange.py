@@ -1,8 +1,9 @@
 """Requests in flight over sockets of one's own, for one thread: sent, sent again, answered, expired.
 
 After a new connection to a broker everything unanswered is sent to it again under its old id. What a broker
-that is gone did not answer goes to the next in the session's rank (`wire.homes`). All of that happens within
-`turn`: whoever has an exchange calls it again and again while anything is in flight.
+that is gone did not answer goes to the next in the session's rank (`wire.homes`). That one may ask for it
+once more, under a term of its own (`broker/terms.py`). All of that happens within `turn`: whoever has an
+exchange calls it again and again while anything is in flight.
 """
 
 import heapq
@@ -34,7 +35,7 @@ from wire.messages import (
     encode,
 )
 from wire.rendezvous import key_of
-from wire.requests import NO_ANSWER, error_of, too_large, with_time_left
+from wire.requests import NO_ANSWER, as_sent, error_of, too_large
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,14 @@ class _Pending:
     ends_at: float  # seconds, `time.monotonic`
     key: bytes | None  # of its session; None: it is for one broker
     link: BrokerLink  # that it was sent over, or will be
+    term: int = 0  # of that link's broker, under which it was sent last, or will be
 
     def frames(self, now: float) -> list[Buffer]:
         """What goes over the wire; a request that is sent again has less time left."""
         message = self.message
         if isinstance(message, Frame):
-            message = with_time_left(message, ends_at=self.ends_at, now=now)
+            self.term = self.link.term
+            message = as_sent(message, ends_at=self.ends_at, term=self.term, now=now)
         return [encode(message), *self.payload]
 
 
@@ -164,10 +167,10 @@ class Exchange:
         if len(self._links) > 1:
             self._move_from_who_is_gone()
         for link in self._links.values():
+            if ready.get(link.dealer, 0) & _READABLE:
+                self._receive(link)
             if link.unsent:
                 self._send_unsent(link)
-            if ready.get(link.dealer, 0) & _READABLE:
-                self._receive(link.dealer)
         self._expire()
         settled, self._settled = self._settled, []
         return settled
@@ -246,22 +249,26 @@ class Exchange:
             self._waiting_for_room ^= {link}
             self._poller.register(link.dealer, zmq.POLLIN | zmq.POLLOUT if waits else zmq.POLLIN)
 
-    def _receive(self, dealer: "zmq.Socket[bytes]") -> None:
+    def _receive(self, link: BrokerLink) -> None:
         for _ in range(_BURST):
-            header, *payload = parts.receive(dealer)
+            header, *payload = parts.receive(link.dealer)
             try:
-                self._resolve(self._decode(header.buffer), [frame.buffer for frame in payload])
+                self._resolve(link, self._decode(header.buffer), [frame.buffer for frame in payload])
             except ProtocolError as error:
                 log.warning("the broker sent what cannot be read: %s", error)
             # To be told that there are no more is cheaper than to run into it.
-            if not self._pending or not int(dealer.get(zmq.EVENTS)) & _READABLE:
+            if not self._pending or not int(link.dealer.get(zmq.EVENTS)) & _READABLE:
                 return
 
-    def _resolve(self, message: Result | Failure | Status, payload: Sequence[Buffer]) -> None:
+    def _resolve(
+        self, link: BrokerLink, message: Result | Failure | Status, payload: Sequence[Buffer]
+    ) -> None:
         pending = self._pending.get(message.request_id)
-        if pending is None:  # answered before, or its deadline has passed
+        if isinstance(message, Failure) and message.term is not None:
+            self._sent_back(link, message.request_id, message.term)
+        elif pending is None:  # answered before, or its deadline has passed
             return
-        if isinstance(message, Failure):
+        elif isinstance(message, Failure):
             self._settle(message.request_id, error_of(message))
         elif isinstance(message, Result) and isinstance(pending.message, Frame):
             self._settle(message.request_id, Answer(message, separate(message, payload)))
@@ -269,6 +276,14 @@ class Exchange:
             self._settle(message.request_id, message)
         else:
             raise ProtocolError(f"a {type(message).__name__} answers a {type(pending.message).__name__}")
+
+    def _sent_back(self, link: BrokerLink, request_id: bytes, term: int) -> None:
+        """The broker takes a request only as of this term; what another one has by now is not meant."""
+        link.term = max(link.term, term)
+        pending = self._pending.get(request_id)
+        if pending is not None and pending.link is link and pending.term < term:
+            pending.term = term
+            link.unsent.append(request_id)
 
     def _settle(self, request_id: bytes, outcome: Answer | Status | PoseError) -> None:
         self.withdraw(request_id)

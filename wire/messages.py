@@ -83,6 +83,7 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
     options: Options = Options()
     timestamp_ms: Milliseconds | None = None
     fps: Annotated[float, Meta(gt=0, le=100_000.0)] | None = None
+    term: int | None = None  # the broker's last one that the client was told; None: it speaks to one alone
 
 
 class ArraySpec(Struct, frozen=True, array_like=True):
@@ -172,6 +173,7 @@ class Failure(Message, frozen=True, kw_only=True, tag="failure"):
     session_id: str | None = None
     epoch: int = 0
     superseded_by: int = 0  # worker -> broker: the higher epoch that owns the session; no caller's failure
+    term: int | None = None  # broker -> client: send it again under this term; no caller's failure
 
 
 class StatusRequest(Message, frozen=True, kw_only=True, tag="status"):

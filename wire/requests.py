@@ -16,9 +16,13 @@ def new_request_id() -> bytes:
     return os.urandom(16)
 
 
-def with_time_left(frame: Frame, *, ends_at: float, now: float) -> Frame:
-    """What a broker is told that gets the frame `now`; seconds, `time.monotonic`."""
-    return msgspec.structs.replace(frame, deadline_ms=max(1, round((ends_at - now) * 1000)))
+def as_sent(frame: Frame, *, ends_at: float, term: int, now: float) -> Frame:
+    """What a broker is told that gets the frame `now`, in its `term` as far as we know.
+
+    Times are in seconds, `time.monotonic`.
+    """
+    deadline_ms = max(1, round((ends_at - now) * 1000))
+    return msgspec.structs.replace(frame, deadline_ms=deadline_ms, term=term)
 
 
 def anew(frame: Frame, *, ends_at: float) -> Frame:

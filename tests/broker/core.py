@@ -33,12 +33,13 @@ class Bench:
         )
 
     def collect(self):
-        for action in self.routing.take_actions():
-            match action:
-                case ToClient():
-                    self.to_clients.append(action)
-                case ToWorker():
-                    self.to_workers.append(action)
+        while actions := self.routing.take_actions():
+            for action in actions:
+                match action:
+                    case ToClient():
+                        self.to_clients.append(action)
+                    case ToWorker():
+                        self.to_workers.append(action)
 
     def wait(self, seconds):
         """Let time pass, with workers that stay alive."""

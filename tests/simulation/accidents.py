@@ -44,7 +44,7 @@ def happen(world: "World") -> None:
         case "broker":
             broker.crash()
         case "hang":
-            broker.pause(random.uniform(0.1, 9.0))
+            broker.pause(random.choice((random.uniform(0.1, 9.0), random.uniform(7.0, 13.0))))
         case "away":
             for one in world.clients:
                 one.cut_off(broker, random.uniform(0.9, 2.5))

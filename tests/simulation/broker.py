@@ -54,7 +54,8 @@ class SimulatedBroker:
         self._clients: dict[bytes, tuple[Link, SimulatedClient]] = {}
         self._workers: dict[bytes, tuple[Link, SimulatedWorker]] = {}
         self._paused_until = 0.0
-        self._unread: deque[Callable[[], None]] = deque()  # while it is paused
+        # What it has not read, by connection: after a pause they have their turns in any order.
+        self._unread: dict[Link, deque[Callable[[], None]]] = {}
 
     def start(self) -> None:
         """Begin with nothing but the clock."""
@@ -108,11 +109,11 @@ class SimulatedBroker:
     def hung_up(self, link: Link) -> None:
         """The other end closed its connection."""
         link.is_up = False
-        self._when_it_reads(lambda: self._hear_hangup(link))
+        self._when_it_reads(link, lambda: self._hear_hangup(link))
 
     def frame(self, link: Link, frame: Frame, picture: "Picture") -> None:
         """A client's frame arrives."""
-        self._when_it_reads(lambda: self._frame(link, frame, picture))
+        self._when_it_reads(link, lambda: self._frame(link, frame, picture))
 
     def worker_says(
         self,
@@ -121,7 +122,7 @@ class SimulatedBroker:
         payload: list[bytes],
     ) -> None:
         """A worker's message arrives."""
-        self._when_it_reads(lambda: self._take(link, message, payload))
+        self._when_it_reads(link, lambda: self._take(link, message, payload))
 
     # ------------------------------------------------------------------------- the loop
 
@@ -147,18 +148,24 @@ class SimulatedBroker:
     def _is_paused(self) -> bool:
         return self._world.now < self._paused_until
 
-    def _when_it_reads(self, event: Callable[[], None]) -> None:
+    def _when_it_reads(self, link: Link, event: Callable[[], None]) -> None:
         if self._routing is None:
             return
-        if self._is_paused or self._unread:
-            self._unread.append(event)
+        if self._is_paused or link in self._unread:
+            self._unread.setdefault(link, deque()).append(event)
         else:
             event()
 
     def _read(self) -> None:
-        while self._unread and self._routing and not self._is_paused:
-            self._unread.popleft()()
-            self.turn()
+        """Read one message, and soon the next."""
+        if not self._unread or self._routing is None or self._is_paused:
+            return
+        link = self._world.random.choice(list(self._unread))
+        event = self._unread[link].popleft()
+        if not self._unread[link]:
+            del self._unread[link]
+        event()
+        self._world.after(self._world.random.choice((0.0, 0.0, 0.03)), self._read)
 
     def _fall_silent(self, routing: Routing | None) -> None:
         if self._is_paused and routing is self._routing:
@@ -231,7 +238,7 @@ class SimulatedBroker:
                 self._watch.sent_to_client(message)
                 if known := self._clients.get(action.client):
                     link, client = known
-                    link.to_peer(lambda: client.receive(message, payload))
+                    link.to_peer(lambda: client.receive(self, message, payload))
             case ToWorker():
                 self._to_worker(action)
 

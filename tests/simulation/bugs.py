@@ -9,6 +9,7 @@ from msgspec.structs import replace
 import broker.losses
 import broker.routing
 import broker.sessions
+import broker.terms
 import workers.memory_store
 import workers.sessions
 from broker.order import FrameOrder
@@ -56,6 +57,11 @@ def any_record_counts(patch: pytest.MonkeyPatch) -> None:
 def nobody_is_asked_for_a_session_that_is_new_here(patch: pytest.MonkeyPatch) -> None:
     """A broker begins it, whatever another one has made of it."""
     patch.setattr(broker.sessions.Sessions, "is_stranger", lambda *_: False)
+
+
+def what_another_broker_has_had_is_taken(patch: pytest.MonkeyPatch) -> None:
+    """A broker that goes on after a pause works on what it held, or had not read."""
+    patch.setattr(broker.terms.Terms, "is_over", lambda *_: False)
 
 
 def repeats_are_folded_again(patch: pytest.MonkeyPatch) -> None:
@@ -106,6 +112,7 @@ BUGS: tuple[Callable[[pytest.MonkeyPatch], None], ...] = (
     answers_leave_before_they_are_stored,
     any_record_counts,
     nobody_is_asked_for_a_session_that_is_new_here,
+    what_another_broker_has_had_is_taken,
     repeats_are_folded_again,
     a_restarted_broker_recalls_nothing,
     nobody_waits_for_a_missing_frame,

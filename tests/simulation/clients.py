@@ -24,6 +24,9 @@ VIDEO_SHIFT = 12
 #: A repeat asks for one of so many frames that were answered last; the service keeps more of them.
 _REPEATABLE = 3
 
+#: So few answers are enough for a client that has this many frames in flight, and for its repeats.
+FEW_KEPT_ANSWERS, _FEW_IN_FLIGHT = 6, (1, 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -44,6 +47,7 @@ class Request:
     picture: Picture
     deadline: float  # virtual seconds
     broker: str = ""  # that it was sent to
+    term: int = 0  # of that broker, with which it was sent last
     outcome: str | None = None
 
 
@@ -56,6 +60,7 @@ class _Way:
     away_since: float = 0.0  # virtual seconds, if there is no connection
     shut_until: float = 0.0  # there can be none
     attempts: int = 0  # tells the newest one from older ones
+    term: int = 0  # the last one of the broker that we were told of
 
     @property
     def is_up(self) -> bool:
@@ -75,10 +80,13 @@ class SimulatedClient:
         self.requests: list[Request] = []
         self._world = world
         self.session_id = f"session-{index}"
-        self._concurrency = random.choice((1, 1, 2, 4, 8))
+        few_are_kept = world.settings.kept_answers == FEW_KEPT_ANSWERS
+        self._concurrency = random.choice(_FEW_IN_FLIGHT if few_are_kept else (1, 1, 2, 4, 8))
+        self._lengths = (10, 40) if few_are_kept else (1, 16)  # of videos, frames
         self._deadline_s = random.choice((3.0, 110.0, 110.0, 110.0))
-        self.repeats = random.choice((0.0, 0.05, 0.2))
+        self.repeats = 0.0 if few_are_kept else random.choice((0.0, 0.05, 0.2))
         self.holes = random.choice((0.0, 0.0, 0.1))
+        self.was_cut_off = False  # with frames under way: one may come later than anybody waits for it
         self._to_send = self._pictures()
         self._video = 0
         self._answered: list[Picture] = []
@@ -133,12 +141,15 @@ class SimulatedClient:
         way = self._ways[broker.name]
         way.shut_until = self._world.now + for_s
         if way.is_up and way.link is not None:
+            self.was_cut_off = True
             broker.hung_up(way.link)
             self.lost(broker)
             self.connect(broker)
 
     def restart(self) -> None:
         """The process ends and another takes its place: nobody waits for what was in flight."""
+        if self._open:  # two videos of one session at a time cannot be told apart
+            self._to_send = [picture for picture in self._to_send if picture.video == self._video]
         for request in list(self._open.values()):
             self._end(request, "nobody waits")
         self._connect_to_all()
@@ -165,10 +176,13 @@ class SimulatedClient:
                 )
                 self._put(request)
 
-    def receive(self, message: FromBroker, payload: list[bytes]) -> None:
+    def receive(self, broker: "SimulatedBroker", message: FromBroker, payload: list[bytes]) -> None:
         """An answer; one to a request that has its answer is ignored."""
         assert isinstance(message, Result | Failure)
         request = self._open.get(message.request_id)
+        if isinstance(message, Failure) and message.term is not None:
+            self._send_back(broker, request, message.term)
+            return
         if request is None:
             return
         if isinstance(message, Result):
@@ -177,6 +191,13 @@ class SimulatedClient:
             self._settle(request, "answered")
         else:
             self._settle(request, message.code)
+
+    def _send_back(self, broker: "SimulatedBroker", request: Request | None, term: int) -> None:
+        """The broker asks for a request under a term that began."""
+        way = self._ways[broker.name]
+        way.term = max(way.term, term)
+        if request is not None and request.broker == broker.name and request.term < term:
+            self._put(request)
 
     def _settle(self, request: Request, outcome: str) -> None:
         self._end(request, outcome)
@@ -239,7 +260,9 @@ class SimulatedClient:
             frame_number=request.picture.number,
             deadline_ms=left_ms,
             session_id=self.session_id,
+            term=way.term,
         )
+        request.term = way.term
         picture = request.picture
         link.to_broker(lambda: way.broker.frame(link, frame, picture))
 
@@ -252,12 +275,10 @@ class SimulatedClient:
         random = self._world.random
         pictures = []
         videos = random.choice((1, 1, 1, 2))
-        # A broker that hung may still have frames of the first: docs/reliability.md, "Not kept".
-        for video in range(videos if len(self._world.brokers) == 1 else 1):
+        for video in range(videos):
             stride = random.choice((1, 1, 1, 2, 5))
-            numbers = [
-                n * stride for n in range(random.randint(1, 16)) if not n or random.random() >= self.holes
-            ]
+            count = random.randint(*self._lengths)
+            numbers = [n * stride for n in range(count) if not n or random.random() >= self.holes]
             for number in numbers:
                 digest = (self.index << 4 | video) << VIDEO_SHIFT | number
                 size_bytes = 300 if number % 3 == 2 else 50

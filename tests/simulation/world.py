@@ -12,7 +12,7 @@ from itertools import count
 
 from tests.simulation.accidents import happen
 from tests.simulation.broker import SimulatedBroker
-from tests.simulation.clients import HEALING_S, SimulatedClient
+from tests.simulation.clients import FEW_KEPT_ANSWERS, HEALING_S, SimulatedClient
 from tests.simulation.promises import Promises
 from tests.simulation.server import ServerMemory
 from tests.simulation.workers import SimulatedWorker
@@ -37,7 +37,7 @@ class World:
             max_queue_bytes=self.random.choice((3_000, 100_000)),
             max_sessions=16,
             max_session_frames=14,
-            kept_answers=16,
+            kept_answers=self.random.choice((FEW_KEPT_ANSWERS, 16)),
             heartbeat_s=1.0,
             worker_silence_s=5.0,
             session_idle_s=300.0,
@@ -62,14 +62,16 @@ class World:
         """Do `event` later."""
         self.at(self.now + delay_s, event)
 
-    def run(self, seconds: float = 8.0) -> None:
+    def run(self) -> None:
         """Let everything happen, then let the world heal and come to rest. Raises `AssertionError`."""
+        # A broker that hangs for so long that it is passed over has time to go on while others are at work.
+        seconds = 8.0 if len(self.brokers) == 1 else 16.0
         for broker in self.brokers:
             broker.start()
         for program in (*self.workers, *self.clients):
             self.after(self.random.uniform(0, 1.0), program.start)
         for _ in range(self.random.randint(0, 6)):
-            self.after(self.random.uniform(1.0, seconds / len(self.brokers)), lambda: happen(self))
+            self.after(self.random.uniform(1.0, 8.0 / len(self.brokers)), lambda: happen(self))
         self._run_until(seconds)
         self.calm = True
         self.note("calm")

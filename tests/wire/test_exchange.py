@@ -105,6 +105,36 @@ def test_what_a_broker_that_is_gone_did_not_answer_goes_to_the_next(tmp_path):
         settled(exchange)
 
 
+def send_back(broker, client, header, *, term):
+    refusal = {"type": "failure", "v": 1, "code": "busy", "message": "again"}
+    broker.send(client, {**refusal, "request_id": header["request_id"], "term": term})
+
+
+def test_what_a_broker_sends_back_it_gets_again_under_the_term_that_it_told(broker, exchange):
+    asked = [frame(number) for number in range(3)]
+    for one in asked:
+        submit(exchange, one)
+    requests = [sent_until(exchange, broker) for _ in asked]
+    assert [header["term"] for _, header, _ in requests] == [0, 0, 0]
+    for client, header, _ in requests:
+        send_back(broker, client, header, term=7)
+    send_back(broker, client, header, term=7)  # a copy of the last, which came over an older connection
+
+    again = [sent_until(exchange, broker) for _ in asked]
+
+    assert [(header["request_id"], header["term"]) for _, header, _ in again] == [
+        (one.request_id, 7) for one in asked
+    ]
+    for client, header, payload in again:
+        assert payload == [PICTURE]
+        broker.answer(client, header)
+    settled(exchange, 3)
+    assert not broker.has_request()
+    submit(exchange, frame(3))
+    _, header, _ = sent_until(exchange, broker)
+    assert header["term"] == 7
+
+
 def test_a_broker_that_is_known_to_be_away_is_not_waited_for_once_more(tmp_path):
     endpoints = [f"ipc://{tmp_path}/{name}.ipc" for name in ("a", "b")]
     home, next_one = ranked(key_of(frame()), endpoints)
