@@ -17,15 +17,13 @@ from scipy.signal import butter, sosfiltfilt
 from bench.gaps import Floats, Gap, Poses
 from bench.recorded import Followed, followed_clips
 from body.model import Body
-from client.records import PERSON, STATES
+from client.records import PERSON, STATES, Records
 from client.second_pass import person, turns
 from client.second_pass.feet import LEGS
 from client.second_pass.timeline import Video, timeline
 from workers.phalp.location import place_of
 from workers.phalp.skeleton import Skeleton
 from workers.types import TrackedPerson
-
-Records = npt.NDArray[np.void]
 
 LENGTHS: Final = (3, 6, 12)
 #: Frames before and after a gap that the second pass is shown.

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from client import records, spool
-from client.records import FINISHED, FRAME, NOBODY, STATES
+from client.records import FINISHED, FRAME, NOBODY, Records, states_shown
 
 Array = npt.NDArray[Any]
-Records = npt.NDArray[np.void]
 
 #: What `about` says of the file's form.
 FORMAT = "everyframe-motion"
@@ -154,14 +153,11 @@ def counts(path: Path) -> Counts:
     with np.load(path, allow_pickle=False) as file:
         people, primary, errors = file["people"], file["primary_tracks"], file["errors"]
         tracks, states = file["track_ids"], file["states"]
-    shown = states[tracks == np.repeat(primary, people)]
-    detected, recovered, predicted = np.bincount(shown, minlength=len(STATES)).tolist()
+    shown = states_shown(primary_tracks=primary, people=people, track_ids=tracks, states=states)
     return Counts(
         frames=len(people),
         tracks=len(np.unique(tracks)),
-        detected=detected,
-        recovered=recovered,
-        predicted=predicted,
+        **shown,
         nobody=int(((primary == NOBODY) & (errors == b"")).sum()),
         failed_frames=int((errors != b"").sum()),
     )

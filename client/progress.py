@@ -25,7 +25,7 @@ from rich.text import Text
 from client import spool
 from client.bulk import Report
 from client.inputs import Video
-from client.records import FRAME, NOBODY, PERSON, STATES, Record
+from client.records import FRAME, PERSON, Record, Records, states_shown
 from client.terminal import complain
 from client.work import Watcher
 
@@ -111,7 +111,7 @@ class _Line(Watcher):
         self._add(_counts(folder))
 
     def came(self, record: Record) -> None:
-        self._add(Counter([_state(record)]))
+        self._add(_counted(np.frombuffer(record.frame, FRAME), np.frombuffer(record.people, PERSON)))
 
     def anew(self) -> None:
         self._take_back()
@@ -179,20 +179,20 @@ def _pace(report: Report) -> str:
     return f"{worked_on / report.seconds:.1f}" if worked_on and report.seconds else ""
 
 
-def _state(record: Record) -> str:
-    frame = np.frombuffer(record.frame, FRAME)[0]
-    people = np.frombuffer(record.people, PERSON)
-    shown = people[people["track_ids"] == frame["primary_tracks"]]
-    if frame["primary_tracks"] == NOBODY or not len(shown):
-        return "nobody"
-    return STATES[int(shown["states"][0])]
-
-
 def _counts(folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     for frames, people in spool.chunks(folder, spool.whole(folder)[0]):
-        shown = people["track_ids"] == np.repeat(frames["primary_tracks"], frames["people"])
-        for state, count in enumerate(np.bincount(people["states"][shown], minlength=len(STATES)).tolist()):
-            counts[STATES[state]] += count
-        counts["nobody"] += int((frames["primary_tracks"] == NOBODY).sum())
+        counts.update(_counted(frames, people))
+    return counts
+
+
+def _counted(frames: Records, people: Records) -> Counter[str]:
+    """Frames, by the state of the person to show."""
+    counts = states_shown(
+        primary_tracks=frames["primary_tracks"],
+        people=frames["people"],
+        track_ids=people["track_ids"],
+        states=people["states"],
+    )
+    counts["nobody"] = len(frames) - counts.total()
     return counts

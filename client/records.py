@@ -5,7 +5,8 @@ by whom or over which connection a frame was answered, so equal bytes are the sa
 """
 
 import zlib
-from typing import NamedTuple
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from client.results import MEASURED_SHAPES, PERSON_SHAPES, recorded_arrays
 from client.under_way import Outcome
 from wire.errors import PoseError
+
+Records = npt.NDArray[np.void]  # `FRAME`, `PERSON` or `FINISHED`
+Integers = npt.NDArray[np.integer[Any]]
 
 #: `PersonState` by its number.
 STATES = ("detected", "recovered", "predicted")
@@ -95,12 +99,23 @@ def of_outcome(outcome: Outcome) -> Record:
     return Record(frame.tobytes(), people.tobytes())
 
 
-def as_answered(people: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+def as_answered(people: Records) -> Records:
     """`PERSON` records (R,) as `FINISHED` ones of which no second pass says anything."""
     finished = np.zeros(len(people), FINISHED)
     for name in (PERSON.names or ())[: -len(MEASURED_SHAPES)]:
         finished[name] = people[name]
     return finished
+
+
+def states_shown(
+    *, primary_tracks: Integers, people: Integers, track_ids: Integers, states: Integers
+) -> "Counter[str]":
+    """In how many frames the person to show is in which state; the other frames show nobody.
+
+    primary_tracks, people: (F,), of the frames. track_ids, states: (R,), of all people in them, in order.
+    """
+    shown = states[track_ids == np.repeat(primary_tracks, people)]
+    return Counter(dict(zip(STATES, np.bincount(shown, minlength=len(STATES)).tolist(), strict=True)))
 
 
 def checksum(frame: bytes, people: bytes) -> int:

@@ -10,9 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import numpy.typing as npt
 
-from client.records import FRAME, PERSON, Record, checksum
+from client.records import FRAME, PERSON, Record, Records, checksum
 
 #: Frames read at a time.
 CHUNK = 512
@@ -37,7 +36,7 @@ class Spool:
         self.frames, self.people = whole(folder)
         self._cut()
 
-    def headers(self) -> npt.NDArray[np.void]:
+    def headers(self) -> Records:
         """The `FRAME` records of all frames."""
         return np.fromfile(self._frames_path, FRAME, self.frames)
 
@@ -90,7 +89,7 @@ def whole(folder: Path) -> tuple[int, int]:
     return frames, people
 
 
-def chunks(folder: Path, frames: int = -1) -> Iterator[tuple[npt.NDArray[np.void], npt.NDArray[np.void]]]:
+def chunks(folder: Path, frames: int = -1) -> Iterator[tuple[Records, Records]]:
     """The records of up to `frames` frames (-1: of all), a few at a time, with those of their people."""
     with (folder / "frames").open("rb") as frames_file, (folder / "people").open("rb") as people_file:
         while frames:

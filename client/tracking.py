@@ -60,9 +60,8 @@ class Client:
         """The people of each frame of one video, in order; as many frames are read ahead as are under way.
 
         session_id: goes on with that video at `first_number`; else this is a new one. frames_per_second: the
-        video's steady rate, by which motion is reckoned. meshes: of everyone; else none is
-        made. Raises the `wire.errors.PoseError` of the first frame that failed; `InvalidImage` and its
-        like before it is sent.
+        video's steady rate, by which motion is reckoned. meshes: of everyone; else none is made. Raises the
+        `wire.errors.PoseError` of the first frame that failed; `InvalidImage` and its like before it is sent.
         """
         question = _question(session_id, frames_per_second, meshes, deadline_s)
         status = self.status()

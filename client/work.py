@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from msgspec.structs import replace
 
 from client import motion, records, spool
 from client.inputs import Opened, Video
 from client.motion import About
 from client.place import Notes, Place, begun
-from client.records import Record
+from client.records import Record, Records
 from client.second_pass import story as second_pass
 from client.sending import Sending
 from client.spool import Spool
@@ -71,8 +70,9 @@ class HistoryLost(Exception):
 class Parts:
     """What all videos of one run share.
 
-    limits: the broker's. at_once: videos worked on at a time. body: the workers', as `body.stated` says it.
-    shelf: from which the workers can read pictures; None: there is none.
+    limits: the broker's. rate: of folders of pictures, frames per second. at_once: videos worked on at a
+    time. body: the workers', as `body.stated` says it. shelf: from which the workers can read pictures; None:
+    there is none.
     """
 
     broker: Connection
@@ -280,7 +280,7 @@ class Work:
             self._go_on()
 
 
-def _telling(headers: npt.NDArray[np.void], most: int) -> int:
+def _telling(headers: Records, most: int) -> int:
     """The frame to go on with: the last one with people, of the last `most`. Raises `HistoryLost`.
 
     Nobody is what any session sees, so frames without people tell nothing of theirs.

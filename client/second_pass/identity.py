@@ -12,13 +12,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from client.records import Records
 from client.second_pass.person import PREDICTED
 from client.second_pass.skeleton import bones_of, length
 from client.second_pass.timeline import Video
 from client.second_pass.turns import Floats, turns_of
 from wire.camera import focal_length_px
-
-Records = npt.NDArray[np.void]
 
 #: Sightings without which nobody is compared.
 _ENOUGH: Final = 5

@@ -7,17 +7,14 @@ then said of each frame (`errors`). What is `predicted` stays so: filling makes 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from client.records import FINISHED, PERSON, STATES
+from client.records import FINISHED, PERSON, STATES, Records
 from client.second_pass import errors, feet, smoothing
 from client.second_pass import skeleton as skeletons
 from client.second_pass.feet import Motion
 from client.second_pass.skeleton import Skeleton
 from client.second_pass.timeline import Timeline, Video
 from client.second_pass.turns import Flags, Floats, neighbours, of_quaternions, rotations_of, turns_of
-
-Records = npt.NDArray[np.void]
 
 PREDICTED: Final = STATES.index("predicted")
 

@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from client import spool
 from client.motion import Rows
-from client.records import FINISHED, FRAME, NOBODY, PERSON, as_answered
+from client.records import FINISHED, FRAME, NOBODY, PERSON, Records, as_answered
 from client.second_pass import identity, person
 from client.second_pass.timeline import Timeline, Video, timeline
 from client.second_pass.turns import Counts
-
-Records = npt.NDArray[np.void]
 
 #: How long before they are first seen people are filled in, unless somebody says otherwise, seconds.
 BEFORE_S: Final = 0.5

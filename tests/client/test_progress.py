@@ -3,12 +3,15 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from client import progress
 from client.bulk import Report
 from client.inputs import Video
+from client.records import FRAME, NOBODY, PERSON, Record, checksum
+from client.spool import Spool
 from client.terminal import terminal
 
 
@@ -40,6 +43,33 @@ def test_names_and_reasons_are_shown_as_they_are(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().err
     assert f"failed /{name}: {reason}" in told
     assert told.count(name) == 3  # on its line, with its reason, and at the end
+
+
+def test_frames_are_counted_by_whom_they_show_kept_or_just_come(tmp_path: Path) -> None:
+    console = Console(width=200, file=io.StringIO())
+    shown, nobody = _record(state=1), _record(state=None)
+    with Spool(tmp_path) as frames:
+        for record in (shown, nobody, shown):
+            frames.add(record)
+
+    with progress.board(console, 1) as board:
+        line = board.watcher(Video(tmp_path / "ride.mp4"))
+        line.began(10)
+        line.kept(tmp_path)
+        line.came(nobody)
+
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "4/10" in told
+    assert "2 recovered 2 nobody" in told
+
+
+def _record(*, state: int | None) -> Record:
+    """A frame in which person 7 is in that state, and somebody else is seen; None: nobody is to be shown."""
+    frame, people = np.zeros((), FRAME), np.zeros(2, PERSON)
+    people["track_ids"], people["states"] = (3, 7), (0, state or 0)
+    frame["people"], frame["primary_tracks"] = len(people), NOBODY if state is None else 7
+    frame["checksum"] = checksum(frame.tobytes(), people.tobytes())
+    return Record(frame.tobytes(), people.tobytes())
 
 
 def test_columns_with_nothing_in_them_are_left_out() -> None:
