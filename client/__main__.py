@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if words and words[0] in _OTHERS:
         return _OTHERS[words[0]](words[1:])
-    given = _parser().parse_args(words)
+    given = parser().parse_args(words)
     console = terminal(quiet=given.quiet)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
@@ -77,8 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not wanted:
             raise NotFound("no videos are given")
         given.output.parent.mkdir(parents=True, exist_ok=True)
-        before_s = None if given.online else given.before
-        where = list(zip(wanted, bulk.places(wanted, given.output, before_s=before_s), strict=True))
+        where = list(zip(wanted, bulk.places(wanted, given.output, before_s=before_s(given)), strict=True))
         folder = given.output.parent if given.output.suffix == ".npz" else given.output
         folder.mkdir(parents=True, exist_ok=True)
         with _stopping() as stop:
@@ -99,11 +98,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _status(reports, stop.signum) or (EXIT_SOME_FAILED if afterwards.failures else EXIT_COMPLETE)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    found = argparse.ArgumentParser(
         prog="everyframe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add = found.add_argument
     add("videos", nargs="+", help="video files, folders of pictures (each a video), folders of videos, "
         "quoted patterns; - reads them from standard input, one a line")  # fmt: skip
     add("-o", "--output", type=Path, default=Path("everyframe-out"), metavar="PATH",
@@ -129,7 +129,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"JSON of what came of each video (default: {REPORT} there)",
     )
     add("-q", "--quiet", action="store_true", help="show nothing; the exit status and the report tell")
-    return parser
+    return found
+
+
+def before_s(given: argparse.Namespace) -> float | None:
+    """As `place.Place` has it, of what was given."""
+    return None if given.online else float(given.before)
 
 
 def _work(

@@ -31,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [*(sys.argv[1:] if arguments is None else arguments), "--"]
     end = words.index("--")
     given, options = _parser().parse_args(words[:end]), words[end + 1 : -1]
+    before_s = alone.before_s(alone.parser().parse_args([*given.videos, *options]))
     try:
         wanted = videos(given.videos)
-        where = list(zip(wanted, bulk.places(wanted, given.output.resolve()), strict=True))
+        places = bulk.places(wanted, given.output.resolve(), before_s=before_s)
+        where = list(zip(wanted, places, strict=True))
     except (NotFound, ValueError) as error:
         print(error, file=sys.stderr)
         return alone.EXIT_BAD_ARGUMENTS

@@ -106,7 +106,8 @@ def test_videos_are_tasks_and_a_second_run_finds_them_done(cluster: Cluster, tmp
     ]
     environ = {**os.environ, "POSE_FRAMES_ENDPOINT": cluster.broker.frames}
     for expected in ("of 2)", ""):
-        told = subprocess.run([*command, *map(str, clips)], env=environ, capture_output=True, text=True)
+        words = [*command, *map(str, clips), "--", "--online"]
+        told = subprocess.run(words, env=environ, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr
         assert (expected in told.stdout) if expected else not told.stdout
     for clip in clips:
