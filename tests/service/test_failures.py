@@ -1,10 +1,15 @@
 """What is left when the edge, or everything at once, is killed: a video goes on where it was."""
 
+import io
 import os
 import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image as PillowImage
 
 from client.backend import is_ready
 from client.private_service import PrivateService, private_service
@@ -12,9 +17,11 @@ from tests.service.running import pids, wait_for
 from tools.chaos.clips import LANDSCAPE, pictures
 from tools.chaos.traffic import Received, Sender
 from tools.supervised import Supervised
+from wire.connection import Connection
 
 FRAMES = 16
 HALF = FRAMES // 2
+IN_FLIGHT = 4
 
 
 @pytest.fixture(scope="module")
@@ -30,20 +37,58 @@ def send(
         return [sender.ask(video[number], number, session_id=session_id) for number in numbers]
 
 
-def test_an_edge_that_is_killed_costs_its_connections_and_nothing_else(
+def test_an_edge_that_is_killed_with_frames_under_way_costs_who_sends_them_again_nothing(
     service: PrivateService, video: list[bytes]
 ) -> None:
-    alone = send(service, video, range(FRAMES), "never disturbed")
-    before = send(service, video, range(HALF + 1), "over two edges")
+    raw = [_bare(picture) for picture in video]  # large enough to be lent
+    alone = send(service, raw, range(FRAMES), "never disturbed")
+    before = send(service, raw, range(HALF + 1), "over two edges")
     (edge,) = pids(service, "edge")
+    under_way = range(HALF + 1, HALF + 1 + IN_FLIGHT)
+    with Sender(service, in_flight=IN_FLIGHT) as sender, ThreadPoolExecutor(1) as pool:
+        with _stopped(pids(service, "worker")):
+            asked = pool.submit(sender.send, raw, session_id="over two edges", order=under_way)
+            wait_for(lambda: _handed_out(service) == IN_FLIGHT)
+            assert _lent(edge) >= IN_FLIGHT
+            os.kill(edge, signal.SIGKILL)
+        broken = asked.result()
 
-    os.kill(edge, signal.SIGKILL)
     wait_for(lambda: pids(service, "edge") not in ([], [edge]) and is_ready("127.0.0.1", service.port))
-    after = send(service, video, range(HALF, FRAMES), "over two edges")  # one of them again
+    after = send(service, raw, range(HALF, FRAMES), "over two edges")  # the first was answered before
 
+    assert [answer.status for answer in broken] == [0] * IN_FLIGHT
     assert [answer.fields for answer in before + after[1:]] == [answer.fields for answer in alone]
     assert after[0].fields == before[-1].fields
-    assert {answer.history for answer in after} == {"complete"}
+    assert "cold" not in {answer.history for answer in after}
+
+
+def _bare(picture: bytes) -> bytes:
+    """The same pixels as PPM."""
+    with io.BytesIO() as written:
+        PillowImage.open(io.BytesIO(picture)).save(written, "PPM")
+        return written.getvalue()
+
+
+@contextmanager
+def _stopped(processes: list[int]) -> Iterator[None]:
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _handed_out(service: PrivateService) -> int:
+    """Frames that are with workers."""
+    with Connection(f"ipc://{service.runtime_dir}/frames.ipc", max_frame_bytes=1) as connection:
+        return connection.status(60.0).in_flight
+
+
+def _lent(edge: int) -> int:
+    """Pictures for which it has memory."""
+    return Path(f"/proc/{edge}/maps").read_text().count("/memfd:everyframe-")
 
 
 def test_a_service_that_is_killed_as_a_whole_goes_on_with_its_sessions_when_it_is_started_again(
