@@ -8,7 +8,7 @@ from tests.simulation.__main__ import story
 from tests.simulation.bugs import BUGS
 
 #: A few of those that `python -m tests.simulation` runs.
-HISTORIES = 1_600
+HISTORIES = 1_200
 BLOCKS = 4
 
 #: A planted bug must show within so many.

@@ -72,7 +72,7 @@ class World:
             self.after(self.random.uniform(0, 1.0), program.start)
         for _ in range(self.random.randint(0, 6)):
             self.after(self.random.uniform(1.0, 8.0 / len(self.brokers)), lambda: happen(self))
-        self._run_until(seconds)
+        self._run_until(seconds, until_at_rest=True)
         self.calm = True
         self.note("calm")
         for program in (*self.workers, *self.brokers):
