@@ -200,6 +200,19 @@ def test_a_frame_that_ends_two_workers_is_stepped_over_and_the_innocent_are_not(
     assert bench.routing.counters["workers_lost"] == 2
 
 
+def test_a_frame_is_not_blamed_for_workers_that_ended_before_it_got_to_them(bench):
+    workers = [b"w0", b"w1", b"w2"]
+    for worker in workers:
+        bench.worker(worker)
+    bench.frame(0)
+    for worker in workers:  # none of what is decided meanwhile is sent
+        bench.routing.worker_unroutable(worker, now=bench.now)
+    bench.collect()
+    bench.worker(b"w3")
+    bench.answer(bench.work(b"w3")[0], b"w3")
+    assert bench.outcomes() == [0]
+
+
 @pytest.mark.parametrize(
     ("losses", "outcome"),
     [
