@@ -110,7 +110,7 @@ def _pq_frame(nits: Sequence[float]) -> av.VideoFrame:
 
 
 def decoded_count(path: Path) -> int:
-    """How many frames libav decodes up to the end, or to what it cannot read, asked for in the plainest way."""
+    """How many frames libav decodes up to the end, or to what it cannot read, asked in the plainest way."""
     return sum(1 for _ in _decoded(path))
 
 
