@@ -56,6 +56,12 @@ class BrokerLink:
         """Whether the broker is away for longer than one that is restarted."""
         return time.monotonic() >= self.gone_at()
 
+    def learn_from(self, other: "BrokerLink") -> None:
+        """Begin with what another link to this broker, of any thread, knows of it."""
+        self.term = other.term
+        if (away_since := other.handshakes.away_since) is not None:
+            self.handshakes.away_since = away_since
+
     def close(self) -> None:
         """Close both sockets."""
         self.handshakes.close()

@@ -98,7 +98,7 @@ class Exchange:
         """`max_frame_bytes` is the brokers' limit.
 
         wakes: a file descriptor that ends a wait when it can be read; whoever gives it reads it.
-        beside: another one, of any thread, which knows already which brokers are away.
+        beside: another one, of any thread, which knows already which brokers are away, and their terms.
         is_always_heard: it never stays long without a `turn`, so the log can tell of brokers that are away.
         """
         self._endpoints = endpoints
@@ -120,9 +120,8 @@ class Exchange:
         for link in self._links.values():
             self._poller.register(link.handshakes.monitor, zmq.POLLIN)
             self._poller.register(link.dealer, zmq.POLLIN)
-            known = beside._links[link.endpoint].handshakes.away_since if beside else None
-            if known is not None:
-                link.handshakes.away_since = known
+            if beside is not None:
+                link.learn_from(beside._links[link.endpoint])
 
     def submit(
         self,

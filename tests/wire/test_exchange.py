@@ -135,6 +135,23 @@ def test_what_a_broker_sends_back_it_gets_again_under_the_term_that_it_told(brok
     assert header["term"] == 7
 
 
+def test_who_begins_beside_another_knows_the_brokers_term(broker, connection):
+    future = connection.submit(frame(), PICTURE)
+    client, header, _ = broker.receive()
+    send_back(broker, client, header, term=7)
+    while header["term"] != 7:  # the first may have come once more, as after any handshake
+        client, header, _ = broker.receive_any()
+    broker.answer(client, header)
+    future.result(PATIENCE_S)
+
+    with connection.exchange() as exchange:
+        submit(exchange, frame(1))
+        client, header, _ = sent_until(exchange, broker)
+        assert header["term"] == 7
+        broker.answer(client, header)
+        settled(exchange)
+
+
 def test_a_broker_that_is_known_to_be_away_is_not_waited_for_once_more(tmp_path):
     endpoints = [f"ipc://{tmp_path}/{name}.ipc" for name in ("a", "b")]
     home, next_one = ranked(key_of(frame()), endpoints)
