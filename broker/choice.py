@@ -5,7 +5,7 @@ Pure: time is an argument. `streams.py` keeps the streams, `stream.py` says what
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
 from typing import NamedTuple
 
 from broker.gallery import Details
@@ -85,13 +85,14 @@ class Caller:
     streams: list[Stream] = field(default_factory=list)
     waiting: dict[tuple[int, int], _Waiting] = field(default_factory=dict)  # by number and digest
     _last: Stream | None = None  # that got a frame
+    _last_at: float = inf  # seconds
     _turns: int = 0  # frames since a stream got two in a row, as long as they came one by one
 
     def taken(self, stream: Stream, *, at: Moment) -> None:
         """The stream gets a frame."""
         changes = stream is not self._last
         self._turns = self._turns + 1 if changes and self._all_answered(at) else 0
-        self._last = stream
+        self._last, self._last_at = stream, at.now
 
     def remove(self, stream: Stream) -> None:
         """The stream ends."""
@@ -178,8 +179,10 @@ class Caller:
 
     def _costs(self, arrival: Arrival, at: Moment) -> dict[Stream, float]:
         number, picture = arrival.number, arrival.picture
+        # A pause in which nothing came, of any stream, tells of none that it lost its turn.
+        now = min(at.now, self._last_at)
         costs = {
-            stream: stream.cost(number, picture, now=at.now, unanswered=at.unanswered(stream.session_id))
+            stream: stream.cost(number, picture, now=now, unanswered=at.unanswered(stream.session_id))
             for stream in self.streams
             if stream.may_take(number)
         }

@@ -33,6 +33,9 @@ _THUMBNAIL_S, _UNASKED_S = 0.004, 10.0
 #: How long a frame is with its worker, and how long a client takes to send the next one; at most.
 _WORK_S, _NEXT_S = (0.02, 0.06), 0.003
 
+#: For how long either is held up: a machine stands still, or networks are slow.
+_HELD_UP_S = (0.5, 2.5)
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -89,16 +92,22 @@ def arrive(
     jitter_s: float = 0.004,
     repeats: float = 0.0,
     lost: float = 0.0,
+    held_up: float = 0.0,
     thumbnails: bool = True,
 ) -> Landed:
-    """Let the clients send all they have; so many frames are sent again a little later, or lost (no 0)."""
-    return _Arrivals(seed, jitter_s, repeats, lost, thumbnails).run(sendings)
+    """Let the clients send all they have; so many frames are sent again a little later, or lost (no 0).
+
+    So many are held up in their worker, and answers on their way, for a second or two.
+    """
+    return _Arrivals(seed, jitter_s, repeats, lost, held_up, thumbnails).run(sendings)
 
 
 class _Arrivals:
-    def __init__(self, seed: int, jitter_s: float, repeats: float, lost: float, thumbnails: bool) -> None:
+    def __init__(
+        self, seed: int, jitter_s: float, repeats: float, lost: float, held_up: float, thumbnails: bool
+    ) -> None:
         self._chance = random.Random(seed)
-        self._jitter_s, self._repeats, self._lost = jitter_s, repeats, lost
+        self._jitter_s, self._repeats, self._lost, self._held_up = jitter_s, repeats, lost, held_up
         self._thumbnails = thumbnails
         ids = count()
         self._streams = Streams(new_session_id=lambda: f"s{next(ids)}", pause_s=PAUSE_S)
@@ -173,9 +182,14 @@ class _Arrivals:
         def answer(then: float) -> None:
             self._open[placed.session_id] -= 1
             self._streams.answered(placed.session_id, now=then)
-            self._at(then + self._chance.random() * _NEXT_S, answered)
+            self._at(then + self._chance.random() * _NEXT_S + self._hold_up_s(), answered)
 
-        self._at(now + self._chance.uniform(*_WORK_S), answer)
+        self._at(now + self._chance.uniform(*_WORK_S) + self._hold_up_s(), answer)
+
+    def _hold_up_s(self) -> float:
+        if not self._held_up or self._chance.random() >= self._held_up:
+            return 0.0
+        return self._chance.uniform(*_HELD_UP_S)
 
 
 # ------------------------------------------------------------------ the pairs and the modes
@@ -257,5 +271,6 @@ if __name__ == "__main__":
         _print_table(SEEDS)
     _print_table(SEEDS, jitter_s=0.03)
     _print_table(SEEDS, repeats=0.05, lost=0.05)
+    _print_table(SEEDS, held_up=0.05)
     _print_table(SEEDS, steps=(1, 3))
     _print_table(SEEDS, thumbnails=False)

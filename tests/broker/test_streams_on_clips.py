@@ -26,6 +26,12 @@ def test_however_two_videos_of_different_scenes_are_sent(mode: str, string: bool
     assert run.misplaced() == 0
 
 
+@IN_STRING_ORDER
+@pytest.mark.parametrize("pair", ["cam1 cam2", "cam3 cam4", "cam1 cam4", "sports 0 145"])
+def test_two_videos_in_turns_are_kept_apart_however_long_answers_take(pair: str, string: bool) -> None:
+    assert landed(pair, "in turns", string=string, seed=0, held_up=1.0).misplaced() == 0
+
+
 @pytest.mark.parametrize("mode", ["one each", "four each", "eight each", "four in all"])
 def test_repeats_and_losses_move_nothing(mode: str) -> None:
     assert landed("cam3 cam4", mode, string=False, seed=0, repeats=0.05, lost=0.05).misplaced() == 0
