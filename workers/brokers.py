@@ -75,6 +75,11 @@ class _Broker:
         """Whether a message would leave at once, over a connection on which we have said who we are."""
         return bool(self.socket.poll(0, zmq.POLLOUT)) and not self.handshakes.pending()
 
+    def drop_unread(self) -> None:
+        """It says nothing over a new connection before we do: what is unread came over the one before."""
+        while self.socket.poll(0):
+            parts.receive(self.socket)
+
     def close(self) -> None:
         """Close; what was sent still leaves within the linger time."""
         self.handshakes.close()
@@ -127,6 +132,7 @@ class Brokers:
         for broker in self._brokers:
             # First: what came before was said over another connection.
             if broker.handshakes.monitor in ready and broker.handshakes.succeeded():
+                broker.drop_unread()
                 return self._connected(broker)
         for broker in self._in_turns():
             if broker.socket in ready:

@@ -148,7 +148,10 @@ class SimulatedWorker:
         way.link = broker.accept_worker(self)
         if way.link is None:
             self._world.after(self._world.random.uniform(0.05, 0.5), lambda: self.connect(broker))
-        elif not self._is_draining:
+            return
+        # Nothing is said over a new connection before we speak: what is unread came over the old one.
+        self._mail = deque(letter for letter in self._mail if letter[0] is not way)
+        if not self._is_draining:
             self._introduce(way)
 
     def lost(self, broker: "SimulatedBroker") -> None:
