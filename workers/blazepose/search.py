@@ -141,15 +141,18 @@ class Search:
         return seen + self._seek(image, [one for one in lost if one.proposal.trusted], seen)
 
     def _look_again(self, image: Image, expected: Sequence[Expected], found: list[Landmarks | None]) -> None:
-        """Replace the least clear of those `found` by a clearer look from beside; the others wait."""
+        """Replace the least clear of those `found` by a clear look from beside, if there is one.
+
+        A look that is hardly clearer shows the same blur, and only moves the limbs. The others wait.
+        """
         unclear = [(clarity(one), index) for index, one in enumerate(found) if one and clarity(one) < _CLEAR]
         if not unclear:
             return
         _, index = min(unclear)
         one = expected[index]
         beside = [(one, region) for region in regions_beside(region_of_joints(one.joints))]
-        looks = [found[index], *self._look_for(image, beside)]
-        found[index] = max(filter(None, looks), key=clarity)
+        clear = [look for look in self._look_for(image, beside) if look and clarity(look) >= _CLEAR]
+        found[index] = max(clear, key=clarity, default=found[index])
 
     def _seek(self, image: Image, lost: Sequence[Expected], seen: Sequence[Sighting]) -> list[Sighting]:
         """The one of `lost` who was in view last, if he is near; the others wait: looks are dear."""
