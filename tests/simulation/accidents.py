@@ -29,7 +29,7 @@ def happen(world: "World") -> None:
     if len(world.brokers) > 1:
         kinds += ["hang", "hang", "away", "away", "out of reach", "out of reach"]
         if world.settings.kept_answers == FEW_KEPT_ANSWERS:
-            # What lies unread on its way to a worker may be folded twice then: docs/reliability.md, "Not kept".
+            # What lies unread on its way to a worker may be folded twice: docs/reliability.md, "Not kept".
             kinds = [kind for kind in kinds if kind not in ("pause", "stall")]
     kind = random.choice(kinds)
     worker, client = random.choice(world.workers), random.choice(world.clients)

@@ -82,7 +82,7 @@ class SimulatedClient:
         self.session_id = f"session-{index}"
         few_are_kept = world.settings.kept_answers == FEW_KEPT_ANSWERS
         self._concurrency = random.choice(_FEW_IN_FLIGHT if few_are_kept else (1, 1, 2, 4, 8))
-        self._lengths = (10, 30) if few_are_kept else (1, 16)  # of videos, frames
+        self._lengths = (10, 40) if few_are_kept else (1, 16)  # of videos, frames
         self._deadline_s = random.choice((3.0, 110.0, 110.0, 110.0))
         self.repeats = 0.0 if few_are_kept else random.choice((0.0, 0.05, 0.2))
         self.holes = random.choice((0.0, 0.0, 0.1))

@@ -37,7 +37,7 @@ class World:
             max_queue_bytes=self.random.choice((3_000, 100_000)),
             max_sessions=16,
             max_session_frames=14,
-            kept_answers=self.random.choice((FEW_KEPT_ANSWERS, 16, 16)),
+            kept_answers=self.random.choice((FEW_KEPT_ANSWERS, 16)),
             heartbeat_s=1.0,
             worker_silence_s=5.0,
             session_idle_s=300.0,
